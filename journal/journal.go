@@ -1,0 +1,100 @@
+// Package journal is the contract of the log: topics cut into partitions, one
+// per shard, each an ordered sequence of records. It holds no engine.
+//
+// Reads nothing, writes nothing. Imports record and the root package at most.
+// Engines live in journal/mem and journal/disk; journaltest decides what an
+// engine is.
+package journal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/tocsin-push/tocsin"
+)
+
+// Topic names one of the four logs.
+type Topic string
+
+const (
+	Changes Topic = "changes" // what happens to the audience
+	Sends   Topic = "sends"   // requests acknowledged by the API
+	Slices  Topic = "slices"  // work cut by plan for a shard
+	Ledger  Topic = "ledger"  // who may send what, and what became of it
+)
+
+// Topics lists every topic.
+var Topics = [...]Topic{Changes, Sends, Slices, Ledger}
+
+// Partition is one shard's part of a topic: the unit of order.
+type Partition struct {
+	Topic Topic
+	Shard tocsin.Shard
+}
+
+func (p Partition) String() string { return fmt.Sprintf("%s/%d", p.Topic, p.Shard) }
+
+// Position orders the records of one partition. The first record ever is at 1
+// or above, so 0 stands before everything. Positions rise, but not by one: an
+// engine may leave gaps. Never compute with them; compare.
+type Position uint64
+
+// Record is one record as it was appended.
+type Record struct {
+	Position Position
+	Data     []byte // the reader may keep it and must not change it
+}
+
+// MaxRecord is the greatest size of one record in bytes.
+const MaxRecord = 512 << 10
+
+var (
+	// ErrTrimmed: the position lies below the first kept record. The reader has
+	// missed records and must start from a snapshot; it is never skipped ahead.
+	ErrTrimmed = errors.New("journal: position is trimmed")
+	// ErrTooLarge: a record exceeds MaxRecord; nothing was appended.
+	ErrTooLarge = errors.New("journal: record is larger than 512 KiB")
+	// ErrFull: the disk is nearly full; nothing was appended.
+	ErrFull = errors.New("journal: storage is nearly full")
+	// ErrClosed: the journal was closed.
+	ErrClosed = errors.New("journal: closed")
+)
+
+// Journal is implemented by every engine. All methods may be called at once
+// from any number of goroutines.
+type Journal interface {
+	// Append adds the records in the order given and returns their positions
+	// once all are durable: they survive kill and power loss (embedded), or the
+	// loss of any one machine (cluster). Records of other callers may come
+	// between them. On an error other than ErrTooLarge, ErrFull and ErrClosed
+	// any of them may have been appended or may still appear later, each at
+	// most in the order given: a caller that repeats them makes repeats, which
+	// readers drop by the record's identity. Data is not kept after return.
+	Append(ctx context.Context, p Partition, data ...[]byte) ([]Position, error)
+
+	// First is the position of the oldest kept record, or End when none is kept.
+	First(ctx context.Context, p Partition) (Position, error)
+
+	// End is a position above every record whose append had returned when End
+	// was called, and not above any record appended after End returned.
+	End(ctx context.Context, p Partition) (Position, error)
+
+	// Read returns records from position from on, in order, durable ones only,
+	// and the position to read next. It returns at once: with no record when
+	// there is none yet. It stops after about limit bytes, but returns at least
+	// one record where there is one. A reader has caught up when next is not
+	// below End, never by looking at the last record. from 0 is the same as
+	// First where nothing was trimmed; below First it returns ErrTrimmed.
+	Read(ctx context.Context, p Partition, from Position, limit int) (records []Record, next Position, err error)
+
+	// Wait returns nil once Read(from) would return a record, or was trimmed.
+	Wait(ctx context.Context, p Partition, from Position) error
+
+	// Trim forgets records below before. It is the only retention; repeating it
+	// or lowering it does nothing. Space is given back in the engine's time.
+	Trim(ctx context.Context, p Partition, before Position) error
+
+	// Close waits for calls under way. Every later call returns ErrClosed.
+	Close() error
+}

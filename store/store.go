@@ -1,0 +1,84 @@
+// Package store is the contract of keyed tables. It holds no engine.
+//
+// Reads nothing, writes nothing. Engines live in store/mem and store/disk;
+// storetest decides what an engine is. One table has one owner, who names it.
+package store
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Place is a partition of a table: the unit of scans and of atomic batches.
+// A partition must stay bounded; nothing is ever listed across partitions.
+type Place struct {
+	Table     string // at most 48 bytes of [a-z_]
+	Partition string // at most 256 bytes
+}
+
+// Row is one live row.
+type Row struct {
+	Key     string
+	Value   []byte    // the caller may keep it and must not change it
+	Version uint64    // 0 on rows written by PutIf
+	Expires time.Time // zero: never
+}
+
+// Write is one change of a batch. The highest Version of a row wins, whatever
+// the order of arrival; of equal versions the one already stored stays. A
+// deletion leaves its version behind for at least 24 h, so that a late older
+// write does not bring the row back.
+type Write struct {
+	Key     string // at most 512 bytes
+	Value   []byte
+	Version uint64    // above 0
+	Expires time.Time // zero: never
+	Delete  bool
+}
+
+// Limits of the contract, in bytes.
+const (
+	MaxValue = 1 << 20
+	MaxBatch = 4 << 20 // keys and values of one Write call together
+)
+
+var (
+	ErrNotFound = errors.New("store: no such row")
+	ErrTooLarge = errors.New("store: value, key or batch is over the limit")
+	ErrFull     = errors.New("store: storage is nearly full")
+	ErrClosed   = errors.New("store: closed")
+	// ErrAmbiguous: a PutIf may or may not have taken effect. Read the row
+	// again with GetLatest and decide.
+	ErrAmbiguous = errors.New("store: outcome of the conditional put is not known")
+)
+
+// Store is implemented by every engine. All methods may be called at once from
+// any number of goroutines. Expired rows are never returned.
+type Store interface {
+	// Get returns one row, or ErrNotFound. A row whose write had returned
+	// before Get was called is seen, in that version or a higher one.
+	Get(ctx context.Context, at Place, key string) (Row, error)
+
+	// GetLatest is Get for rows that PutIf writes: linearizable with it.
+	GetLatest(ctx context.Context, at Place, key string) (Row, error)
+
+	// Scan returns rows with from <= key < to in key order, at most limit
+	// (1 to 10,000); to "" is no bound. Fewer than limit means the end. A row
+	// written during the scan may be missed or seen.
+	Scan(ctx context.Context, at Place, from, to string, limit int) ([]Row, error)
+
+	// Write stores a batch in one partition: durable and whole on nil, and
+	// never seen in part. On an error it may have been stored or not, and may
+	// be repeated. Rows that PutIf writes are never written by Write.
+	Write(ctx context.Context, at Place, batch ...Write) error
+
+	// PutIf writes one row if its present value is old; old nil means that the
+	// row is absent or expired, value nil deletes it. It reports whether it
+	// wrote, and if not the row as it stands (zero Row when absent).
+	// Linearizable a row at a time.
+	PutIf(ctx context.Context, at Place, key string, old, value []byte, expires time.Time) (ok bool, now Row, err error)
+
+	// Close waits for calls under way. Every later call returns ErrClosed.
+	Close() error
+}
