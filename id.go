@@ -1,6 +1,7 @@
 package tocsin
 
 import (
+	"encoding"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -119,12 +120,16 @@ func (id *ID[K]) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// ParseID reads the text form of an identifier; "" is refused.
-func ParseID[K kind](text string) (id ID[K], err error) {
+// ParseID reads the text form of an identifier, as in ParseID[SendID](text);
+// "" is refused.
+func ParseID[I ~[16]byte, P interface {
+	*I
+	encoding.TextUnmarshaler
+}](text string) (id I, err error) {
 	if text == "" {
 		return id, fmt.Errorf("%w: empty", ErrID)
 	}
-	err = id.UnmarshalText([]byte(text))
+	err = P(&id).UnmarshalText([]byte(text))
 	return id, err
 }
 
