@@ -132,9 +132,9 @@ type Headers struct {
 type Batch struct {
 	Route     Route
 	Headers   Headers
-	ID        [12]byte // push i is identified by these bytes and big-endian uint32 i
-	Addresses [][]byte // stored form of the provider, a push each
-	Payloads  [][]byte // rendered payload, a push each; constant ones share bytes
+	ID        [12]byte    // push i is identified by these bytes and big-endian uint32 i
+	Addresses [][]byte    // stored form of the provider, a push each
+	Payloads  [][]byte    // rendered payload, a push each; constant ones share bytes
 	Stop      atomic.Bool // when set nothing more is written; the rest is Unsent
 
 	Results []Result  // same length as Addresses
