@@ -1,0 +1,7 @@
+// Package client is the Go client of the HTTP API, and the types of the bodies
+// that the API takes and gives.
+//
+// Reads and writes nothing but HTTP. The api room serves these very types, the
+// command line and the tests send them; a program of yours may import this
+// package alone. Imports the root package only.
+package client

@@ -1,0 +1,54 @@
+package client
+
+import (
+	"time"
+
+	"github.com/tocsin-push/tocsin"
+)
+
+// Formats of an import's stream.
+const (
+	NDJSON = "ndjson" // one Subscription a line; Content-Type application/x-ndjson
+	CSV    = "csv"    // a header line, then one subscription a line; Content-Type text/csv
+)
+
+// MaxBadLines is how many bad lines of an import are kept with their reason.
+const MaxBadLines = 1000
+
+// ImportRequest opens an import whose stream is sent afterwards.
+type ImportRequest struct {
+	Name   string `json:"name,omitempty" maxLength:"100"`
+	Format string `json:"format" enum:"ndjson,csv"`
+}
+
+// Import is a stream of subscriptions. Everything before Offset is durable; a
+// stream that broke is continued from there.
+type Import struct {
+	ID        tocsin.ImportID `json:"id"`
+	Name      string          `json:"name,omitempty"`
+	Format    string          `json:"format"`
+	Status    ImportStatus    `json:"status"`
+	Offset    int64           `json:"offset" doc:"Bytes of the stream whose lines are durable or reported as bad"`
+	Lines     int64           `json:"lines" doc:"Lines before the offset, blank ones and the CSV header included"`
+	Imported  int64           `json:"imported" doc:"Subscriptions written"`
+	Bad       int64           `json:"bad" doc:"Lines that could not be read"`
+	BadLines  []BadLine       `json:"bad_lines,omitempty" doc:"The first 1,000 of them"`
+	CreatedAt time.Time       `json:"created_at"`
+	UpdatedAt time.Time       `json:"updated_at"`
+}
+
+// ImportStatus is where an import stands.
+type ImportStatus string
+
+const (
+	ImportOpen     ImportStatus = "open"     // waits for a stream, or for its continuation
+	ImportRunning  ImportStatus = "running"  // a stream is being read
+	ImportFinished ImportStatus = "finished" // the stream ended
+)
+
+// BadLine is a line that could not be read.
+type BadLine struct {
+	Line   int64  `json:"line" doc:"From 1"`
+	Field  string `json:"field,omitempty"`
+	Reason string `json:"reason"`
+}

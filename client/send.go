@@ -1,0 +1,141 @@
+package client
+
+import (
+	"time"
+
+	"github.com/tocsin-push/tocsin"
+)
+
+// SendRequest asks for one send, now or at a time.
+type SendRequest struct {
+	Name    string       `json:"name,omitempty" maxLength:"100"`
+	Class   tocsin.Class `json:"class,omitzero" doc:"normal when absent"`
+	Target  Target       `json:"target"`
+	Message Message      `json:"message"`
+	At      time.Time    `json:"at,omitzero" doc:"When it is due, at most a year ahead; at once when absent"`
+}
+
+// Send is one execution of a message on a target.
+type Send struct {
+	ID          tocsin.SendID      `json:"id"`
+	Name        string             `json:"name,omitempty"`
+	Environment tocsin.Environment `json:"environment"`
+	Class       tocsin.Class       `json:"class"`
+	Status      SendStatus         `json:"status"`
+	AcceptedAt  time.Time          `json:"accepted_at"`
+	DueAt       time.Time          `json:"due_at"`
+	FinishedAt  time.Time          `json:"finished_at,omitzero"`
+	Counters    *Counters          `json:"counters,omitempty" doc:"Absent in lists"`
+	Drift       *Drift             `json:"drift,omitempty" doc:"Absent before the first push left, and in lists"`
+}
+
+// SendStatus is where a send stands.
+type SendStatus string
+
+const (
+	SendScheduled SendStatus = "scheduled" // waits for its time
+	SendAccepted  SendStatus = "accepted"  // durable; not every shard has stored its audience yet
+	SendSending   SendStatus = "sending"   // the whole audience is stored, pushes leave
+	SendFinished  SendStatus = "finished"  // every push has its outcome
+	SendCancelled SendStatus = "cancelled" // as finished, after a cancel
+)
+
+// Ended reports whether nothing will change any more.
+func (s SendStatus) Ended() bool { return s == SendFinished || s == SendCancelled }
+
+// Counters account for every push of a send. Audience is the sum of the seven
+// outcomes and Pending.
+type Counters struct {
+	Audience   int64 `json:"audience"`
+	Pending    int64 `json:"pending" doc:"Without outcome yet, those that wait for a retry included"`
+	Accepted   int64 `json:"accepted" doc:"Taken by the provider"`
+	Gone       int64 `json:"gone" doc:"Dead addresses, dropped"`
+	Refused    int64 `json:"refused" doc:"Refused for good by the provider or a limit"`
+	Expired    int64 `json:"expired" doc:"Time to live ran out"`
+	Suppressed int64 `json:"suppressed" doc:"Opted out or erased before it left"`
+	Cancelled  int64 `json:"cancelled"`
+	InDoubt    int64 `json:"in_doubt" doc:"May have been taken, and must not be sent again"`
+	Doubtful   int64 `json:"doubtful" doc:"Marked, beside their outcome: the provider may have accepted them more often than the outcome says"`
+	Retried    int64 `json:"retried" doc:"Pushes that needed more than one attempt"`
+	Later      int64 `json:"later" doc:"Of the pending: waiting for a retry now"`
+	Unknown    int64 `json:"unknown" doc:"Explicit recipients that nobody knows; not in the audience"`
+
+	Reasons map[string]int64 `json:"reasons,omitempty" doc:"Refused and suppressed by reason"`
+}
+
+// Drift is the time from when a send was due until its pushes left, in
+// milliseconds.
+type Drift struct {
+	First     float64 `json:"first"`
+	P50       float64 `json:"p50"`
+	P99       float64 `json:"p99"`
+	Last      float64 `json:"last"`
+	QuotaWait float64 `json:"quota_wait" doc:"Part of the last one's drift that was waiting for the provider's quota"`
+}
+
+// Sends is one page of sends, newest first.
+type Sends struct {
+	Sends []Send `json:"sends"`
+	Next  string `json:"next,omitempty" doc:"Give it as before to read the next page; absent on the last"`
+}
+
+// Trace is what became of one subscription in one send.
+type Trace struct {
+	Send         tocsin.SendID         `json:"send"`
+	Subscription tocsin.SubscriptionID `json:"subscription"`
+	Targeted     bool                  `json:"targeted" doc:"Whether it is in the stored audience"`
+	Outcome      tocsin.Outcome        `json:"outcome,omitzero" doc:"Absent while it is pending, and when it was not targeted"`
+	Reason       tocsin.Reason         `json:"reason,omitzero"`
+	Doubtful     bool                  `json:"doubtful,omitempty" doc:"The provider may have accepted it more often than the outcome says"`
+	Provider     tocsin.Provider       `json:"provider,omitzero"`
+	Shard        int                   `json:"shard"`
+	Page         int                   `json:"page,omitempty"`
+	Attempts     []Attempt             `json:"attempts,omitempty"`
+	Explanation  string                `json:"explanation" doc:"The same in a sentence"`
+}
+
+// Attempt is one claim of a push and what it led to.
+type Attempt struct {
+	Number    int           `json:"number" doc:"From 1"`
+	ClaimedAt time.Time     `json:"claimed_at,omitzero"`
+	SettledAt time.Time     `json:"settled_at,omitzero"`
+	Result    string        `json:"result,omitempty" doc:"An outcome, later, released, or unsettled where the node stopped"`
+	Reason    tocsin.Reason `json:"reason,omitzero"`
+	NotBefore time.Time     `json:"not_before,omitzero" doc:"When the next attempt may be made"`
+}
+
+// Count answers how many subscriptions a target reaches now.
+type Count struct {
+	Count     int64            `json:"count"`
+	Providers map[string]int64 `json:"providers,omitempty" doc:"By provider"`
+	Unknown   int64            `json:"unknown,omitempty" doc:"Explicit recipients that nobody knows"`
+}
+
+// PreviewRequest asks for a message as some of its recipients would get it.
+type PreviewRequest struct {
+	Target  Target   `json:"target"`
+	Message *Message `json:"message,omitempty" doc:"Rendered for each when given"`
+	Limit   int      `json:"limit,omitempty" minimum:"0" maximum:"100" doc:"0 is 10"`
+}
+
+// CountRequest asks for the size of a target.
+type CountRequest struct {
+	Target Target `json:"target"`
+}
+
+// Preview is a sample of a target.
+type Preview struct {
+	Count      int64              `json:"count"`
+	Recipients []PreviewRecipient `json:"recipients"`
+}
+
+// PreviewRecipient is one of the sample, without its address.
+type PreviewRecipient struct {
+	Subscription tocsin.SubscriptionID `json:"subscription"`
+	User         string                `json:"user,omitempty"`
+	Provider     tocsin.Provider       `json:"provider"`
+	Language     string                `json:"language,omitempty"`
+	Zone         string                `json:"zone,omitempty"`
+	Payload      string                `json:"payload,omitempty" doc:"Rendered payload"`
+	Error        string                `json:"error,omitempty" doc:"Why it cannot be rendered"`
+}

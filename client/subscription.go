@@ -1,0 +1,64 @@
+package client
+
+import (
+	"time"
+
+	"github.com/tocsin-push/tocsin"
+)
+
+// Subscription is one reachable address of a profile. As a request it
+// registers the address, or changes what is set of one that is known; fields
+// that are absent stay as they are.
+type Subscription struct {
+	ID         tocsin.SubscriptionID `json:"id,omitzero" doc:"When absent it follows from user, provider and address, so that a repeated request changes nothing"`
+	User       string                `json:"user,omitempty" maxLength:"256" doc:"Your identifier of the person; absent for an anonymous one"`
+	Provider   tocsin.Provider       `json:"provider,omitzero"`
+	Token      string                `json:"token,omitempty" maxLength:"4096" doc:"APNs: device token in hexadecimal. FCM: registration token"`
+	Endpoint   string                `json:"endpoint,omitempty" maxLength:"2048" doc:"Web Push: URL of the subscription"`
+	P256DH     string                `json:"p256dh,omitempty" maxLength:"100" doc:"Web Push: public key of the browser, base64url"`
+	Auth       string                `json:"auth,omitempty" maxLength:"40" doc:"Web Push: authentication secret, base64url"`
+	Topic      string                `json:"topic,omitempty" maxLength:"256" doc:"APNs: bundle identifier; the credential's first when absent"`
+	Language   string                `json:"language,omitempty" maxLength:"35" doc:"BCP 47 tag, such as fr or fr-CA"`
+	Zone       string                `json:"zone,omitempty" maxLength:"64" doc:"IANA time zone, such as Europe/Paris"`
+	Active     time.Time             `json:"active,omitzero" doc:"When the person was last seen"`
+	OptedIn    *bool                 `json:"opted_in,omitempty" doc:"Whether pushes may be sent; true for a new one"`
+	Attributes map[string]Value      `json:"attributes,omitempty" doc:"At most 100; null removes one"`
+	Tags       map[string]Tags       `json:"tags,omitempty" doc:"Sets of tags by name; a list replaces the set"`
+}
+
+// Batch registers or changes many subscriptions in one request.
+type Batch struct {
+	Subscriptions []Subscription `json:"subscriptions" minItems:"1" maxItems:"10000"`
+}
+
+// BatchResult says what became of each: the good ones are durable, whatever
+// the bad ones are.
+type BatchResult struct {
+	Accepted int                     `json:"accepted"`
+	IDs      []tocsin.SubscriptionID `json:"ids" doc:"One for each subscription, in order; empty text for a bad one"`
+	Errors   []BatchError            `json:"errors,omitempty"`
+}
+
+// BatchError is a subscription that was not taken.
+type BatchError struct {
+	Index  int    `json:"index" doc:"Place in the request, from 0"`
+	Field  string `json:"field,omitempty"`
+	Reason string `json:"reason"`
+}
+
+// ProfileUpdate changes what is known of a person, whatever the device.
+type ProfileUpdate struct {
+	Attributes map[string]Value `json:"attributes,omitempty"`
+	Tags       map[string]Tags  `json:"tags,omitempty"`
+}
+
+// Device is the answer to an app or site that registers: what it must keep.
+type Device struct {
+	ID     tocsin.SubscriptionID `json:"id"`
+	Secret string                `json:"secret,omitempty" doc:"Proves later that the caller is this install; shown once"`
+}
+
+// OptIn sets whether pushes may be sent to a device.
+type OptIn struct {
+	OptedIn bool `json:"opted_in"`
+}

@@ -1,0 +1,248 @@
+package client
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"net/url"
+	"strconv"
+	"time"
+	"unicode/utf8"
+)
+
+// ValueKind is the type of an attribute's value.
+type ValueKind uint8
+
+const (
+	Removed ValueKind = iota // null: the attribute is removed
+	Text
+	Integer
+	Float
+	Boolean
+	Time
+	URL
+)
+
+// MaxText is the greatest length of a text or URL value, in bytes.
+const MaxText = 1024
+
+// Value is a typed attribute value. In JSON a text is a string, a boolean is
+// true or false, a number is an integer unless it has a point or an exponent,
+// a time is {"time": "2026-11-23T08:00:00Z"}, a URL is {"url": "https://..."},
+// and null removes the attribute.
+type Value struct {
+	Kind    ValueKind
+	text    string  // Text, URL
+	integer int64   // Integer, Boolean (0 or 1), Time (Unix nanoseconds)
+	float   float64 // Float
+}
+
+// TextValue, IntegerValue and the others make a Value.
+func TextValue(v string) Value    { return Value{Kind: Text, text: v} }
+func URLValue(v string) Value     { return Value{Kind: URL, text: v} }
+func IntegerValue(v int64) Value  { return Value{Kind: Integer, integer: v} }
+func FloatValue(v float64) Value  { return Value{Kind: Float, float: v} }
+func TimeValue(v time.Time) Value { return Value{Kind: Time, integer: v.UnixNano()} }
+func BooleanValue(v bool) Value {
+	if v {
+		return Value{Kind: Boolean, integer: 1}
+	}
+	return Value{Kind: Boolean}
+}
+
+// Text is the value of a Text or URL.
+func (v Value) Text() string { return v.text }
+
+// Integer is the value of an Integer.
+func (v Value) Integer() int64 { return v.integer }
+
+// Float is the value of a Float.
+func (v Value) Float() float64 { return v.float }
+
+// Boolean is the value of a Boolean.
+func (v Value) Boolean() bool { return v.integer != 0 }
+
+// Time is the value of a Time.
+func (v Value) Time() time.Time { return time.Unix(0, v.integer).UTC() }
+
+// MarshalJSON writes the form described at Value.
+func (v Value) MarshalJSON() ([]byte, error) {
+	switch v.Kind {
+	case Text:
+		return json.Marshal(v.text)
+	case Integer:
+		return strconv.AppendInt(nil, v.integer, 10), nil
+	case Float:
+		if math.IsNaN(v.float) || math.IsInf(v.float, 0) {
+			return nil, errors.New("a number must be finite")
+		}
+		b := strconv.AppendFloat(nil, v.float, 'g', -1, 64)
+		if !bytes.ContainsAny(b, ".e") {
+			b = append(b, ".0"...)
+		}
+		return b, nil
+	case Boolean:
+		return strconv.AppendBool(nil, v.integer != 0), nil
+	case Time:
+		return json.Marshal(map[string]time.Time{"time": v.Time()})
+	case URL:
+		return json.Marshal(map[string]string{"url": v.text})
+	}
+	return []byte("null"), nil
+}
+
+// UnmarshalJSON reads the form described at Value.
+func (v *Value) UnmarshalJSON(b []byte) error {
+	switch b = bytes.TrimSpace(b); b[0] {
+	case '"':
+		var s string
+		if err := json.Unmarshal(b, &s); err != nil {
+			return err
+		}
+		*v = TextValue(s)
+	case 't', 'f':
+		*v = BooleanValue(b[0] == 't')
+	case 'n':
+		*v = Value{}
+	case '{':
+		var typed struct {
+			Time *time.Time `json:"time"`
+			URL  *string    `json:"url"`
+		}
+		decoder := json.NewDecoder(bytes.NewReader(b))
+		decoder.DisallowUnknownFields()
+		err := decoder.Decode(&typed)
+		switch {
+		case err == nil && typed.Time != nil && typed.URL == nil:
+			*v = TimeValue(*typed.Time)
+		case err == nil && typed.URL != nil && typed.Time == nil:
+			*v = URLValue(*typed.URL)
+		default:
+			return errors.New(`want {"time": RFC 3339} or {"url": address}`)
+		}
+	case '[':
+		return errors.New("a list is no attribute value; use tags")
+	default:
+		return v.number(string(b))
+	}
+	return v.Check()
+}
+
+func (v *Value) number(text string) error {
+	if i, err := strconv.ParseInt(text, 10, 64); err == nil {
+		*v = IntegerValue(i)
+		return nil
+	}
+	for _, c := range text {
+		if c == '.' || c == 'e' || c == 'E' {
+			f, err := strconv.ParseFloat(text, 64)
+			if err != nil {
+				return errors.New("number is out of range")
+			}
+			*v = FloatValue(f)
+			return nil
+		}
+	}
+	return errors.New("integer is out of range")
+}
+
+// ParseValue reads a value of a known kind from plain text, as a CSV field
+// holds it.
+func ParseValue(kind ValueKind, text string) (v Value, err error) {
+	switch kind {
+	case Text:
+		v = TextValue(text)
+	case Integer:
+		v.Kind = Integer
+		if v.integer, err = strconv.ParseInt(text, 10, 64); err != nil {
+			return v, errors.New("not an integer")
+		}
+	case Float:
+		v.Kind = Float
+		if v.float, err = strconv.ParseFloat(text, 64); err != nil {
+			return v, errors.New("not a number")
+		}
+	case Boolean:
+		b, err := strconv.ParseBool(text)
+		if err != nil {
+			return v, errors.New("not a boolean")
+		}
+		v = BooleanValue(b)
+	case Time:
+		at, err := time.Parse(time.RFC3339, text)
+		if err != nil {
+			return v, errors.New("not a time of RFC 3339")
+		}
+		v = TimeValue(at)
+	case URL:
+		v = URLValue(text)
+	}
+	return v, v.Check()
+}
+
+// Check holds a value against the limits.
+func (v Value) Check() error {
+	switch v.Kind {
+	case Text, URL:
+		if len(v.text) > MaxText {
+			return fmt.Errorf("longer than %d bytes", MaxText)
+		}
+		if !utf8.ValidString(v.text) {
+			return errors.New("not valid UTF-8")
+		}
+		if v.Kind == URL {
+			if u, err := url.Parse(v.text); err != nil || u.Scheme == "" || u.Host == "" {
+				return errors.New("not an absolute URL")
+			}
+		}
+	case Float:
+		if math.IsNaN(v.float) || math.IsInf(v.float, 0) {
+			return errors.New("a number must be finite")
+		}
+	case Time:
+		if y := v.Time().Year(); y < 1700 || y > 2250 {
+			return errors.New("time is out of range: want a year between 1700 and 2250")
+		}
+	}
+	return nil
+}
+
+// Tags changes one set of tags. In JSON a list replaces the set, and
+// {"add": [...], "remove": [...]} changes it.
+type Tags struct {
+	Replace []string // not nil: the whole new set, even when empty
+	Add     []string
+	Remove  []string
+}
+
+type tagChange struct {
+	Add    []string `json:"add,omitempty"`
+	Remove []string `json:"remove,omitempty"`
+}
+
+// MarshalJSON writes the form described at Tags.
+func (t Tags) MarshalJSON() ([]byte, error) {
+	if t.Replace != nil {
+		return json.Marshal(t.Replace)
+	}
+	return json.Marshal(tagChange{t.Add, t.Remove})
+}
+
+// UnmarshalJSON reads the form described at Tags.
+func (t *Tags) UnmarshalJSON(b []byte) error {
+	b = bytes.TrimSpace(b)
+	if b[0] == '[' {
+		*t = Tags{Replace: []string{}}
+		return json.Unmarshal(b, &t.Replace)
+	}
+	var change tagChange
+	decoder := json.NewDecoder(bytes.NewReader(b))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&change); err != nil || b[0] != '{' {
+		return errors.New(`want a list of tags or {"add": [...], "remove": [...]}`)
+	}
+	*t = Tags{Add: change.Add, Remove: change.Remove}
+	return nil
+}
