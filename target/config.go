@@ -1,0 +1,38 @@
+package target
+
+import "fmt"
+
+// Config bounds what a query may cost.
+type Config struct {
+	Depth   int // levels of logic inside each other; several keys in one object are a level
+	Clauses int // operators on names, all together
+	Values  int // values, all together
+	Bytes   int // length of the JSON text
+	Text    int // length of one text value in bytes
+}
+
+// Default returns the limits of a new installation.
+func Default() Config {
+	return Config{Depth: 12, Clauses: 256, Values: 10_000, Bytes: 256 << 10, Text: 16 << 10}
+}
+
+// Validate refuses limits that would refuse every query, or that a record of
+// the journal could not hold.
+func (c Config) Validate() error {
+	for _, limit := range []struct {
+		name     string
+		value    int
+		from, to int
+	}{
+		{"depth", c.Depth, 1, 64},
+		{"clauses", c.Clauses, 1, 4096},
+		{"values", c.Values, 1, 100_000},
+		{"bytes", c.Bytes, 2, 384 << 10},
+		{"text", c.Text, 1, 64 << 10},
+	} {
+		if limit.value < limit.from || limit.value > limit.to {
+			return fmt.Errorf("target: %s is %d, want %d to %d", limit.name, limit.value, limit.from, limit.to)
+		}
+	}
+	return nil
+}
