@@ -2589,6 +2589,653 @@ func (x *Recycle) GetGeneration() uint64 {
 	return 0
 }
 
+// PlanState is what plan knows of a ledger at a position.
+type PlanState struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Next          uint64                 `protobuf:"varint,1,opt,name=next,proto3" json:"next,omitempty"` // position to read next
+	Fold          []byte                 `protobuf:"bytes,2,opt,name=fold,proto3" json:"fold,omitempty"`
+	Waits         []*Wait                `protobuf:"bytes,3,rep,name=waits,proto3" json:"waits,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlanState) Reset() {
+	*x = PlanState{}
+	mi := &file_record_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlanState) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlanState) ProtoMessage() {}
+
+func (x *PlanState) ProtoReflect() protoreflect.Message {
+	mi := &file_record_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlanState.ProtoReflect.Descriptor instead.
+func (*PlanState) Descriptor() ([]byte, []int) {
+	return file_record_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *PlanState) GetNext() uint64 {
+	if x != nil {
+		return x.Next
+	}
+	return 0
+}
+
+func (x *PlanState) GetFold() []byte {
+	if x != nil {
+		return x.Fold
+	}
+	return nil
+}
+
+func (x *PlanState) GetWaits() []*Wait {
+	if x != nil {
+		return x.Waits
+	}
+	return nil
+}
+
+// Wait is a run of pushes in later. Term and claim name the settle.
+type Wait struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Send          []byte                 `protobuf:"bytes,1,opt,name=send,proto3" json:"send,omitempty"`
+	Retry         *Retry                 `protobuf:"bytes,2,opt,name=retry,proto3" json:"retry,omitempty"`
+	Due           int64                  `protobuf:"varint,3,opt,name=due,proto3" json:"due,omitempty"`
+	Credential    []byte                 `protobuf:"bytes,4,opt,name=credential,proto3" json:"credential,omitempty"` // set when only its replacement helps
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Wait) Reset() {
+	*x = Wait{}
+	mi := &file_record_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Wait) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Wait) ProtoMessage() {}
+
+func (x *Wait) ProtoReflect() protoreflect.Message {
+	mi := &file_record_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Wait.ProtoReflect.Descriptor instead.
+func (*Wait) Descriptor() ([]byte, []int) {
+	return file_record_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *Wait) GetSend() []byte {
+	if x != nil {
+		return x.Send
+	}
+	return nil
+}
+
+func (x *Wait) GetRetry() *Retry {
+	if x != nil {
+		return x.Retry
+	}
+	return nil
+}
+
+func (x *Wait) GetDue() int64 {
+	if x != nil {
+		return x.Due
+	}
+	return 0
+}
+
+func (x *Wait) GetCredential() []byte {
+	if x != nil {
+		return x.Credential
+	}
+	return nil
+}
+
+// ReceiptState is what receipt knows of a ledger at a position.
+type ReceiptState struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Next          uint64                 `protobuf:"varint,1,opt,name=next,proto3" json:"next,omitempty"`
+	Fold          []byte                 `protobuf:"bytes,2,opt,name=fold,proto3" json:"fold,omitempty"`
+	Open          []*Counters            `protobuf:"bytes,3,rep,name=open,proto3" json:"open,omitempty"`
+	Dead          []*Dead                `protobuf:"bytes,4,rep,name=dead,proto3" json:"dead,omitempty"` // not yet durable in changes
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReceiptState) Reset() {
+	*x = ReceiptState{}
+	mi := &file_record_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReceiptState) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReceiptState) ProtoMessage() {}
+
+func (x *ReceiptState) ProtoReflect() protoreflect.Message {
+	mi := &file_record_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReceiptState.ProtoReflect.Descriptor instead.
+func (*ReceiptState) Descriptor() ([]byte, []int) {
+	return file_record_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *ReceiptState) GetNext() uint64 {
+	if x != nil {
+		return x.Next
+	}
+	return 0
+}
+
+func (x *ReceiptState) GetFold() []byte {
+	if x != nil {
+		return x.Fold
+	}
+	return nil
+}
+
+func (x *ReceiptState) GetOpen() []*Counters {
+	if x != nil {
+		return x.Open
+	}
+	return nil
+}
+
+func (x *ReceiptState) GetDead() []*Dead {
+	if x != nil {
+		return x.Dead
+	}
+	return nil
+}
+
+// Dead are addresses to drop, of one project.
+type Dead struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Project       []byte                 `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
+	Environment   uint32                 `protobuf:"varint,2,opt,name=environment,proto3" json:"environment,omitempty"`
+	Class         uint32                 `protobuf:"varint,3,opt,name=class,proto3" json:"class,omitempty"`
+	Addresses     []*Address             `protobuf:"bytes,4,rep,name=addresses,proto3" json:"addresses,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Dead) Reset() {
+	*x = Dead{}
+	mi := &file_record_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Dead) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Dead) ProtoMessage() {}
+
+func (x *Dead) ProtoReflect() protoreflect.Message {
+	mi := &file_record_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Dead.ProtoReflect.Descriptor instead.
+func (*Dead) Descriptor() ([]byte, []int) {
+	return file_record_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *Dead) GetProject() []byte {
+	if x != nil {
+		return x.Project
+	}
+	return nil
+}
+
+func (x *Dead) GetEnvironment() uint32 {
+	if x != nil {
+		return x.Environment
+	}
+	return 0
+}
+
+func (x *Dead) GetClass() uint32 {
+	if x != nil {
+		return x.Class
+	}
+	return 0
+}
+
+func (x *Dead) GetAddresses() []*Address {
+	if x != nil {
+		return x.Addresses
+	}
+	return nil
+}
+
+// Counters are the absolute counts of one send on one shard at a position.
+type Counters struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Send          []byte                 `protobuf:"bytes,1,opt,name=send,proto3" json:"send,omitempty"`
+	Position      uint64                 `protobuf:"varint,2,opt,name=position,proto3" json:"position,omitempty"` // of the last record counted
+	Audience      uint64                 `protobuf:"varint,3,opt,name=audience,proto3" json:"audience,omitempty"`
+	Unknown       uint64                 `protobuf:"varint,4,opt,name=unknown,proto3" json:"unknown,omitempty"`
+	Unclaimed     uint64                 `protobuf:"varint,5,opt,name=unclaimed,proto3" json:"unclaimed,omitempty"`
+	Claimed       uint64                 `protobuf:"varint,6,opt,name=claimed,proto3" json:"claimed,omitempty"`
+	Later         uint64                 `protobuf:"varint,7,opt,name=later,proto3" json:"later,omitempty"`
+	Tallies       []*Tally               `protobuf:"bytes,8,rep,name=tallies,proto3" json:"tallies,omitempty"`
+	Cancelled     bool                   `protobuf:"varint,9,opt,name=cancelled,proto3" json:"cancelled,omitempty"`
+	Closed        bool                   `protobuf:"varint,10,opt,name=closed,proto3" json:"closed,omitempty"`
+	Due           int64                  `protobuf:"varint,11,opt,name=due,proto3" json:"due,omitempty"`
+	Opened        int64                  `protobuf:"varint,12,opt,name=opened,proto3" json:"opened,omitempty"`
+	Ended         int64                  `protobuf:"varint,13,opt,name=ended,proto3" json:"ended,omitempty"` // when it was closed
+	FirstWrite    int64                  `protobuf:"varint,14,opt,name=first_write,json=firstWrite,proto3" json:"first_write,omitempty"`
+	LastWrite     int64                  `protobuf:"varint,15,opt,name=last_write,json=lastWrite,proto3" json:"last_write,omitempty"`
+	First         []*Bucket              `protobuf:"bytes,16,rep,name=first,proto3" json:"first,omitempty"`        // drift of first attempts
+	Decided       []*Bucket              `protobuf:"bytes,17,rep,name=decided,proto3" json:"decided,omitempty"`    // drift of the attempts that gave the outcomes
+	Quota         []*Bucket              `protobuf:"bytes,18,rep,name=quota,proto3" json:"quota,omitempty"`        // the part of it spent waiting for tokens
+	Attempts      uint64                 `protobuf:"varint,19,opt,name=attempts,proto3" json:"attempts,omitempty"` // pushes claimed, over all attempts
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Counters) Reset() {
+	*x = Counters{}
+	mi := &file_record_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Counters) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Counters) ProtoMessage() {}
+
+func (x *Counters) ProtoReflect() protoreflect.Message {
+	mi := &file_record_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Counters.ProtoReflect.Descriptor instead.
+func (*Counters) Descriptor() ([]byte, []int) {
+	return file_record_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *Counters) GetSend() []byte {
+	if x != nil {
+		return x.Send
+	}
+	return nil
+}
+
+func (x *Counters) GetPosition() uint64 {
+	if x != nil {
+		return x.Position
+	}
+	return 0
+}
+
+func (x *Counters) GetAudience() uint64 {
+	if x != nil {
+		return x.Audience
+	}
+	return 0
+}
+
+func (x *Counters) GetUnknown() uint64 {
+	if x != nil {
+		return x.Unknown
+	}
+	return 0
+}
+
+func (x *Counters) GetUnclaimed() uint64 {
+	if x != nil {
+		return x.Unclaimed
+	}
+	return 0
+}
+
+func (x *Counters) GetClaimed() uint64 {
+	if x != nil {
+		return x.Claimed
+	}
+	return 0
+}
+
+func (x *Counters) GetLater() uint64 {
+	if x != nil {
+		return x.Later
+	}
+	return 0
+}
+
+func (x *Counters) GetTallies() []*Tally {
+	if x != nil {
+		return x.Tallies
+	}
+	return nil
+}
+
+func (x *Counters) GetCancelled() bool {
+	if x != nil {
+		return x.Cancelled
+	}
+	return false
+}
+
+func (x *Counters) GetClosed() bool {
+	if x != nil {
+		return x.Closed
+	}
+	return false
+}
+
+func (x *Counters) GetDue() int64 {
+	if x != nil {
+		return x.Due
+	}
+	return 0
+}
+
+func (x *Counters) GetOpened() int64 {
+	if x != nil {
+		return x.Opened
+	}
+	return 0
+}
+
+func (x *Counters) GetEnded() int64 {
+	if x != nil {
+		return x.Ended
+	}
+	return 0
+}
+
+func (x *Counters) GetFirstWrite() int64 {
+	if x != nil {
+		return x.FirstWrite
+	}
+	return 0
+}
+
+func (x *Counters) GetLastWrite() int64 {
+	if x != nil {
+		return x.LastWrite
+	}
+	return 0
+}
+
+func (x *Counters) GetFirst() []*Bucket {
+	if x != nil {
+		return x.First
+	}
+	return nil
+}
+
+func (x *Counters) GetDecided() []*Bucket {
+	if x != nil {
+		return x.Decided
+	}
+	return nil
+}
+
+func (x *Counters) GetQuota() []*Bucket {
+	if x != nil {
+		return x.Quota
+	}
+	return nil
+}
+
+func (x *Counters) GetAttempts() uint64 {
+	if x != nil {
+		return x.Attempts
+	}
+	return 0
+}
+
+// Tally counts pushes that ended alike.
+type Tally struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Outcome       uint32                 `protobuf:"varint,1,opt,name=outcome,proto3" json:"outcome,omitempty"`
+	Reason        uint32                 `protobuf:"varint,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	Count         uint64                 `protobuf:"varint,3,opt,name=count,proto3" json:"count,omitempty"`
+	Doubtful      uint64                 `protobuf:"varint,4,opt,name=doubtful,proto3" json:"doubtful,omitempty"` // with the doubt mark; given on the outcome's first tally
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Tally) Reset() {
+	*x = Tally{}
+	mi := &file_record_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Tally) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Tally) ProtoMessage() {}
+
+func (x *Tally) ProtoReflect() protoreflect.Message {
+	mi := &file_record_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Tally.ProtoReflect.Descriptor instead.
+func (*Tally) Descriptor() ([]byte, []int) {
+	return file_record_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *Tally) GetOutcome() uint32 {
+	if x != nil {
+		return x.Outcome
+	}
+	return 0
+}
+
+func (x *Tally) GetReason() uint32 {
+	if x != nil {
+		return x.Reason
+	}
+	return 0
+}
+
+func (x *Tally) GetCount() uint64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *Tally) GetDoubtful() uint64 {
+	if x != nil {
+		return x.Doubtful
+	}
+	return 0
+}
+
+// PageEnd is how the pushes of a page ended, in order.
+type PageEnd struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Runs          []*PushRun             `protobuf:"bytes,1,rep,name=runs,proto3" json:"runs,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PageEnd) Reset() {
+	*x = PageEnd{}
+	mi := &file_record_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PageEnd) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PageEnd) ProtoMessage() {}
+
+func (x *PageEnd) ProtoReflect() protoreflect.Message {
+	mi := &file_record_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PageEnd.ProtoReflect.Descriptor instead.
+func (*PageEnd) Descriptor() ([]byte, []int) {
+	return file_record_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *PageEnd) GetRuns() []*PushRun {
+	if x != nil {
+		return x.Runs
+	}
+	return nil
+}
+
+type PushRun struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Count         uint32                 `protobuf:"varint,1,opt,name=count,proto3" json:"count,omitempty"`
+	Outcome       uint32                 `protobuf:"varint,2,opt,name=outcome,proto3" json:"outcome,omitempty"`
+	Reason        uint32                 `protobuf:"varint,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	Mark          bool                   `protobuf:"varint,4,opt,name=mark,proto3" json:"mark,omitempty"`
+	Attempt       uint32                 `protobuf:"varint,5,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PushRun) Reset() {
+	*x = PushRun{}
+	mi := &file_record_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PushRun) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PushRun) ProtoMessage() {}
+
+func (x *PushRun) ProtoReflect() protoreflect.Message {
+	mi := &file_record_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PushRun.ProtoReflect.Descriptor instead.
+func (*PushRun) Descriptor() ([]byte, []int) {
+	return file_record_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *PushRun) GetCount() uint32 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *PushRun) GetOutcome() uint32 {
+	if x != nil {
+		return x.Outcome
+	}
+	return 0
+}
+
+func (x *PushRun) GetReason() uint32 {
+	if x != nil {
+		return x.Reason
+	}
+	return 0
+}
+
+func (x *PushRun) GetMark() bool {
+	if x != nil {
+		return x.Mark
+	}
+	return false
+}
+
+func (x *PushRun) GetAttempt() uint32 {
+	if x != nil {
+		return x.Attempt
+	}
+	return 0
+}
+
 var File_record_proto protoreflect.FileDescriptor
 
 const file_record_proto_rawDesc = "" +
@@ -2825,7 +3472,64 @@ const file_record_proto_rawDesc = "" +
 	"\aRecycle\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x01 \x01(\x04R\n" +
-	"generationB&Z$github.com/tocsin-push/tocsin/recordb\x06proto3"
+	"generation\"^\n" +
+	"\tPlanState\x12\x12\n" +
+	"\x04next\x18\x01 \x01(\x04R\x04next\x12\x12\n" +
+	"\x04fold\x18\x02 \x01(\fR\x04fold\x12)\n" +
+	"\x05waits\x18\x03 \x03(\v2\x13.tocsin.record.WaitR\x05waits\"x\n" +
+	"\x04Wait\x12\x12\n" +
+	"\x04send\x18\x01 \x01(\fR\x04send\x12*\n" +
+	"\x05retry\x18\x02 \x01(\v2\x14.tocsin.record.RetryR\x05retry\x12\x10\n" +
+	"\x03due\x18\x03 \x01(\x03R\x03due\x12\x1e\n" +
+	"\n" +
+	"credential\x18\x04 \x01(\fR\n" +
+	"credential\"\x8c\x01\n" +
+	"\fReceiptState\x12\x12\n" +
+	"\x04next\x18\x01 \x01(\x04R\x04next\x12\x12\n" +
+	"\x04fold\x18\x02 \x01(\fR\x04fold\x12+\n" +
+	"\x04open\x18\x03 \x03(\v2\x17.tocsin.record.CountersR\x04open\x12'\n" +
+	"\x04dead\x18\x04 \x03(\v2\x13.tocsin.record.DeadR\x04dead\"\x8e\x01\n" +
+	"\x04Dead\x12\x18\n" +
+	"\aproject\x18\x01 \x01(\fR\aproject\x12 \n" +
+	"\venvironment\x18\x02 \x01(\rR\venvironment\x12\x14\n" +
+	"\x05class\x18\x03 \x01(\rR\x05class\x124\n" +
+	"\taddresses\x18\x04 \x03(\v2\x16.tocsin.record.AddressR\taddresses\"\xcb\x04\n" +
+	"\bCounters\x12\x12\n" +
+	"\x04send\x18\x01 \x01(\fR\x04send\x12\x1a\n" +
+	"\bposition\x18\x02 \x01(\x04R\bposition\x12\x1a\n" +
+	"\baudience\x18\x03 \x01(\x04R\baudience\x12\x18\n" +
+	"\aunknown\x18\x04 \x01(\x04R\aunknown\x12\x1c\n" +
+	"\tunclaimed\x18\x05 \x01(\x04R\tunclaimed\x12\x18\n" +
+	"\aclaimed\x18\x06 \x01(\x04R\aclaimed\x12\x14\n" +
+	"\x05later\x18\a \x01(\x04R\x05later\x12.\n" +
+	"\atallies\x18\b \x03(\v2\x14.tocsin.record.TallyR\atallies\x12\x1c\n" +
+	"\tcancelled\x18\t \x01(\bR\tcancelled\x12\x16\n" +
+	"\x06closed\x18\n" +
+	" \x01(\bR\x06closed\x12\x10\n" +
+	"\x03due\x18\v \x01(\x03R\x03due\x12\x16\n" +
+	"\x06opened\x18\f \x01(\x03R\x06opened\x12\x14\n" +
+	"\x05ended\x18\r \x01(\x03R\x05ended\x12\x1f\n" +
+	"\vfirst_write\x18\x0e \x01(\x03R\n" +
+	"firstWrite\x12\x1d\n" +
+	"\n" +
+	"last_write\x18\x0f \x01(\x03R\tlastWrite\x12+\n" +
+	"\x05first\x18\x10 \x03(\v2\x15.tocsin.record.BucketR\x05first\x12/\n" +
+	"\adecided\x18\x11 \x03(\v2\x15.tocsin.record.BucketR\adecided\x12+\n" +
+	"\x05quota\x18\x12 \x03(\v2\x15.tocsin.record.BucketR\x05quota\x12\x1a\n" +
+	"\battempts\x18\x13 \x01(\x04R\battempts\"k\n" +
+	"\x05Tally\x12\x18\n" +
+	"\aoutcome\x18\x01 \x01(\rR\aoutcome\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\rR\x06reason\x12\x14\n" +
+	"\x05count\x18\x03 \x01(\x04R\x05count\x12\x1a\n" +
+	"\bdoubtful\x18\x04 \x01(\x04R\bdoubtful\"5\n" +
+	"\aPageEnd\x12*\n" +
+	"\x04runs\x18\x01 \x03(\v2\x16.tocsin.record.PushRunR\x04runs\"\x7f\n" +
+	"\aPushRun\x12\x14\n" +
+	"\x05count\x18\x01 \x01(\rR\x05count\x12\x18\n" +
+	"\aoutcome\x18\x02 \x01(\rR\aoutcome\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\rR\x06reason\x12\x12\n" +
+	"\x04mark\x18\x04 \x01(\bR\x04mark\x12\x18\n" +
+	"\aattempt\x18\x05 \x01(\rR\aattemptB&Z$github.com/tocsin-push/tocsin/recordb\x06proto3"
 
 var (
 	file_record_proto_rawDescOnce sync.Once
@@ -2839,7 +3543,7 @@ func file_record_proto_rawDescGZIP() []byte {
 	return file_record_proto_rawDescData
 }
 
-var file_record_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
+var file_record_proto_msgTypes = make([]protoimpl.MessageInfo, 41)
 var file_record_proto_goTypes = []any{
 	(*Envelope)(nil),      // 0: tocsin.record.Envelope
 	(*Send)(nil),          // 1: tocsin.record.Send
@@ -2870,10 +3574,18 @@ var file_record_proto_goTypes = []any{
 	(*Delete)(nil),        // 26: tocsin.record.Delete
 	(*ProfileUpdate)(nil), // 27: tocsin.record.ProfileUpdate
 	(*Recycle)(nil),       // 28: tocsin.record.Recycle
-	nil,                   // 29: tocsin.record.Recipient.ValuesEntry
-	nil,                   // 30: tocsin.record.Message.LanguagesEntry
-	nil,                   // 31: tocsin.record.Message.DefaultsEntry
-	nil,                   // 32: tocsin.record.Message.DataEntry
+	(*PlanState)(nil),     // 29: tocsin.record.PlanState
+	(*Wait)(nil),          // 30: tocsin.record.Wait
+	(*ReceiptState)(nil),  // 31: tocsin.record.ReceiptState
+	(*Dead)(nil),          // 32: tocsin.record.Dead
+	(*Counters)(nil),      // 33: tocsin.record.Counters
+	(*Tally)(nil),         // 34: tocsin.record.Tally
+	(*PageEnd)(nil),       // 35: tocsin.record.PageEnd
+	(*PushRun)(nil),       // 36: tocsin.record.PushRun
+	nil,                   // 37: tocsin.record.Recipient.ValuesEntry
+	nil,                   // 38: tocsin.record.Message.LanguagesEntry
+	nil,                   // 39: tocsin.record.Message.DefaultsEntry
+	nil,                   // 40: tocsin.record.Message.DataEntry
 }
 var file_record_proto_depIdxs = []int32{
 	1,  // 0: tocsin.record.Envelope.send:type_name -> tocsin.record.Send
@@ -2889,10 +3601,10 @@ var file_record_proto_depIdxs = []int32{
 	2,  // 10: tocsin.record.Send.recipients:type_name -> tocsin.record.Recipient
 	4,  // 11: tocsin.record.Send.message:type_name -> tocsin.record.Message
 	3,  // 12: tocsin.record.Send.options:type_name -> tocsin.record.Options
-	29, // 13: tocsin.record.Recipient.values:type_name -> tocsin.record.Recipient.ValuesEntry
-	30, // 14: tocsin.record.Message.languages:type_name -> tocsin.record.Message.LanguagesEntry
-	31, // 15: tocsin.record.Message.defaults:type_name -> tocsin.record.Message.DefaultsEntry
-	32, // 16: tocsin.record.Message.data:type_name -> tocsin.record.Message.DataEntry
+	37, // 13: tocsin.record.Recipient.values:type_name -> tocsin.record.Recipient.ValuesEntry
+	38, // 14: tocsin.record.Message.languages:type_name -> tocsin.record.Message.LanguagesEntry
+	39, // 15: tocsin.record.Message.defaults:type_name -> tocsin.record.Message.DefaultsEntry
+	40, // 16: tocsin.record.Message.data:type_name -> tocsin.record.Message.DataEntry
 	2,  // 17: tocsin.record.Slice.recipients:type_name -> tocsin.record.Recipient
 	4,  // 18: tocsin.record.Slice.message:type_name -> tocsin.record.Message
 	3,  // 19: tocsin.record.Slice.options:type_name -> tocsin.record.Options
@@ -2918,12 +3630,22 @@ var file_record_proto_depIdxs = []int32{
 	24, // 39: tocsin.record.Upsert.tags:type_name -> tocsin.record.TagSet
 	23, // 40: tocsin.record.ProfileUpdate.attributes:type_name -> tocsin.record.Attribute
 	24, // 41: tocsin.record.ProfileUpdate.tags:type_name -> tocsin.record.TagSet
-	5,  // 42: tocsin.record.Message.LanguagesEntry.value:type_name -> tocsin.record.Text
-	43, // [43:43] is the sub-list for method output_type
-	43, // [43:43] is the sub-list for method input_type
-	43, // [43:43] is the sub-list for extension type_name
-	43, // [43:43] is the sub-list for extension extendee
-	0,  // [0:43] is the sub-list for field type_name
+	30, // 42: tocsin.record.PlanState.waits:type_name -> tocsin.record.Wait
+	7,  // 43: tocsin.record.Wait.retry:type_name -> tocsin.record.Retry
+	33, // 44: tocsin.record.ReceiptState.open:type_name -> tocsin.record.Counters
+	32, // 45: tocsin.record.ReceiptState.dead:type_name -> tocsin.record.Dead
+	16, // 46: tocsin.record.Dead.addresses:type_name -> tocsin.record.Address
+	34, // 47: tocsin.record.Counters.tallies:type_name -> tocsin.record.Tally
+	17, // 48: tocsin.record.Counters.first:type_name -> tocsin.record.Bucket
+	17, // 49: tocsin.record.Counters.decided:type_name -> tocsin.record.Bucket
+	17, // 50: tocsin.record.Counters.quota:type_name -> tocsin.record.Bucket
+	36, // 51: tocsin.record.PageEnd.runs:type_name -> tocsin.record.PushRun
+	5,  // 52: tocsin.record.Message.LanguagesEntry.value:type_name -> tocsin.record.Text
+	53, // [53:53] is the sub-list for method output_type
+	53, // [53:53] is the sub-list for method input_type
+	53, // [53:53] is the sub-list for extension type_name
+	53, // [53:53] is the sub-list for extension extendee
+	0,  // [0:53] is the sub-list for field type_name
 }
 
 func init() { file_record_proto_init() }
@@ -2967,7 +3689,7 @@ func file_record_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_record_proto_rawDesc), len(file_record_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   33,
+			NumMessages:   41,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
