@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/tocsin-push/tocsin"
 )
@@ -61,6 +62,20 @@ var (
 	ErrClosed = errors.New("journal: closed")
 )
 
+// Check refuses a partition that cannot exist and records that are too large.
+// Every engine calls it before it does anything.
+func Check(p Partition, data ...[]byte) error {
+	if !slices.Contains(Topics[:], p.Topic) || p.Shard >= tocsin.MaxShards {
+		return fmt.Errorf("journal: no partition %.40q of shard %d: topics are %v, shards are below %d", p.Topic, p.Shard, Topics, tocsin.MaxShards)
+	}
+	for _, d := range data {
+		if len(d) > MaxRecord {
+			return fmt.Errorf("%w: %d bytes for %s", ErrTooLarge, len(d), p)
+		}
+	}
+	return nil
+}
+
 // Journal is implemented by every engine. All methods may be called at once
 // from any number of goroutines.
 type Journal interface {
@@ -73,7 +88,8 @@ type Journal interface {
 	// readers drop by the record's identity. Data is not kept after return.
 	Append(ctx context.Context, p Partition, data ...[]byte) ([]Position, error)
 
-	// First is the position of the oldest kept record, or End when none is kept.
+	// First is the lowest position that Read accepts: above every trimmed
+	// record, not above any kept one, and End when none is kept.
 	First(ctx context.Context, p Partition) (Position, error)
 
 	// End is a position above every record whose append had returned when End
@@ -92,7 +108,9 @@ type Journal interface {
 	Wait(ctx context.Context, p Partition, from Position) error
 
 	// Trim forgets records below before. It is the only retention; repeating it
-	// or lowering it does nothing. Space is given back in the engine's time.
+	// or lowering it does nothing, and above End it means End: it never reaches
+	// records yet to come. Space is given back in the engine's time. Positions
+	// go on rising when everything was trimmed, also after a restart.
 	Trim(ctx context.Context, p Partition, before Position) error
 
 	// Close waits for calls under way. Every later call returns ErrClosed.

@@ -25,12 +25,12 @@ type Row struct {
 	Expires time.Time // zero: never
 }
 
-// Write is one change of a batch. The highest Version of a row wins, whatever
+// Write is one change of a batch. An expired row counts as deleted when it expired. The highest Version of a row wins, whatever
 // the order of arrival; of equal versions the one already stored stays. A
 // deletion leaves its version behind for at least 24 h, so that a late older
 // write does not bring the row back.
 type Write struct {
-	Key     string // at most 512 bytes
+	Key     string // 1 to 512 bytes
 	Value   []byte
 	Version uint64    // above 0
 	Expires time.Time // zero: never
@@ -41,7 +41,16 @@ type Write struct {
 const (
 	MaxValue = 1 << 20
 	MaxBatch = 4 << 20 // keys and values of one Write call together
+
+	MaxTable     = 48
+	MaxPartition = 256
+	MaxKey       = 512
+	MaxScan      = 10_000 // rows of one Scan
 )
+
+// Keep is how long the version of a deleted or expired row stays, so that a
+// late older write does not bring the row back.
+const Keep = 24 * time.Hour
 
 var (
 	ErrNotFound = errors.New("store: no such row")
@@ -70,12 +79,14 @@ type Store interface {
 
 	// Write stores a batch in one partition: durable and whole on nil, and
 	// never seen in part. On an error it may have been stored or not, and may
-	// be repeated. Rows that PutIf writes are never written by Write.
+	// be repeated. Rows that PutIf writes are never written by Write; an engine
+	// that notices refuses.
 	Write(ctx context.Context, at Place, batch ...Write) error
 
 	// PutIf writes one row if its present value is old; old nil means that the
 	// row is absent or expired, value nil deletes it. It reports whether it
-	// wrote, and if not the row as it stands (zero Row when absent).
+	// wrote, and if not the row as it stands. The Row is zero when it wrote and
+	// when the row is absent.
 	// Linearizable a row at a time.
 	PutIf(ctx context.Context, at Place, key string, old, value []byte, expires time.Time) (ok bool, now Row, err error)
 
