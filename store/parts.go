@@ -1,0 +1,90 @@
+package store
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+)
+
+// partSize leaves room for several parts in one batch.
+const partSize = 512 << 10
+
+// Parts is where a value that may exceed MaxValue stands: rows of its own
+// under a version, which no other version shares, and a head that names them.
+// The zero Parts is nowhere.
+type Parts struct {
+	Version uint64
+	Count   int
+}
+
+func partKey(name string, version uint64, i int) string {
+	return fmt.Sprintf("%s/%020d/%04d", name, version, i)
+}
+
+// PutParts returns the writes that store value under name, to be made in order:
+// whoever stops anywhere leaves the old value or the new one. After them the
+// parts of old are deleted. Version must be above 0 and determine the value.
+func PutParts(name string, version uint64, value []byte, old Parts) ([]Write, Parts) {
+	var writes []Write
+	sum := crc32.Checksum(value, crc32.MakeTable(crc32.Castagnoli))
+	now := Parts{Version: version}
+	for len(value) > 0 {
+		n := min(partSize, len(value))
+		writes = append(writes, Write{Key: partKey(name, version, now.Count), Value: value[:n:n], Version: version})
+		value = value[n:]
+		now.Count++
+	}
+	head := binary.AppendUvarint(nil, version)
+	head = binary.AppendUvarint(head, uint64(now.Count))
+	head = binary.BigEndian.AppendUint32(head, sum)
+	writes = append(writes, Write{Key: name, Value: head, Version: version})
+	if old.Version != version {
+		for i := range old.Count {
+			writes = append(writes, Write{Key: partKey(name, old.Version, i), Version: version, Delete: true})
+		}
+	}
+	return writes, now
+}
+
+// JoinParts reads the value stored under name out of the rows of its place; a
+// zero Parts says that there is none.
+func JoinParts(name string, rows []Row) (value []byte, at Parts, err error) {
+	byKey := make(map[string][]byte, len(rows))
+	for _, r := range rows {
+		byKey[r.Key] = r.Value
+	}
+	head, ok := byKey[name]
+	if !ok {
+		return nil, Parts{}, nil
+	}
+	version, n := binary.Uvarint(head)
+	count, k := binary.Uvarint(head[max(n, 0):])
+	if n <= 0 || k <= 0 || len(head) != n+k+4 {
+		return nil, Parts{}, fmt.Errorf("store: head of %q is damaged", name)
+	}
+	for i := range int(count) {
+		part, ok := byKey[partKey(name, version, i)]
+		if !ok {
+			return nil, Parts{}, fmt.Errorf("store: part %d of %q is missing", i, name)
+		}
+		value = append(value, part...)
+	}
+	if crc32.Checksum(value, crc32.MakeTable(crc32.Castagnoli)) != binary.BigEndian.Uint32(head[n+k:]) {
+		return nil, Parts{}, fmt.Errorf("store: %q is damaged", name)
+	}
+	return value, Parts{Version: version, Count: int(count)}, nil
+}
+
+// Batches cuts writes into batches of at most 2 MiB, in their order.
+func Batches(writes []Write) (batches [][]Write) {
+	size := 0
+	for _, w := range writes {
+		n := len(w.Key) + len(w.Value)
+		if len(batches) == 0 || size+n > MaxBatch/2 || len(batches[len(batches)-1]) == 1000 {
+			batches, size = append(batches, nil), 0
+		}
+		size += n
+		batches[len(batches)-1] = append(batches[len(batches)-1], w)
+	}
+	return batches
+}
