@@ -149,7 +149,7 @@ func TestSizeOfDefaults(t *testing.T) {
 	if _, err := Compile(long(1900), meta); err != nil {
 		t.Error(err)
 	}
-	want := "message.languages.fr: the webpush payload is 4012 bytes with default values, the limit is 3993"
+	want := "message.languages.fr: the webpush payload is 4004 bytes with default values, the limit is 3993"
 	if _, err := Compile(long(1960), meta); err == nil || err.Error() != want {
 		t.Errorf("have %v\nwant %s", err, want)
 	}
