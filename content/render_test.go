@@ -138,6 +138,15 @@ func TestSize(t *testing.T) {
 	}
 }
 
+// A value of a megabyte costs nobody a buffer of a megabyte.
+func TestLongValue(t *testing.T) {
+	v := compile(t, election()).Variant(tocsin.APNs, "en")
+	payload, err := v.Append(nil, values("city", strings.Repeat("\x00", 1<<20)))
+	if !errors.Is(err, ErrSize) || cap(payload) > 1<<16 {
+		t.Errorf("%v, buffer of %d bytes", err, cap(payload))
+	}
+}
+
 func TestSizeOfDefaults(t *testing.T) {
 	long := func(n int) *record.Message {
 		return &record.Message{

@@ -154,7 +154,7 @@ func (v *Variant) Constant() ([]byte, bool) {
 // Append renders the payload of one recipient behind dst. value is asked for
 // the recipient's value of a name; it may be asked twice for the same one. On
 // ErrSize dst comes back as it was. Append allocates only to make dst larger,
-// which it does by the provider's limit at most.
+// however long a value is by a few times the provider's limit at most.
 func (v *Variant) Append(dst []byte, value func(name string) (string, bool)) ([]byte, error) {
 	start := len(dst)
 	end := start + v.limit
