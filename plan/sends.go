@@ -1,0 +1,188 @@
+package plan
+
+import (
+	"container/heap"
+	"time"
+
+	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/record"
+)
+
+// sends is what the machine knows of its sends partition.
+type sends struct {
+	next      uint64 // position to read next
+	waiting   map[tocsin.SendID]*waiting
+	scheduled dueHeap[*waiting]
+	now       []*waiting                  // the others, in the order in which they were read
+	planned   map[tocsin.SendID]time.Time // until when a repeat is dropped
+	forget    []memory                    // the same, oldest first
+}
+
+type memory struct {
+	id    tocsin.SendID
+	until time.Time
+}
+
+// waiting is a send that is not planned yet.
+type waiting struct {
+	id       tocsin.SendID
+	position uint64
+	envelope *record.Envelope
+	due      time.Time
+	stored   bool // its row is written or about to be
+	left     int  // slices not durable yet
+	cut      bool
+	gone     bool
+}
+
+func (w *waiting) when() time.Time { return w.due }
+
+// readSend takes one record of sends.
+func (m *Machine) readSend(now time.Time, r Record) {
+	switch body := r.Envelope.Body.(type) {
+	case *record.Envelope_Send:
+		id := tocsin.SendID(body.Send.Send)
+		if _, done := m.sends.planned[id]; done || m.sends.waiting[id] != nil {
+			return
+		}
+		w := &waiting{id: id, position: r.Position, envelope: r.Envelope, due: time.Unix(0, body.Send.Due)}
+		m.sends.add(w)
+		if body.Send.Scheduled {
+			m.saver.keepSend(w)
+		}
+	case *record.Envelope_Cancel:
+		id := tocsin.SendID(body.Cancel.Send)
+		w := m.sends.waiting[id]
+		switch {
+		case w == nil:
+			// Planned already, and then the ledger's cancel decides; or its
+			// record was forgotten, and then a late repeat of it must not start.
+			if _, done := m.sends.planned[id]; !done {
+				m.remember(now, id, r.Position)
+			}
+		case !w.cut:
+			m.finished(now, w)
+		}
+	}
+}
+
+func (s *sends) add(w *waiting) {
+	s.waiting[w.id] = w
+	if w.envelope.GetSend().Scheduled {
+		heap.Push(&s.scheduled, w)
+	} else {
+		s.now = append(s.now, w)
+	}
+}
+
+// cutDue cuts every send whose time has come. A scheduled one takes its mark
+// now, so that all who registered before this instant are in it.
+func (m *Machine) cutDue(now time.Time) {
+	kept := m.sends.now[:0]
+	for _, w := range m.sends.now {
+		if !w.gone && !w.cut {
+			m.cut(now, w, w.envelope.GetSend().Mark)
+		}
+		if !w.gone {
+			kept = append(kept, w)
+		}
+	}
+	clear(m.sends.now[len(kept):])
+	m.sends.now = kept
+	if w := m.sends.firstDue(); w != nil && !later(w.due, m.askAt).After(now) && !m.asking {
+		m.asking = true
+		m.emit(Ends{})
+	}
+}
+
+// forgetPlanned drops the identifiers that no repeat can carry any more.
+func (s *sends) forgetPlanned(now time.Time) {
+	for len(s.forget) > 0 && !s.forget[0].until.After(now) {
+		delete(s.planned, s.forget[0].id)
+		s.forget = s.forget[1:]
+	}
+}
+
+// firstDue is the scheduled send that is due first, nil when there is none.
+func (s *sends) firstDue() *waiting {
+	for len(s.scheduled) > 0 {
+		if w := s.scheduled[0]; !w.gone && !w.cut {
+			return w
+		}
+		heap.Pop(&s.scheduled)
+	}
+	return nil
+}
+
+// marked cuts the scheduled sends that are due with the ends just learned.
+func (m *Machine) marked(now time.Time, ends []uint64) {
+	m.asking = false
+	if ends == nil {
+		m.askAt = now.Add(m.config.Again)
+		return
+	}
+	for w := m.sends.firstDue(); w != nil && !w.due.After(now); w = m.sends.firstDue() {
+		m.cut(now, w, ends)
+	}
+}
+
+// cut queues the slices of a send: one for each shard that can hold a
+// recipient. Explicit recipients carry their profile, which decides the shard.
+func (m *Machine) cut(now time.Time, w *waiting, mark []uint64) {
+	w.cut = true
+	send, scope := w.envelope.GetSend(), record.Of(w.envelope)
+	explicit := len(send.Query) == 0
+	var routed map[tocsin.Shard][]*record.Recipient
+	if explicit {
+		routed = map[tocsin.Shard][]*record.Recipient{}
+		for _, r := range send.Recipients {
+			shard := tocsin.ShardOf(scope.Project, r.Profile, m.config.Shards)
+			routed[shard] = append(routed[shard], r)
+		}
+	}
+	for i := range m.config.Shards {
+		shard := tocsin.Shard(i)
+		recipients := routed[shard]
+		if explicit && len(recipients) == 0 {
+			continue
+		}
+		slice := &record.Slice{Send: send.Send, Due: send.Due, Query: send.Query, Recipients: recipients,
+			Message: send.Message, Options: send.Options}
+		if i < len(mark) {
+			slice.Mark = mark[i]
+		}
+		w.left++
+		m.queues[shard].push(scope, slice, w)
+	}
+	if w.left == 0 {
+		m.finished(now, w)
+	}
+}
+
+// finished forgets a send whose slices are durable, or that was cancelled
+// first, and remembers its identifier.
+func (m *Machine) finished(now time.Time, w *waiting) {
+	w.gone = true
+	delete(m.sends.waiting, w.id)
+	m.remember(now, w.id, w.position)
+	m.saver.dropSend(w)
+}
+
+func (m *Machine) remember(now time.Time, id tocsin.SendID, position uint64) {
+	until := now.Add(m.config.Remember)
+	m.sends.planned[id] = until
+	m.sends.forget = append(m.sends.forget, memory{id, until})
+	m.saver.keepPlanned(id, position, until)
+}
+
+// durable is the position below which no record of sends is needed after the
+// rows that have been gathered are saved.
+func (s *sends) durable() uint64 {
+	next := s.next
+	for _, w := range s.now {
+		if !w.gone {
+			next = min(next, w.position)
+		}
+	}
+	return next
+}

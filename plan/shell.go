@@ -1,0 +1,220 @@
+package plan
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/journal"
+	"github.com/tocsin-push/tocsin/record"
+	"github.com/tocsin-push/tocsin/store"
+)
+
+// readBytes is about how much of a log is read at once.
+const readBytes = 1 << 20
+
+// Shell runs one machine: it reads the logs, keeps the clock and does what the
+// machine asks for.
+type Shell struct {
+	config      Config
+	shard       tocsin.Shard
+	incarnation uint64
+	journal     journal.Journal
+	store       store.Store
+	log         *slog.Logger
+
+	events        chan Event
+	sends, ledger atomic.Uint64
+}
+
+// NewShell makes a shell that has not started. The incarnation is random, not
+// 0, and used by nobody else.
+func NewShell(config Config, shard tocsin.Shard, incarnation uint64, j journal.Journal, s store.Store, log *slog.Logger) *Shell {
+	return &Shell{config: config, shard: shard, incarnation: incarnation, journal: j, store: s,
+		log: log.With("room", "plan", "shard", int(shard)), events: make(chan Event)}
+}
+
+// Durable is how far sends and the ledger of this shard number are no longer
+// needed here: their trim may not go beyond.
+func (s *Shell) Durable() (sends, ledger uint64) { return s.sends.Load(), s.ledger.Load() }
+
+// Replaced says that a credential was replaced. It returns when Run has taken
+// note, or ctx has ended.
+func (s *Shell) Replaced(ctx context.Context, id tocsin.CredentialID) {
+	s.send(ctx, Replaced{Credential: id})
+}
+
+func (s *Shell) send(ctx context.Context, e Event) {
+	select {
+	case s.events <- e:
+	case <-ctx.Done():
+	}
+}
+
+// Run plans until ctx ends, which is no error, or until the machine cannot go
+// on. It returns when all that it started has returned. Run it once.
+func (s *Shell) Run(ctx context.Context) error {
+	m := New(s.config, s.shard, s.incarnation)
+	rows, err := s.rows(ctx)
+	if err == nil {
+		err = m.Load(time.Now(), rows)
+	}
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
+	sends, ledger := m.Cursors()
+	s.sends.Store(sends)
+	s.ledger.Store(ledger)
+
+	ctx, stop := context.WithCancelCause(ctx)
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer stop(nil)
+	running.Go(func() {
+		stop(s.tail(ctx, journal.Sends, sends, func(r []Record, next uint64) Event { return SendsRead{r, next} }))
+	})
+	running.Go(func() {
+		stop(s.tail(ctx, journal.Ledger, ledger, func(r []Record, next uint64) Event { return LedgerRead{r, next} }))
+	})
+
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	var event Event = Tick{}
+	for {
+		for _, effect := range m.Step(time.Now(), event) {
+			switch e := effect.(type) {
+			case Append:
+				running.Go(func() { s.send(ctx, s.append(ctx, e)) })
+			case Save:
+				running.Go(func() { s.send(ctx, s.save(ctx, e)) })
+			case Ends:
+				running.Go(func() { s.send(ctx, s.ends(ctx)) })
+			case Wake:
+				timer.Reset(time.Until(e.At))
+			case Durable:
+				s.sends.Store(e.Sends)
+				s.ledger.Store(e.Ledger)
+			}
+		}
+		select {
+		case event = <-s.events:
+		case <-timer.C:
+			event = Tick{}
+		case <-ctx.Done():
+			if err := context.Cause(ctx); !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
+				return err
+			}
+			return nil
+		}
+	}
+}
+
+// rows reads the whole place of the machine.
+func (s *Shell) rows(ctx context.Context) (all []store.Row, err error) {
+	const page = 1000
+	for from := ""; ; {
+		rows, err := s.store.Scan(ctx, Place(s.shard), from, "", page)
+		if err != nil {
+			return nil, fmt.Errorf("plan: rows of shard %d: %w", s.shard, err)
+		}
+		all = append(all, rows...)
+		if len(rows) < page {
+			return all, nil
+		}
+		from = rows[len(rows)-1].Key + "\x00"
+	}
+}
+
+// tail hands on a log from a position until ctx ends. It returns an error that
+// no repeating helps against.
+func (s *Shell) tail(ctx context.Context, topic journal.Topic, from uint64, event func([]Record, uint64) Event) error {
+	p := journal.Partition{Topic: topic, Shard: s.shard}
+	at := journal.Position(from)
+	for {
+		read, next, err := s.journal.Read(ctx, p, at, readBytes)
+		if err == nil && len(read) == 0 {
+			err = s.journal.Wait(ctx, p, at)
+		}
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, journal.ErrTrimmed), errors.Is(err, journal.ErrClosed):
+			return fmt.Errorf("plan: %s at %d: %w", p, at, err)
+		case err != nil:
+			s.log.Warn("reading failed, repeated", "log", p.String(), "error", err)
+			if !s.pause(ctx) {
+				return nil
+			}
+			continue
+		case len(read) == 0:
+			continue
+		}
+		records := make([]Record, len(read))
+		for i, r := range read {
+			e, err := record.Decode(r.Data)
+			if err != nil {
+				return fmt.Errorf("plan: %s at %d: %w", p, r.Position, err)
+			}
+			records[i] = Record{Position: uint64(r.Position), Envelope: e}
+		}
+		at = next
+		s.send(ctx, event(records, uint64(next)))
+	}
+}
+
+func (s *Shell) pause(ctx context.Context) bool {
+	select {
+	case <-time.After(s.config.Again):
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (s *Shell) append(ctx context.Context, a Append) Event {
+	data := make([][]byte, len(a.Slices))
+	for i, e := range a.Slices {
+		data[i] = record.Encode(e)
+	}
+	_, err := s.journal.Append(ctx, journal.Partition{Topic: journal.Slices, Shard: a.Shard}, data...)
+	if err != nil && ctx.Err() == nil {
+		s.log.Warn("appending slices failed, repeated", "to", int(a.Shard), "error", err)
+	}
+	return Appended{Shard: a.Shard, Failed: err != nil}
+}
+
+func (s *Shell) save(ctx context.Context, e Save) Event {
+	for _, batch := range e.Batches {
+		if err := s.store.Write(ctx, Place(s.shard), batch...); err != nil {
+			if ctx.Err() == nil {
+				s.log.Warn("saving rows failed, repeated", "error", err)
+			}
+			return Saved{Failed: true}
+		}
+	}
+	return Saved{}
+}
+
+// ends asks for the end of changes of every shard.
+func (s *Shell) ends(ctx context.Context) Event {
+	ends := make([]uint64, s.config.Shards)
+	for i := range ends {
+		end, err := s.journal.End(ctx, journal.Partition{Topic: journal.Changes, Shard: tocsin.Shard(i)})
+		if err != nil {
+			if ctx.Err() == nil {
+				s.log.Warn("asking for the end of changes failed, repeated", "error", err)
+			}
+			return Ended{}
+		}
+		ends[i] = uint64(end)
+	}
+	return Ended{Ends: ends}
+}
