@@ -1,0 +1,115 @@
+package index
+
+import "github.com/RoaringBitmap/roaring/v2"
+
+// codes is a column of small numbers, 0 where there is none, in the narrowest
+// of one, two or four bytes a row that holds the largest.
+type codes struct {
+	narrow []uint8
+	middle []uint16
+	wide   []uint32
+	width  uint8 // bytes a row: 1, 2 or 4
+}
+
+func (c *codes) rows() int { return len(c.narrow) + len(c.middle) + len(c.wide) }
+
+func (c *codes) get(row uint32) uint32 {
+	switch {
+	case int(row) < len(c.narrow):
+		return uint32(c.narrow[row])
+	case int(row) < len(c.middle):
+		return uint32(c.middle[row])
+	case int(row) < len(c.wide):
+		return c.wide[row]
+	}
+	return 0
+}
+
+func (c *codes) set(row, code uint32) {
+	switch {
+	case c.width < 4 && code > 0xffff:
+		c.wide = widen[uint32](c)
+		c.narrow, c.middle, c.width = nil, nil, 4
+	case c.width < 2 && code > 0xff:
+		c.middle = widen[uint16](c)
+		c.narrow, c.width = nil, 2
+	case c.width == 0:
+		c.width = 1
+	}
+	switch c.width {
+	case 1:
+		c.narrow = put(c.narrow, row, uint8(code))
+	case 2:
+		c.middle = put(c.middle, row, uint16(code))
+	default:
+		c.wide = put(c.wide, row, code)
+	}
+}
+
+func widen[T uint16 | uint32](c *codes) []T {
+	to := make([]T, c.rows(), c.rows()+c.rows()/8+8)
+	for row := range to {
+		to[row] = T(c.get(uint32(row)))
+	}
+	return to
+}
+
+// put writes a cell, and grows the column with zero cells up to it.
+func put[T any](column []T, row uint32, cell T) []T {
+	if int(row) < len(column) {
+		column[row] = cell
+		return column
+	}
+	if missing := int(row) - len(column); missing > 0 {
+		column = append(column, make([]T, missing)...)
+	}
+	return append(column, cell)
+}
+
+func (c *codes) size() int { return cap(c.narrow) + 2*cap(c.middle) + 4*cap(c.wide) }
+
+// selects returns the rows whose code the bitset holds; code 0 must not be in it.
+func (c *codes) selects(wanted []uint64) *roaring.Bitmap {
+	dense := make([]uint64, (c.rows()+63)/64)
+	switch c.width {
+	case 1:
+		choose(dense, c.narrow, wanted)
+	case 2:
+		choose(dense, c.middle, wanted)
+	case 4:
+		choose(dense, c.wide, wanted)
+	}
+	return roaring.FromDense(dense, false)
+}
+
+func choose[T uint8 | uint16 | uint32](dense []uint64, column []T, wanted []uint64) {
+	for start := 0; start < len(column); start += 64 {
+		var word uint64
+		for i, code := range column[start:min(start+64, len(column))] {
+			word |= (wanted[code>>6] >> (code & 63) & 1) << i
+		}
+		dense[start>>6] = word
+	}
+}
+
+// present returns the rows that have a code.
+func (c *codes) present() *roaring.Bitmap {
+	dense := make([]uint64, (c.rows()+63)/64)
+	switch c.width {
+	case 1:
+		filled(dense, c.narrow)
+	case 2:
+		filled(dense, c.middle)
+	case 4:
+		filled(dense, c.wide)
+	}
+	return roaring.FromDense(dense, false)
+}
+
+func filled[T uint8 | uint16 | uint32](dense []uint64, column []T) {
+	for row, code := range column {
+		if code != 0 {
+			dense[row>>6] |= 1 << (row & 63)
+		}
+	}
+}

@@ -1,0 +1,115 @@
+package index
+
+import (
+	"encoding/binary"
+	"hash/maphash"
+)
+
+// dictionary gives every distinct value of a column a code from 1 on. Codes
+// of values that no row has any more are given again.
+type dictionary struct {
+	seed   maphash.Seed
+	table  Table
+	kinds  []Kind   // by code; 0 is free
+	values []uint64 // Bits, or the Ref of the text
+	counts []uint32 // rows that have it
+	free   []uint32
+	arena  Arena
+}
+
+func newDictionary(seed maphash.Seed) *dictionary {
+	return &dictionary{seed: seed, kinds: []Kind{0}, values: []uint64{0}, counts: []uint32{0}}
+}
+
+// distinct is the number of values that some row has.
+func (d *dictionary) distinct() int { return d.table.count }
+
+func (d *dictionary) hash(v Value) uint64 {
+	if v.textual() {
+		return maphash.String(d.seed, v.Text) + uint64(v.Kind)
+	}
+	var raw [8]byte
+	binary.LittleEndian.PutUint64(raw[:], uint64(v.Bits))
+	return maphash.Bytes(d.seed, raw[:]) + uint64(v.Kind)
+}
+
+func (d *dictionary) hashOf(code uint32) uint64 { return d.hash(d.value(code)) }
+
+// find returns the code of a value, 0 when no row has it.
+func (d *dictionary) find(v Value) uint32 { return d.findHashed(d.hash(v), v) }
+
+func (d *dictionary) findHashed(hash uint64, v Value) uint32 {
+	code, _ := d.table.Find(hash, func(code uint32) bool {
+		if d.kinds[code] != v.Kind {
+			return false
+		}
+		if v.textual() {
+			return string(d.arena.Get(Ref(d.values[code]))) == v.Text
+		}
+		return d.values[code] == uint64(v.Bits)
+	})
+	return code
+}
+
+// take returns the code of a value and counts one row more.
+func (d *dictionary) take(v Value) (code uint32, created bool) {
+	hash := d.hash(v)
+	if code = d.findHashed(hash, v); code != 0 {
+		d.counts[code]++
+		return code, false
+	}
+	stored := uint64(v.Bits)
+	if v.textual() {
+		stored = uint64(d.arena.Add([]byte(v.Text)))
+	}
+	if last := len(d.free) - 1; last >= 0 {
+		code, d.free = d.free[last], d.free[:last]
+	} else {
+		code = uint32(len(d.kinds))
+		d.kinds, d.values, d.counts = append(d.kinds, 0), append(d.values, 0), append(d.counts, 0)
+	}
+	d.kinds[code], d.values[code], d.counts[code] = v.Kind, stored, 1
+	d.table.Insert(hash, code, d.hashOf)
+	return code, true
+}
+
+// drop counts one row less; the value goes with its last row.
+func (d *dictionary) drop(code uint32) (gone bool) {
+	if d.counts[code]--; d.counts[code] > 0 {
+		return false
+	}
+	v := d.value(code)
+	d.table.Delete(d.hash(v), code, d.hashOf)
+	if v.textual() {
+		d.arena.Free(Ref(d.values[code]))
+	}
+	d.kinds[code], d.values[code] = 0, 0
+	d.free = append(d.free, code)
+	if d.arena.Wasteful() {
+		d.compact()
+	}
+	return true
+}
+
+func (d *dictionary) compact() {
+	var fresh Arena
+	for code, kind := range d.kinds {
+		if kind == Text || kind == URL {
+			d.values[code] = uint64(fresh.Add(d.arena.Get(Ref(d.values[code]))))
+		}
+	}
+	d.arena = fresh
+}
+
+func (d *dictionary) value(code uint32) Value {
+	switch kind := d.kinds[code]; kind {
+	case Text, URL:
+		return Value{Kind: kind, Text: text(d.arena.Get(Ref(d.values[code])))}
+	default:
+		return Value{Kind: kind, Bits: int64(d.values[code])}
+	}
+}
+
+func (d *dictionary) size() int {
+	return d.table.Size() + cap(d.kinds) + 8*cap(d.values) + 4*cap(d.counts) + 4*cap(d.free) + d.arena.Size()
+}

@@ -1,0 +1,116 @@
+package index
+
+import (
+	"hash/maphash"
+	"iter"
+	"maps"
+	"slices"
+)
+
+// Index is the attributes and tag sets of some rows. A name may be both; the
+// operators tell which is meant.
+type Index struct {
+	seed    maphash.Seed
+	columns map[string]*column
+	sets    map[string]*set
+}
+
+// New returns an empty index. The hash seed is drawn anew; no result depends
+// on it.
+func New() *Index {
+	return &Index{seed: maphash.MakeSeed(), columns: make(map[string]*column), sets: make(map[string]*set)}
+}
+
+// Set gives a row a value. Text is copied.
+func (x *Index) Set(row uint32, name string, v Value) {
+	c := x.columns[name]
+	if c == nil {
+		c = newColumn(x.seed)
+		x.columns[name] = c
+	}
+	c.set(row, v)
+}
+
+// Remove takes a row's value away.
+func (x *Index) Remove(row uint32, name string) {
+	if c := x.columns[name]; c != nil {
+		c.remove(row)
+	}
+}
+
+// Get returns a row's value.
+func (x *Index) Get(row uint32, name string) (Value, bool) {
+	if c := x.columns[name]; c != nil {
+		return c.get(row)
+	}
+	return Value{}, false
+}
+
+// ChangeTags replaces a row's tag set by replace when clear holds; then it
+// adds, then it removes.
+func (x *Index) ChangeTags(row uint32, name string, clear bool, replace, add, remove []string) {
+	s := x.sets[name]
+	if s == nil {
+		if len(replace)+len(add) == 0 {
+			return
+		}
+		s = newSet(x.seed)
+		x.sets[name] = s
+	}
+	s.change(row, clear, replace, add, remove)
+}
+
+// Tags returns a row's tags of one set, in the order they were added.
+func (x *Index) Tags(row uint32, name string) (tags []string) {
+	if s := x.sets[name]; s != nil {
+		for _, code := range s.codesOf(row, nil) {
+			tags = append(tags, s.dict.value(code).Text)
+		}
+	}
+	return tags
+}
+
+// Clear takes everything away from a row.
+func (x *Index) Clear(row uint32) {
+	for _, c := range x.columns {
+		c.remove(row)
+	}
+	for _, s := range x.sets {
+		if int(row) < len(s.lists) && s.lists[row] != 0 {
+			s.change(row, true, nil, nil, nil)
+		}
+	}
+}
+
+// Attributes yields a row's values by name, in the order of names.
+func (x *Index) Attributes(row uint32) iter.Seq2[string, Value] {
+	return func(yield func(string, Value) bool) {
+		for _, name := range slices.Sorted(maps.Keys(x.columns)) {
+			if v, ok := x.columns[name].get(row); ok && !yield(name, v) {
+				return
+			}
+		}
+	}
+}
+
+// TagSets yields a row's tag sets that are not empty, in the order of names.
+func (x *Index) TagSets(row uint32) iter.Seq2[string, []string] {
+	return func(yield func(string, []string) bool) {
+		for _, name := range slices.Sorted(maps.Keys(x.sets)) {
+			if tags := x.Tags(row, name); len(tags) > 0 && !yield(name, tags) {
+				return
+			}
+		}
+	}
+}
+
+// Size is the memory in use, in bytes, but for small fixed parts.
+func (x *Index) Size() (bytes int) {
+	for _, c := range x.columns {
+		bytes += c.size()
+	}
+	for _, s := range x.sets {
+		bytes += s.size()
+	}
+	return bytes
+}
