@@ -1,0 +1,85 @@
+package api
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/tocsin-push/tocsin/journal"
+	"github.com/tocsin-push/tocsin/record"
+)
+
+// appender writes to one partition. Records that wait while an append is
+// under way go together in the next one; appends never overlap, as the
+// identities of a record.Writer demand.
+type appender struct {
+	journal   journal.Journal
+	partition journal.Partition
+	writer    *record.Writer
+
+	mu      sync.Mutex
+	waiting []*appending
+	running bool
+}
+
+type appending struct {
+	data []byte
+	done chan error
+}
+
+// group bounds the bytes of one append.
+const group = 4 << 20
+
+// append stamps and writes one record, and returns once it is durable. When
+// ctx ends first the record may still be written.
+func (a *appender) append(ctx context.Context, e *record.Envelope, at time.Time, s record.Scope) error {
+	mine := &appending{done: make(chan error, 1)}
+	a.mu.Lock()
+	mine.data = record.Encode(a.writer.Next(e, at, s))
+	if len(mine.data) > journal.MaxRecord {
+		a.mu.Unlock()
+		return journal.ErrTooLarge
+	}
+	a.waiting = append(a.waiting, mine)
+	if !a.running {
+		a.running = true
+		go a.run(context.WithoutCancel(ctx))
+	}
+	a.mu.Unlock()
+	select {
+	case err := <-mine.done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// run appends until nothing waits.
+func (a *appender) run(ctx context.Context) {
+	for {
+		a.mu.Lock()
+		n, size := 0, 0
+		for n < len(a.waiting) && (n == 0 || size+len(a.waiting[n].data) <= group) {
+			size += len(a.waiting[n].data)
+			n++
+		}
+		if n == 0 {
+			a.running = false
+			a.waiting = nil
+			a.mu.Unlock()
+			return
+		}
+		now := a.waiting[:n:n]
+		a.waiting = a.waiting[n:]
+		a.mu.Unlock()
+
+		data := make([][]byte, n)
+		for i, w := range now {
+			data[i] = w.data
+		}
+		_, err := a.journal.Append(ctx, a.partition, data...)
+		for _, w := range now {
+			w.done <- err
+		}
+	}
+}

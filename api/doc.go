@@ -1,0 +1,14 @@
+// Package api is the way in: the server API for programs with a key, the
+// device API for apps and sites, and the answers as problem+json. It checks
+// keys, limits and bodies, turns the bodies of client into records, and
+// appends them.
+//
+// Reads: the store (idempotency keys, sends of a project, imports), the
+// projections of audience through ask, the ends of the log. Writes: sends,
+// cancels, changes; its own tables send_list, idempotency and import. A send
+// is accepted by the Accept machine, which does no I/O, so that trial can
+// drive it.
+//
+// Must never import plan, fanout or receipt (they meet in the journal), node,
+// cli or a provider.
+package api

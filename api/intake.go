@@ -1,0 +1,307 @@
+package api
+
+import (
+	"crypto/ecdh"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/client"
+	"github.com/tocsin-push/tocsin/provider"
+	"github.com/tocsin-push/tocsin/record"
+	"github.com/tocsin-push/tocsin/target"
+)
+
+// Limits of one subscription.
+const (
+	maxUser       = 256
+	maxToken      = 4096
+	maxEndpoint   = 2048
+	maxAttributes = 100
+	maxTagSets    = 50
+	maxTags       = 1000 // of one set
+	maxTag        = 128  // bytes
+)
+
+// fieldError is what is wrong with one field of a subscription.
+type fieldError struct{ field, reason string }
+
+func (e *fieldError) Error() string {
+	if e.field == "" {
+		return e.reason
+	}
+	return e.field + ": " + e.reason
+}
+
+func wrong(field, format string, args ...any) error {
+	return &fieldError{field, fmt.Sprintf(format, args...)}
+}
+
+// intake turns subscriptions of one project into changes. It is made for a
+// request or a piece of an import and not shared by goroutines.
+type intake struct {
+	project tocsin.ProjectID
+	topic   string // APNs topic where none is given; empty: no credential
+	topics  map[string]bool
+	vapid   []byte // Web Push credential; nil: none
+	origins map[string]bool
+}
+
+func newIntake(project tocsin.ProjectID, credentials []provider.Credential) *intake {
+	in := &intake{project: project, topics: map[string]bool{}, origins: map[string]bool{}}
+	for _, c := range credentials {
+		switch {
+		case c.APNs != nil && len(c.APNs.Topics) > 0:
+			in.topic = c.APNs.Topics[0]
+			for _, t := range c.APNs.Topics {
+				in.topics[t] = true
+			}
+		case c.WebPush != nil:
+			in.vapid = c.ID.Bytes()
+			for _, e := range c.Endpoints {
+				in.origins[e.Origin] = true
+			}
+		}
+	}
+	return in
+}
+
+// draft is a subscription as it was read, before it is checked as a whole.
+type draft struct {
+	id       tocsin.SubscriptionID
+	user     string
+	provider tocsin.Provider
+	token    string
+	endpoint string
+	p256dh   string
+	auth     string
+	upsert   *record.Upsert
+}
+
+// finish checks a draft and makes the change. The identifier of a
+// subscription that brings none follows from user, provider and address, so
+// that the same line read twice is the same subscription.
+func (in *intake) finish(d *draft) (*record.Upsert, error) {
+	u := d.upsert
+	if err := in.address(d); err != nil {
+		return nil, err
+	}
+	if d.id.IsZero() {
+		if len(u.Address) == 0 {
+			return nil, wrong("id", "give the id of a subscription, or its address")
+		}
+		d.id = derivedID(in.project, d.user, u)
+	}
+	u.Subscription = d.id.Bytes()
+	u.Profile = profileKey(d.user, d.id)
+	return u, nil
+}
+
+// profileKey is the key by which a person is kept, and which decides the shard.
+func profileKey(user string, id tocsin.SubscriptionID) string {
+	if user != "" {
+		return "u:" + user
+	}
+	return "s:" + id.String()
+}
+
+// derivedEpoch is the instant in identifiers that follow from an address.
+const derivedEpoch = 1_767_225_600 // 2026-01-01
+
+func derivedID(project tocsin.ProjectID, user string, u *record.Upsert) tocsin.SubscriptionID {
+	buf := make([]byte, 0, 512)
+	buf = append(buf, "tocsin subscription"...)
+	buf = append(buf, project[:]...)
+	buf = append(buf, byte(u.Provider))
+	buf = binary.BigEndian.AppendUint32(buf, uint32(len(user)))
+	buf = append(buf, user...)
+	buf = append(buf, u.Topic...)
+	buf = append(buf, 0)
+	buf = append(buf, u.Address...)
+	sum := sha256.Sum256(buf)
+	return tocsin.MakeID[tocsin.SubscriptionID](time.Unix(derivedEpoch, 0), [10]byte(sum[:10]))
+}
+
+// address checks what belongs to the provider and builds its stored form.
+func (in *intake) address(d *draft) error {
+	u := d.upsert
+	if d.provider != tocsin.WebPush && (d.endpoint != "" || d.p256dh != "" || d.auth != "") {
+		return wrong("endpoint", "belongs to provider webpush only")
+	}
+	if d.provider == tocsin.WebPush && d.token != "" {
+		return wrong("token", "webpush has endpoint, p256dh and auth")
+	}
+	if d.provider != tocsin.APNs && u.Topic != "" {
+		return wrong("topic", "belongs to provider apns only")
+	}
+	u.Provider = uint32(d.provider)
+	switch d.provider {
+	case 0:
+		if d.token != "" || d.id.IsZero() {
+			return wrong("provider", "want apns, fcm or webpush")
+		}
+		return nil
+	case tocsin.APNs:
+		raw, err := hex.DecodeString(d.token)
+		if err != nil || len(raw) < 8 || len(raw) > 512 {
+			return wrong("token", "want the device token in hexadecimal")
+		}
+		if u.Topic == "" {
+			u.Topic = in.topic
+		}
+		if in.topic == "" {
+			return wrong("provider", "the project has no APNs credential")
+		}
+		if !in.topics[u.Topic] {
+			return wrong("topic", "is none of the topics of the project's APNs credential")
+		}
+		u.Address = raw
+	case tocsin.FCM:
+		if d.token == "" || strings.ContainsFunc(d.token, func(r rune) bool { return r <= ' ' || r > '~' }) {
+			return wrong("token", "want the registration token")
+		}
+		u.Address = []byte(d.token)
+	case tocsin.WebPush:
+		return in.webPush(d)
+	}
+	return nil
+}
+
+// webPush stores length, endpoint, key and secret in one piece.
+func (in *intake) webPush(d *draft) error {
+	if in.vapid == nil {
+		return wrong("provider", "the project has no Web Push credential")
+	}
+	origin, err := in.origin(d.endpoint)
+	if err != nil {
+		return wrong("endpoint", "%s", err)
+	}
+	key, err := decode64(d.p256dh)
+	if err == nil {
+		_, err = ecdh.P256().NewPublicKey(key)
+	}
+	if err != nil {
+		return wrong("p256dh", "want an uncompressed P-256 point in base64url (RFC 8291 section 3.1)")
+	}
+	secret, err := decode64(d.auth)
+	if err != nil || len(secret) != 16 {
+		return wrong("auth", "want 16 bytes in base64url (RFC 8291 section 3.2)")
+	}
+	u := d.upsert
+	u.Host, u.Vapid = origin, in.vapid
+	u.Address = binary.BigEndian.AppendUint16(make([]byte, 0, 2+len(d.endpoint)+len(key)+len(secret)), uint16(len(d.endpoint)))
+	u.Address = append(append(append(u.Address, d.endpoint...), key...), secret...)
+	return nil
+}
+
+// origin holds an endpoint against the rule that we call https on port 443 of
+// public hosts only; origins of the project's credential are the exceptions.
+func (in *intake) origin(endpoint string) (string, error) {
+	if len(endpoint) > maxEndpoint {
+		return "", fmt.Errorf("longer than %d bytes", maxEndpoint)
+	}
+	at, err := url.Parse(endpoint)
+	if err != nil || at.Host == "" || at.User != nil || at.Fragment != "" || strings.ContainsAny(endpoint, " \t\r\n") {
+		return "", errors.New("want the URL that the browser gave")
+	}
+	origin := at.Scheme + "://" + strings.ToLower(at.Host)
+	if in.origins[origin] {
+		return origin, nil
+	}
+	if at.Scheme != "https" || at.Port() != "" && at.Port() != "443" {
+		return "", errors.New("want https on port 443")
+	}
+	host := strings.ToLower(at.Hostname())
+	_, err = netip.ParseAddr(host)
+	if err == nil || !strings.Contains(host, ".") || host == "localhost" || strings.HasSuffix(host, ".localhost") ||
+		strings.HasSuffix(host, ".local") || strings.HasSuffix(host, ".internal") {
+		return "", errors.New("want a public host name")
+	}
+	return "https://" + host, nil
+}
+
+// decode64 takes base64 of both alphabets, padded or not, as browsers' code
+// varies.
+func decode64(s string) ([]byte, error) {
+	s = strings.TrimRight(s, "=")
+	if strings.ContainsAny(s, "+/") {
+		return base64.RawStdEncoding.DecodeString(s)
+	}
+	return base64.RawURLEncoding.DecodeString(s)
+}
+
+// language returns the stored form of a BCP 47 tag.
+func language(text string) (string, error) {
+	tag := target.LanguageTag(text)
+	if len(tag) > 35 || len(tag) < 2 {
+		return "", errors.New("want a BCP 47 tag such as fr or fr-CA")
+	}
+	for part := range strings.SplitSeq(tag, "-") {
+		if len(part) == 0 || len(part) > 8 || strings.Trim(part, "abcdefghijklmnopqrstuvwxyz0123456789") != "" {
+			return "", errors.New("want a BCP 47 tag such as fr or fr-CA")
+		}
+	}
+	return tag, nil
+}
+
+// zone checks the form of an IANA time zone's name.
+func zone(text string) error {
+	if len(text) > 64 || strings.Trim(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-/") != "" {
+		return errors.New("want an IANA time zone such as Europe/Paris")
+	}
+	return nil
+}
+
+// attribute makes one attribute of a change.
+func attribute(name string, v client.Value) (*record.Attribute, error) {
+	if !target.ValidName(name) || target.Reserved(name) {
+		return nil, errors.New("want a name of 1 to 64 characters of a-z, 0-9 and _ that is not reserved")
+	}
+	if err := v.Check(); err != nil {
+		return nil, err
+	}
+	a := &record.Attribute{Name: name}
+	switch v.Kind {
+	case client.Removed:
+		a.Value = &record.Attribute_Remove{Remove: true}
+	case client.Text:
+		a.Value = &record.Attribute_Text{Text: v.Text()}
+	case client.Integer:
+		a.Value = &record.Attribute_Integer{Integer: v.Integer()}
+	case client.Float:
+		a.Value = &record.Attribute_Real{Real: v.Float()}
+	case client.Boolean:
+		a.Value = &record.Attribute_Flag{Flag: v.Boolean()}
+	case client.Time:
+		a.Value = &record.Attribute_Time{Time: v.Time().UnixNano()}
+	case client.URL:
+		a.Value = &record.Attribute_Url{Url: v.Text()}
+	}
+	return a, nil
+}
+
+// checkTags holds a change of a set against the limits.
+func checkTags(t *record.TagSet) error {
+	if !target.ValidName(t.Name) || target.Reserved(t.Name) {
+		return errors.New("want a name of 1 to 64 characters of a-z, 0-9 and _ that is not reserved")
+	}
+	for _, list := range [...][]string{t.Replace, t.Add, t.Remove} {
+		if len(list) > maxTags {
+			return fmt.Errorf("more than %d tags", maxTags)
+		}
+		for _, tag := range list {
+			if tag == "" || len(tag) > maxTag {
+				return fmt.Errorf("a tag has 1 to %d bytes", maxTag)
+			}
+		}
+	}
+	return nil
+}
