@@ -88,6 +88,19 @@ func (f *Fold) Incarnation() uint64 { return f.incarnation }
 // order: those at or below it have been.
 func (f *Fold) Slice() uint64 { return f.slice }
 
+// KeepSlices is the lowest position of slices that an owner may still have to
+// read: slices below it may be trimmed.
+func (f *Fold) KeepSlices() uint64 {
+	keep := f.slice + 1
+	for _, s := range f.sends {
+		keep = min(keep, s.Slice)
+	}
+	return keep
+}
+
+// Claim returns a claim of the current term without a settle, or nil.
+func (f *Fold) Claim(seq uint64) *Claim { return f.claims[seq] }
+
 // Held is the number of pushes of claims in force without a settle.
 func (f *Fold) Held() int { return f.held }
 

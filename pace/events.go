@@ -1,0 +1,93 @@
+package pace
+
+import (
+	"time"
+
+	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/provider"
+)
+
+// Ticket names one Ask. It is never used twice in a process.
+type Ticket struct {
+	Shard tocsin.Shard
+	ID    uint64
+}
+
+// Event is what happened to the machine.
+type Event interface{ event() }
+
+type (
+	// Ask wants to send N pushes, 1 to tocsin.PageSize. It waits until it is
+	// granted or dropped; the rest of a smaller grant is asked for anew.
+	Ask struct {
+		Ticket  Ticket
+		Route   provider.Route
+		Subject string // provider.Provider.Subject of the route and its credential
+		Project tocsin.ProjectID
+		Class   tocsin.Class
+		N       int
+	}
+
+	// Drop takes an Ask back. One that was granted already is not known any
+	// more; its pushes must be finished.
+	Drop struct{ Ticket Ticket }
+
+	// Finished accounts for granted pushes, each exactly once, answered or not.
+	Finished struct {
+		Route   provider.Route
+		Subject string // as in the Ask
+		N       int
+		Proven  int // of those: the provider's answer shows that the credential works
+		Faulted int // the credential or its configuration was refused
+		// Throttled: the provider asked the whole quota subject to slow down,
+		// RetryAfter after now; 0 leaves it to the machine.
+		Throttled  int
+		RetryAfter time.Duration
+	}
+
+	// Capacity is how many pushes of the route may be under way at once.
+	// Nothing of a route is granted before the first one.
+	Capacity struct {
+		Route provider.Route
+		N     int
+	}
+
+	// Configured sets the quota of a subject in pushes a minute; 0 is none.
+	// Without it a subject has none.
+	Configured struct {
+		Subject string
+		Quota   int
+	}
+
+	// Replaced says that a credential is a new one: it tries one push first.
+	Replaced struct{ Credential tocsin.CredentialID }
+
+	// Tick says that time has passed.
+	Tick struct{}
+)
+
+func (Ask) event()        {}
+func (Drop) event()       {}
+func (Finished) event()   {}
+func (Capacity) event()   {}
+func (Configured) event() {}
+func (Replaced) event()   {}
+func (Tick) event()       {}
+
+// Effect is what the machine wants done.
+type Effect interface{ effect() }
+
+type (
+	// Grant lets the first N pushes of an Ask leave now.
+	Grant struct {
+		Ticket Ticket
+		N      int
+		Waited time.Duration // of its wait: because of the quota, not of room
+	}
+
+	// Wake asks for a Tick at an instant; the last one asked counts.
+	Wake struct{ At time.Time }
+)
+
+func (Grant) effect() {}
+func (Wake) effect()  {}
