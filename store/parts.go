@@ -9,38 +9,38 @@ import (
 // partSize leaves room for several parts in one batch.
 const partSize = 512 << 10
 
-// Parts is where a value that may exceed MaxValue stands: rows of its own
-// under a version, which no other version shares, and a head that names them.
-// The zero Parts is nowhere.
+// Parts is where a value that may exceed MaxValue stands: rows that no other
+// version or value shares, and a head that names them. So two writers that do
+// not know of each other never mix their values. The zero Parts is nowhere.
 type Parts struct {
 	Version uint64
+	Sum     uint32 // CRC-32C of the value
 	Count   int
 }
 
-func partKey(name string, version uint64, i int) string {
-	return fmt.Sprintf("%s/%020d/%04d", name, version, i)
+func (p Parts) key(name string, i int) string {
+	return fmt.Sprintf("%s/%020d-%08x/%04d", name, p.Version, p.Sum, i)
 }
 
 // PutParts returns the writes that store value under name, to be made in order:
 // whoever stops anywhere leaves the old value or the new one. After them the
-// parts of old are deleted. Version must be above 0 and determine the value.
+// parts of old are deleted. Version must be above 0; the highest one wins.
 func PutParts(name string, version uint64, value []byte, old Parts) ([]Write, Parts) {
 	var writes []Write
-	sum := crc32.Checksum(value, crc32.MakeTable(crc32.Castagnoli))
-	now := Parts{Version: version}
+	now := Parts{Version: version, Sum: crc32.Checksum(value, crc32.MakeTable(crc32.Castagnoli))}
 	for len(value) > 0 {
 		n := min(partSize, len(value))
-		writes = append(writes, Write{Key: partKey(name, version, now.Count), Value: value[:n:n], Version: version})
+		writes = append(writes, Write{Key: now.key(name, now.Count), Value: value[:n:n], Version: version})
 		value = value[n:]
 		now.Count++
 	}
 	head := binary.AppendUvarint(nil, version)
 	head = binary.AppendUvarint(head, uint64(now.Count))
-	head = binary.BigEndian.AppendUint32(head, sum)
+	head = binary.BigEndian.AppendUint32(head, now.Sum)
 	writes = append(writes, Write{Key: name, Value: head, Version: version})
-	if old.Version != version {
+	if old.Version != version || old.Sum != now.Sum {
 		for i := range old.Count {
-			writes = append(writes, Write{Key: partKey(name, old.Version, i), Version: version, Delete: true})
+			writes = append(writes, Write{Key: old.key(name, i), Version: version, Delete: true})
 		}
 	}
 	return writes, now
@@ -62,17 +62,18 @@ func JoinParts(name string, rows []Row) (value []byte, at Parts, err error) {
 	if n <= 0 || k <= 0 || len(head) != n+k+4 {
 		return nil, Parts{}, fmt.Errorf("store: head of %q is damaged", name)
 	}
-	for i := range int(count) {
-		part, ok := byKey[partKey(name, version, i)]
+	at = Parts{Version: version, Sum: binary.BigEndian.Uint32(head[n+k:]), Count: int(count)}
+	for i := range at.Count {
+		part, ok := byKey[at.key(name, i)]
 		if !ok {
 			return nil, Parts{}, fmt.Errorf("store: part %d of %q is missing", i, name)
 		}
 		value = append(value, part...)
 	}
-	if crc32.Checksum(value, crc32.MakeTable(crc32.Castagnoli)) != binary.BigEndian.Uint32(head[n+k:]) {
+	if crc32.Checksum(value, crc32.MakeTable(crc32.Castagnoli)) != at.Sum {
 		return nil, Parts{}, fmt.Errorf("store: %q is damaged", name)
 	}
-	return value, Parts{Version: version, Count: int(count)}, nil
+	return value, at, nil
 }
 
 // Batches cuts writes into batches of at most 2 MiB, in their order.
