@@ -74,10 +74,6 @@ type Endpoint struct {
 	Root   []byte // PEM of the root certificates to trust; empty: the system's
 }
 
-func (c Credential) String() string {
-	return c.Provider.String() + " credential " + c.ID.String()
-}
-
 // Result is what became of one push of a batch.
 type Result uint8
 
