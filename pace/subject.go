@@ -1,0 +1,168 @@
+package pace
+
+import (
+	"slices"
+	"time"
+
+	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/provider"
+)
+
+// subject is whom a provider counts: a quota, and the asks that share it.
+type subject struct {
+	quota   bucket
+	paused  time.Time // the provider asked for quiet until then
+	slowed  int       // pauses in a row without a word of how long
+	next    time.Time // when time alone makes something possible; zero: nothing
+	classes [tocsin.Synthetic + 1][]*queue
+
+	// Time during which asks waited for the quota or a pause, for the account
+	// of drift.
+	waiting   bool
+	waitedAt  time.Time
+	waitedFor time.Duration
+}
+
+// queue holds the asks of one project in one class on one route. The queue
+// whose turn it is stands first.
+type queue struct {
+	project tocsin.ProjectID
+	key     provider.Route
+	route   *route
+	cred    *credential
+	asks    []*ask
+}
+
+type ask struct {
+	Ask
+	waited time.Duration // of the subject when it came
+}
+
+func (m *Machine) ask(now time.Time, e Ask) {
+	s := m.subject(e.Subject)
+	if e.Class == 0 || e.Class > tocsin.Synthetic {
+		e.Class = tocsin.Normal // of a newer build, or none: neither first nor starved
+	}
+	a := &ask{Ask: e, waited: s.waited(now)}
+	m.asks[e.Ticket] = a
+	for _, q := range s.classes[e.Class] {
+		if q.project == e.Project && q.key == e.Route {
+			q.asks = append(q.asks, a)
+			return
+		}
+	}
+	s.classes[e.Class] = append(s.classes[e.Class], &queue{
+		project: e.Project, key: e.Route, route: m.route(now, e.Route), cred: m.credential(e.Route.Credential), asks: []*ask{a},
+	})
+}
+
+func (m *Machine) drop(t Ticket) {
+	a := m.asks[t]
+	if a == nil {
+		return
+	}
+	delete(m.asks, t)
+	list := m.subject(a.Subject).classes[a.Class]
+	for i, q := range list {
+		if q.project == a.Project && q.key == a.Route {
+			q.asks = slices.DeleteFunc(q.asks, func(o *ask) bool { return o == a })
+			if len(q.asks) == 0 {
+				m.subject(a.Subject).classes[a.Class] = slices.Delete(list, i, i+1)
+			}
+			return
+		}
+	}
+}
+
+func (s *subject) waited(now time.Time) time.Duration {
+	if s.waiting {
+		return s.waitedFor + now.Sub(s.waitedAt)
+	}
+	return s.waitedFor
+}
+
+func (s *subject) wait(now time.Time, until time.Time) {
+	if !s.waiting {
+		s.waiting, s.waitedAt = true, now
+	}
+	s.earliest(until)
+}
+
+func (s *subject) earliest(t time.Time) {
+	if s.next.IsZero() || t.Before(s.next) {
+		s.next = t
+	}
+}
+
+// grant lets leave what may leave now. Classes are strict: while one waits for
+// the quota no lower one gets it. Inside a class each queue in turn gets one
+// grant. Somebody who waits for room on a route is not overtaken there.
+func (s *subject) grant(m *Machine, now time.Time) {
+	if s.waiting {
+		s.waitedFor, s.waiting = s.waited(now), false
+	}
+	s.next = time.Time{}
+	m.passes++
+	for class := range s.classes {
+		if !s.grantClass(m, now, class) {
+			return
+		}
+	}
+}
+
+// grantClass reports whether lower classes may go on.
+func (s *subject) grantClass(m *Machine, now time.Time, class int) bool {
+	for idle := 0; idle < len(s.classes[class]); {
+		list := s.classes[class]
+		q := list[0]
+		if now.Before(s.paused) {
+			s.wait(now, s.paused)
+			return false
+		}
+		a := q.asks[0]
+		n := s.quota.most(a.N)
+		probe := !q.cred.proven
+		if probe {
+			n = 1
+		}
+		switch {
+		case probe && q.cred.probing:
+			n = 0
+		case probe && now.Before(q.cred.until):
+			s.earliest(q.cred.until)
+			n = 0
+		case q.route.blocked == m.passes:
+			n = 0
+		default:
+			if n = q.route.room(n, m.config.Ahead); n == 0 {
+				q.route.blocked = m.passes
+			}
+		}
+		if n == 0 { // its turn stays; the others have a look
+			idle++
+			copy(list, list[1:])
+			list[len(list)-1] = q
+			continue
+		}
+		if ready := s.quota.ready(now, n); ready.After(now) {
+			s.wait(now, ready)
+			return false
+		}
+		s.quota.take(n)
+		q.route.underway += n
+		if probe {
+			q.cred.probing = true
+		}
+		m.out = append(m.out, Grant{Ticket: a.Ticket, N: n, Waited: s.waited(now) - a.waited})
+		delete(m.asks, a.Ticket)
+		q.asks = q.asks[1:]
+		idle = 0
+		if len(q.asks) == 0 {
+			s.classes[class] = slices.Delete(list, 0, 1)
+			continue
+		}
+		copy(list, list[1:])
+		list[len(list)-1] = q
+	}
+	return true
+}
