@@ -1,0 +1,187 @@
+package account
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/provider"
+	"github.com/tocsin-push/tocsin/store"
+)
+
+// credentialRow is a credential as it is stored: all but its name is sealed.
+type credentialRow struct {
+	V        int                 `json:"v"`
+	ID       tocsin.CredentialID `json:"id"`
+	Version  uint64              `json:"version"`
+	Provider tocsin.Provider     `json:"provider"`
+	Sealed   []byte              `json:"sealed"`
+}
+
+// contents is what is sealed. The provider types write no JSON of their
+// secrets, so that the fields are named here.
+type contents struct {
+	Key       []byte     `json:"key"` // the provider's secret
+	KeyID     string     `json:"key_id,omitempty"`
+	TeamID    string     `json:"team_id,omitempty"`
+	Topics    []string   `json:"topics,omitempty"`
+	Sandbox   bool       `json:"sandbox,omitempty"`
+	PublicKey []byte     `json:"public_key,omitempty"`
+	Subject   string     `json:"subject,omitempty"`
+	Endpoints []endpoint `json:"endpoints,omitempty"`
+	Quota     int        `json:"quota,omitempty"`
+}
+
+type endpoint struct {
+	Origin string `json:"origin"`
+	Root   []byte `json:"root,omitempty"`
+}
+
+func credentialsOf(project tocsin.ProjectID) store.Place {
+	return store.Place{Table: "account_credentials", Partition: project.String()}
+}
+
+// OnReplace names a function that hears of every credential set in this
+// process, new or replaced, once it is durable and one at a time in the order
+// of versions. It must not block, nor set a credential. Another process reads
+// Credentials again.
+func (s *Service) OnReplace(hear func(provider.Credential)) {
+	s.setting.Lock()
+	defer s.setting.Unlock()
+	s.onReplace = append(s.onReplace, hear)
+}
+
+// SetCredential sets the credential of one provider of a project, in place of
+// the one before: same id, next version. ID, Project and Version of c are not
+// read. An empty secret (APNs.Key, FCM.ServiceAccount, WebPush.PrivateKey)
+// keeps the one before; a Web Push key pair that never was is made here. Note
+// that subscriptions of browsers belong to the pair they were made with.
+func (s *Service) SetCredential(ctx context.Context, project tocsin.ProjectID, c provider.Credential) (provider.Credential, error) {
+	if s.providers[c.Provider] == nil {
+		return provider.Credential{}, invalid("provider", "%q is not offered here", c.Provider)
+	}
+	if _, err := s.Project(ctx, project); err != nil {
+		return provider.Credential{}, err
+	}
+	s.setting.Lock()
+	defer s.setting.Unlock()
+	c.Project = project
+	var row credentialRow
+	old, err := read(ctx, s.store, credentialsOf(project), c.Provider.String(), &row)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		c.ID, c.Version = makeID[tocsin.CredentialID](time.Now()), 1
+		err = complete(&c, nil)
+	case err == nil:
+		c.ID, c.Version = row.ID, row.Version+1
+		err = s.keep(&c, row)
+	}
+	if err != nil {
+		return provider.Credential{}, err
+	}
+	if err := s.check(c); err != nil {
+		return provider.Credential{}, err
+	}
+	clear, err := json.Marshal(contentsOf(c))
+	if err != nil {
+		return provider.Credential{}, err
+	}
+	if len(clear) > maxContents {
+		return provider.Credential{}, invalid("credential", "%d bytes with its certificates, the limit is %d", len(clear), maxContents)
+	}
+	row = credentialRow{format, c.ID, c.Version, c.Provider, s.seal.close(c, clear)}
+	if err := put(ctx, s.store, credentialsOf(project), c.Provider.String(), old, row, time.Time{}); err != nil {
+		return provider.Credential{}, err
+	}
+	for _, hear := range s.onReplace {
+		hear(c)
+	}
+	return c, nil
+}
+
+// maxContents keeps a row, in base64 twice, under the store's limit of a value.
+const maxContents = 512 << 10
+
+// keep completes a credential from the one before. One that does not open any
+// more can still be replaced by a whole one.
+func (s *Service) keep(c *provider.Credential, row credentialRow) error {
+	before, err := s.open(c.Project, row)
+	if err != nil && isWhole(*c) {
+		return complete(c, nil)
+	}
+	if err != nil {
+		return err
+	}
+	return complete(c, &before)
+}
+
+// Credential returns the credential of one provider, in clear.
+func (s *Service) Credential(ctx context.Context, project tocsin.ProjectID, p tocsin.Provider) (provider.Credential, error) {
+	var row credentialRow
+	if _, err := read(ctx, s.store, credentialsOf(project), p.String(), &row); err != nil {
+		return provider.Credential{}, err
+	}
+	return s.open(project, row)
+}
+
+// Credentials returns the credentials of a project, one a provider, in clear.
+// One that does not open is left out, and told by the error beside the others.
+func (s *Service) Credentials(ctx context.Context, project tocsin.ProjectID) ([]provider.Credential, error) {
+	var all []provider.Credential
+	var failed error
+	for p := tocsin.APNs; p <= tocsin.WebPush; p++ {
+		c, err := s.Credential(ctx, project, p)
+		switch {
+		case err == nil:
+			all = append(all, c)
+		case !errors.Is(err, ErrNotFound):
+			failed = errors.Join(failed, err)
+		}
+	}
+	return all, failed
+}
+
+func (s *Service) open(project tocsin.ProjectID, row credentialRow) (provider.Credential, error) {
+	c := provider.Credential{ID: row.ID, Project: project, Provider: row.Provider, Version: row.Version}
+	clear, err := s.seal.open(c, row.Sealed)
+	if err != nil {
+		return provider.Credential{}, err
+	}
+	var in contents
+	if err := json.Unmarshal(clear, &in); err != nil {
+		return provider.Credential{}, fmt.Errorf("%w: %s holds no JSON", ErrDamaged, c)
+	}
+	switch c.Provider {
+	case tocsin.APNs:
+		c.APNs = &provider.APNs{Key: in.Key, KeyID: in.KeyID, TeamID: in.TeamID, Topics: in.Topics, Sandbox: in.Sandbox}
+	case tocsin.FCM:
+		c.FCM = &provider.FCM{ServiceAccount: in.Key}
+	case tocsin.WebPush:
+		c.WebPush = &provider.WebPush{PrivateKey: in.Key, PublicKey: in.PublicKey, Subject: in.Subject}
+	}
+	for _, e := range in.Endpoints {
+		c.Endpoints = append(c.Endpoints, provider.Endpoint(e))
+	}
+	c.Quota = in.Quota
+	return c, nil
+}
+
+func contentsOf(c provider.Credential) contents {
+	out := contents{Quota: c.Quota}
+	switch c.Provider {
+	case tocsin.APNs:
+		out.Key, out.KeyID, out.TeamID = c.APNs.Key, c.APNs.KeyID, c.APNs.TeamID
+		out.Topics, out.Sandbox = c.APNs.Topics, c.APNs.Sandbox
+	case tocsin.FCM:
+		out.Key = c.FCM.ServiceAccount
+	case tocsin.WebPush:
+		out.Key, out.PublicKey, out.Subject = c.WebPush.PrivateKey, c.WebPush.PublicKey, c.WebPush.Subject
+	}
+	for _, e := range c.Endpoints {
+		out.Endpoints = append(out.Endpoints, endpoint(e))
+	}
+	return out
+}
