@@ -1,0 +1,245 @@
+package sim
+
+import (
+	"bytes"
+	"encoding/json"
+	"strconv"
+	"time"
+)
+
+const (
+	apnsPayloadLimit  = 4096
+	apnsVoIPLimit     = 5120
+	apnsCollapseLimit = 64
+)
+
+// apns answers POST /3/device/<token> as the provider API does.
+type apns struct {
+	*service
+	keys *apnsKeys
+}
+
+// apnsSession is one connection to it.
+type apnsSession struct {
+	session
+	keys *apnsKeys
+
+	bearer []byte        // last provider token that was looked up ...
+	token  *apnsToken    // ... and what it proved to be
+	bound  *apnsToken    // the token that this connection is bound to
+	since  time.Time     // when bound was first seen here
+	topic  apnsTopicSeen // last topic that was allowed
+}
+
+type apnsTopicSeen struct {
+	token       *apnsToken
+	topic, kind []byte
+}
+
+// refusal is an answer other than 200; a zero status is none.
+type refusal struct {
+	status int
+	reason string
+}
+
+func (a *apns) open(c *conn) handler {
+	return &apnsSession{session: a.session(c), keys: a.keys}
+}
+
+func (a *apnsSession) serve(r *request) error {
+	if a.conn.goneAway && r.stream > a.conn.highest {
+		return nil // opened before the GOAWAY, its body came after
+	}
+	a.admit()
+	var id [16]byte
+	token, no := apnsPath(r)
+	if no.status == 0 {
+		no = a.authorise(r)
+	}
+	if no.status == 0 {
+		no = a.headers(r, &id)
+	}
+	if no.status == 0 {
+		no = a.payload(r)
+	}
+	tokenHash, send := hash(token), a.sendOf(r.get(fieldAPNsCollapseID))
+	if !r.has(fieldAPNsID) || id == [16]byte{} {
+		id = madeID(a.seed, tokenHash, send)
+	}
+	var v verdict
+	timestamp := int64(0)
+	if no.status == 0 {
+		if no = apnsToken64(token); no.status == 0 {
+			v = a.judge(tokenHash, send)
+			no = apnsFault(v)
+			if v.fault == Gone {
+				// The one answer that needs a clock: dead since now, so that
+				// whoever registered before may drop the address.
+				timestamp = a.conn.pipe.read.UnixMilli()
+			}
+		}
+	}
+	if v.fault == Scripted {
+		return a.scripted(r.stream, tokenHash, send, &id, v)
+	}
+	status := 200
+	if no.status != 0 {
+		status = no.status
+	} else if v.fault == BlackHole || v.fault == Refused {
+		status = 0
+	}
+	a.record(tokenHash, send, &id, status, v)
+	if v.fault.unanswered() {
+		return a.withhold(r.stream, v.fault)
+	}
+	a.block = appendStatus(a.block[:0], status)
+	a.block = appendAPNsID(a.block, &id)
+	if no.status == 0 {
+		a.conn.reply(r.stream, v.delay, a.block, nil)
+	} else {
+		a.refuse(r.stream, v.delay, no, a.retryAfter(v), timestamp)
+	}
+	a.depart(r.stream)
+	return nil
+}
+
+// refuse completes a.block and answers with a JSON reason.
+func (a *apnsSession) refuse(stream uint32, delay time.Duration, no refusal, retryAfter int, timestamp int64) {
+	if retryAfter > 0 {
+		a.block = appendHeader(a.block, "retry-after", strconv.Itoa(retryAfter))
+	}
+	a.block = appendHeader(a.block, "content-type", "application/json")
+	a.text = append(append(append(a.text[:0], `{"reason":"`...), no.reason...), '"')
+	if timestamp > 0 {
+		a.text = strconv.AppendInt(append(a.text, `,"timestamp":`...), timestamp, 10)
+	}
+	a.text = append(a.text, '}')
+	a.conn.reply(stream, delay, a.block, a.text)
+}
+
+func (a *apnsSession) scripted(stream uint32, token, send uint64, id *[16]byte, v verdict) error {
+	answer := v.answer
+	if answer.GoAway {
+		a.record(token, send, id, 0, v)
+		if !a.conn.goneAway {
+			a.conn.goAway(stream-2, `{"reason":"`+answer.Reason+`"}`)
+		}
+		return nil
+	}
+	a.record(token, send, id, answer.Status, v)
+	if answer.Status == 0 {
+		return a.withhold(stream, BlackHole)
+	}
+	a.block = appendAPNsID(appendStatus(a.block[:0], answer.Status), id)
+	switch {
+	case answer.Body != "":
+		a.conn.reply(stream, v.delay, a.block, []byte(answer.Body))
+	case answer.Reason == "" && answer.Status == 200:
+		a.conn.reply(stream, v.delay, a.block, nil)
+	default:
+		a.refuse(stream, v.delay, refusal{answer.Status, answer.Reason}, answer.RetryAfter, answer.Timestamp)
+	}
+	return nil
+}
+
+// apnsFault is the answer that stands for a fault, if it has one.
+func apnsFault(v verdict) refusal {
+	switch v.fault {
+	case Gone:
+		return refusal{410, "Unregistered"}
+	case BadToken:
+		return refusal{400, "BadDeviceToken"}
+	case Throttled:
+		return refusal{429, "TooManyRequests"}
+	case Unavailable:
+		return refusal{503, "ServiceUnavailable"}
+	case Expired:
+		return refusal{403, "ExpiredProviderToken"}
+	}
+	return refusal{}
+}
+
+var apnsPrefix = []byte("/3/device/")
+
+func apnsPath(r *request) (token []byte, no refusal) {
+	token, found := bytes.CutPrefix(r.get(fieldPath), apnsPrefix)
+	switch {
+	case !found || bytes.IndexByte(token, '/') >= 0:
+		return nil, refusal{404, "BadPath"}
+	case string(r.get(fieldMethod)) != "POST":
+		return token, refusal{405, "MethodNotAllowed"}
+	case len(token) == 0:
+		return token, refusal{400, "MissingDeviceToken"}
+	}
+	return token, refusal{}
+}
+
+// apnsToken64 checks the form of a device token: hex of any length (the
+// provider says not to assume one).
+func apnsToken64(token []byte) refusal {
+	bad := byte(0)
+	for _, c := range token {
+		bad |= hexValue[c]
+	}
+	if bad > 15 || len(token)%2 != 0 {
+		return refusal{400, "BadDeviceToken"}
+	}
+	return refusal{}
+}
+
+// headers checks what travels outside the payload, and reads apns-id.
+func (a *apnsSession) headers(r *request, id *[16]byte) refusal {
+	if r.duplicate {
+		return refusal{400, "DuplicateHeaders"}
+	}
+	if r.has(fieldAPNsID) && !parseUUID(r.get(fieldAPNsID), id) {
+		return refusal{400, "BadMessageId"}
+	}
+	if len(r.get(fieldAPNsCollapseID)) > apnsCollapseLimit {
+		return refusal{400, "BadCollapseId"}
+	}
+	if r.has(fieldAPNsExpiration) {
+		at, ok := digits(r.get(fieldAPNsExpiration))
+		if !ok {
+			return refusal{400, "BadExpirationDate"}
+		}
+		if at > 0 && at < a.conn.pipe.read.Unix() {
+			a.totals.stale.Add(1)
+		}
+	}
+	kind, priority := r.get(fieldAPNsPushType), r.get(fieldAPNsPriority)
+	switch string(priority) {
+	case "5", "1":
+	case "10":
+		if string(kind) == "background" {
+			return refusal{400, "BadPriority"}
+		}
+	default:
+		if r.has(fieldAPNsPriority) {
+			return refusal{400, "BadPriority"}
+		}
+	}
+	return a.topicFits(r.get(fieldAPNsTopic), kind)
+}
+
+func (a *apnsSession) payload(r *request) refusal {
+	limit := apnsPayloadLimit
+	if string(r.get(fieldAPNsPushType)) == "voip" {
+		limit = apnsVoIPLimit
+	}
+	switch {
+	case len(r.body) == 0:
+		return refusal{400, "PayloadEmpty"}
+	case len(r.body) > limit:
+		return refusal{413, "PayloadTooLarge"}
+	}
+	// The provider does not say what it answers to a body that is no JSON.
+	// One in so many is read, and counted when a phone could not.
+	if a.pushes%parseEvery == 1 {
+		a.totals.checked.Add(1)
+		if !json.Valid(r.body) {
+			a.totals.malformed.Add(1)
+		}
+	}
+	return refusal{}
+}

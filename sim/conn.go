@@ -1,0 +1,273 @@
+package sim
+
+import (
+	"crypto/tls"
+	"encoding/binary"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// handler answers the requests of one connection, on its reader goroutine. An
+// error ends the connection.
+type handler interface{ serve(*request) error }
+
+// conn is one HTTP/2 connection. Everything without a word about it belongs to
+// the reader goroutine, which parses, answers in place, and writes the answers
+// when it would wait for more to read.
+type conn struct {
+	server  *server
+	handler handler
+	pipe    *pipe
+	tls     *tls.Conn
+	decoder *decoder
+
+	in       []byte
+	from, to int
+	request  request
+
+	block       []byte // header block waiting for CONTINUATION ...
+	blockStream uint32 // ... of this stream; 0: none
+	blockFlags  byte
+
+	streams   map[uint32]*stream // not finished: body to come, answer lost or held back
+	drains    map[uint32]bool    // finished by us while the body still comes
+	last      uint32             // highest stream the peer opened
+	goneAway  bool               // streams above highest are not processed
+	highest   uint32             // last stream that a GOAWAY promised to process
+	unflushed int                // answered, answer not written yet
+
+	receive     int // what the peer may still send on the connection
+	unreturned  int // consumed and not yet given back by WINDOW_UPDATE
+	send        int // what we may still send
+	sendInitial int // the same for a new stream
+	waiting     []*stream
+	farewell    *time.Timer // set by a GOAWAY
+
+	out    []byte
+	lags   []lag
+	later  later
+	done   chan struct{} // closed when the connection has ended
+	lagged atomic.Int32  // streams whose answers wait for their time
+
+	enforced atomic.Uint32 // streams open at once, beyond which they are refused
+	ready    atomic.Bool   // an option that changes streams applies to this connection
+	mu       sync.Mutex    // guards writes, and the next field
+	unacked  []uint32      // stream limits in SETTINGS that the peer has not acknowledged
+}
+
+// stream is one that cannot be answered at once.
+type stream struct {
+	id      uint32
+	request *request
+	receive int
+	ended   bool   // the peer sent END_STREAM
+	send    int    // our flow-control window
+	body    []byte // of the answer, not yet allowed to leave
+	dead    bool
+}
+
+// lag collects the answers of one batch that leave after the same delay.
+type lag struct {
+	delay   time.Duration
+	frames  []byte
+	streams int32
+}
+
+func (c *conn) open() int { return len(c.streams) + c.unflushed + int(c.lagged.Load()) }
+
+// run reads until the connection ends; the error says why.
+func (c *conn) run() error {
+	c.writeNow(c.hello())
+	for greeted := false; ; {
+		n, err := c.tls.Read(c.in[c.to:])
+		c.to += n
+		if !greeted && c.to >= len(clientHello) {
+			if string(c.in[:len(clientHello)]) != clientHello {
+				return codeProtocol
+			}
+			c.from, greeted = len(clientHello), true
+		}
+		if greeted {
+			if err := c.parse(); err != nil {
+				return err
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (c *conn) hello() []byte {
+	cfg := &c.server.settings
+	limit := c.server.firstStreams()
+	c.enforced.Store(limit)
+	c.unacked = append(c.unacked, limit)
+	b := appendSettings(nil, settingsStreams, limit, settingsWindow, uint32(cfg.streamWindow))
+	c.receive = firstWindow
+	if cfg.connWindow > firstWindow {
+		b = appendWindowUpdate(b, 0, cfg.connWindow-firstWindow)
+		c.receive = cfg.connWindow
+	}
+	return b
+}
+
+// parse handles every whole frame in the buffer and moves the rest to its front.
+func (c *conn) parse() error {
+	for c.to-c.from >= frameHead {
+		head := c.in[c.from:]
+		length := int(head[0])<<16 | int(head[1])<<8 | int(head[2])
+		if length > maxFrame {
+			return codeFrameSize
+		}
+		if c.to-c.from < frameHead+length {
+			break
+		}
+		kind, flags, id := head[3], head[4], binary.BigEndian.Uint32(head[5:])&maxWindow
+		c.from += frameHead + length
+		if err := c.frame(kind, flags, id, head[frameHead:frameHead+length:frameHead+length]); err != nil {
+			return err
+		}
+	}
+	c.to = copy(c.in, c.in[c.from:c.to])
+	c.from = 0
+	if len(c.out) >= pipeBuffer/4 {
+		c.flush()
+	}
+	return nil
+}
+
+func (c *conn) frame(kind, flags byte, id uint32, payload []byte) error {
+	if c.blockStream != 0 && (kind != frameContinuation || id != c.blockStream) {
+		return codeProtocol
+	}
+	switch kind {
+	case frameHeaders:
+		return c.onHeaders(flags, id, payload)
+	case frameData:
+		return c.onData(flags, id, payload)
+	case frameContinuation:
+		if c.blockStream == 0 {
+			return codeProtocol
+		}
+		if c.block = append(c.block, payload...); len(c.block) > maxBlock {
+			return codeProtocol
+		}
+		if flags&flagEndHeaders == 0 {
+			return nil
+		}
+		id, c.blockStream = c.blockStream, 0
+		return c.onBlock(c.blockFlags, id, c.block)
+	case frameSettings:
+		return c.onSettings(flags, id, payload)
+	case frameWindowUpdate:
+		return c.onWindowUpdate(id, payload)
+	case framePing:
+		if id != 0 {
+			return codeProtocol
+		}
+		if len(payload) != 8 {
+			return codeFrameSize
+		}
+		if flags&flagAck == 0 {
+			c.out = append(appendFrameHead(c.out, 8, framePing, flagAck, 0), payload...)
+		}
+	case frameReset:
+		if len(payload) != 4 {
+			return codeFrameSize
+		}
+		if id == 0 || id > c.last {
+			return codeProtocol
+		}
+		delete(c.drains, id)
+		if s := c.streams[id]; s != nil {
+			s.dead = true
+			delete(c.streams, id)
+		}
+	case framePriority:
+		if id == 0 {
+			return codeProtocol
+		}
+		if len(payload) != 5 {
+			c.reset(id, codeFrameSize)
+		} else if binary.BigEndian.Uint32(payload)&maxWindow == id {
+			c.reset(id, codeProtocol)
+		}
+	case framePushPromise:
+		return codeProtocol
+	case frameGoAway:
+		if id != 0 {
+			return codeProtocol
+		}
+	}
+	return nil // other types are ignored, RFC 9113 4.1
+}
+
+// flush writes what the batch answered, and sets aside what leaves later.
+func (c *conn) flush() {
+	for i := range c.lags {
+		l := &c.lags[i]
+		c.lagged.Add(l.streams)
+		c.later.add(c, c.pipe.read.Add(l.delay), *l)
+		*l = lag{}
+	}
+	c.lags = c.lags[:0]
+	c.unflushed = 0
+	if len(c.out) > 0 {
+		c.writeNow(c.out)
+		c.out = c.out[:0]
+	}
+}
+
+// wait holds the reader up, and so the peer, unless the server stops.
+func (c *conn) wait(d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-c.server.stopping:
+	}
+}
+
+// writeNow may be called from any goroutine. A failed write ends the reader too.
+func (c *conn) writeNow(b []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.writeLocked(b)
+}
+
+func (c *conn) writeLocked(b []byte) {
+	_, err := c.tls.Write(b)
+	if err = errors.Join(err, c.pipe.send()); err != nil {
+		c.pipe.Close() // the reader sees it and reports
+	}
+}
+
+// setStreams advertises another limit. A higher one holds at once; a lower one
+// when the peer has acknowledged it (RFC 9113 5.1.2). Any goroutine.
+func (c *conn) setStreams(limit uint32) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if limit > c.enforced.Load() {
+		c.enforced.Store(limit)
+	}
+	c.unacked = append(c.unacked, limit)
+	c.writeLocked(appendSettings(nil, settingsStreams, limit))
+}
+
+func (c *conn) acknowledged() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.unacked) == 0 {
+		return codeProtocol
+	}
+	limit := c.unacked[0]
+	c.unacked = c.unacked[1:]
+	for _, pending := range c.unacked {
+		limit = max(limit, pending)
+	}
+	c.enforced.Store(limit)
+	return nil
+}

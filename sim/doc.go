@@ -1,0 +1,16 @@
+// Package sim simulates the push providers: APNs, FCM with its token endpoint,
+// and a Web Push service, over real HTTP/2 and TLS 1.3 on the loopback
+// interface, each with a ledger of every push that it received.
+//
+// It reads requests with its own HTTP/2 server, which shares nothing with
+// bulk, so that a mistake in one is not hidden by the same mistake in the
+// other. Its answers are a function of (seed, token, attempt) and never of
+// order or time, apart from quotas and from what happens to a connection as a
+// whole. It writes nothing but the credentials file that its Config names.
+//
+// The road of a push: pipe (bytes in and out), conn (frames), hpack (headers),
+// apns, fcm or webpush (checks), judge (fault drawn for the token), ledger.
+//
+// It must never import bulk, a provider or anything above them; products
+// import it only to run `tocsin sim`, and tests to have somebody to talk to.
+package sim

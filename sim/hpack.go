@@ -1,0 +1,162 @@
+package sim
+
+import (
+	"bytes"
+	"errors"
+
+	"golang.org/x/net/http2/hpack"
+)
+
+// headerTableSize is what we let the peer's encoder use: the protocol's default.
+const headerTableSize = 4096
+
+// errCompression ends a connection: HPACK state is lost (RFC 7541 2.3.3...).
+var errCompression = errors.New("sim: header block cannot be decoded")
+
+// decoder decodes every header of one connection's requests, RFC 7541.
+type decoder struct {
+	table []entry // oldest first
+	size  int     // sum of entry sizes
+	limit int     // set by the peer's size updates, at most headerTableSize
+	huff  bytes.Buffer
+}
+
+func newDecoder() *decoder { return &decoder{limit: headerTableSize} }
+
+// decode hands each header of a block to r. What r keeps is valid until the
+// next decode, or until the block's bytes change.
+func (d *decoder) decode(block []byte, r *request) error {
+	d.huff.Reset()
+	first := true
+	for len(block) > 0 {
+		b := block[0]
+		var e entry
+		var err error
+		switch {
+		case b >= 0x80: // indexed
+			var index int
+			if index, block, err = integer(block, 7); err != nil {
+				return err
+			}
+			if e, err = d.at(index); err != nil {
+				return err
+			}
+		case b >= 0x40: // literal, incremental indexing
+			if e, block, err = d.literal(block, 6); err != nil {
+				return err
+			}
+			e = d.insert(e)
+		case b >= 0x20: // size update
+			var limit int
+			if limit, block, err = integer(block, 5); err != nil || limit > headerTableSize || !first {
+				return errCompression
+			}
+			d.limit = limit
+			d.evict(0)
+			continue
+		default: // literal without indexing, or never indexed
+			if e, block, err = d.literal(block, 4); err != nil {
+				return err
+			}
+		}
+		first = false
+		r.add(e)
+	}
+	return nil
+}
+
+func (d *decoder) at(index int) (entry, error) {
+	if index < len(staticTable) {
+		if index == 0 {
+			return entry{}, errCompression
+		}
+		return staticTable[index], nil
+	}
+	if index -= len(staticTable); index < len(d.table) {
+		return d.table[len(d.table)-1-index], nil
+	}
+	return entry{}, errCompression
+}
+
+func (d *decoder) literal(block []byte, prefix uint) (e entry, rest []byte, err error) {
+	index, rest, err := integer(block, prefix)
+	if err != nil {
+		return e, nil, err
+	}
+	if index == 0 {
+		if e.name, rest, err = d.text(rest); err != nil {
+			return e, nil, err
+		}
+		e.field = fieldOf(e.name)
+	} else if e, err = d.at(index); err != nil {
+		return e, nil, err
+	}
+	e.value, rest, err = d.text(rest)
+	return e, rest, err
+}
+
+func (d *decoder) text(block []byte) (text, rest []byte, err error) {
+	if len(block) == 0 {
+		return nil, nil, errCompression
+	}
+	huffman := block[0]&0x80 != 0
+	n, block, err := integer(block, 7)
+	if err != nil || n > len(block) {
+		return nil, nil, errCompression
+	}
+	if !huffman {
+		return block[:n:n], block[n:], nil
+	}
+	// The buffer may move when it grows; earlier texts keep the old memory.
+	start := d.huff.Len()
+	if _, err := hpack.HuffmanDecode(&d.huff, block[:n]); err != nil {
+		return nil, nil, errCompression
+	}
+	return d.huff.Bytes()[start:], block[n:], nil
+}
+
+// insert puts a copy into the dynamic table and returns it.
+func (d *decoder) insert(e entry) entry {
+	size := e.size()
+	both := make([]byte, 0, len(e.name)+len(e.value))
+	both = append(append(both, e.name...), e.value...)
+	e.name, e.value = both[:len(e.name):len(e.name)], both[len(e.name):]
+	d.evict(size)
+	if size <= d.limit {
+		d.table = append(d.table, e)
+		d.size += size
+	}
+	return e
+}
+
+// evict makes room for an entry of this size (RFC 7541 4.3, 4.4).
+func (d *decoder) evict(room int) {
+	gone := 0
+	for ; gone < len(d.table) && d.size+room > d.limit; gone++ {
+		d.size -= d.table[gone].size()
+		d.table[gone] = entry{}
+	}
+	d.table = d.table[gone:]
+}
+
+// integer reads a prefixed integer, RFC 7541 5.1; more than 28 bits is refused.
+func integer(b []byte, prefix uint) (int, []byte, error) {
+	mask := 1<<prefix - 1
+	if len(b) == 0 {
+		return 0, nil, errCompression
+	}
+	n := int(b[0]) & mask
+	b = b[1:]
+	if n < mask {
+		return n, b, nil
+	}
+	for shift := 0; shift <= 21 && len(b) > 0; shift += 7 {
+		c := b[0]
+		b = b[1:]
+		n += int(c&0x7f) << shift
+		if c < 0x80 {
+			return n, b, nil
+		}
+	}
+	return 0, nil, errCompression
+}

@@ -1,0 +1,157 @@
+package sim
+
+import (
+	"encoding/binary"
+	"time"
+)
+
+// reply answers a stream with a header block and perhaps a body, after a delay
+// when there is one. Both are copied.
+func (c *conn) reply(id uint32, delay time.Duration, block, body []byte) {
+	room := len(body) <= min(c.send, c.sendInitial, maxFrame)
+	b := &c.out
+	if room {
+		c.unflushed++
+		if delay > 0 {
+			l := c.lagOf(delay)
+			l.streams++
+			b = &l.frames
+		}
+	}
+	flags := byte(flagEndHeaders)
+	if len(body) == 0 {
+		flags |= flagEndStream
+	}
+	*b = append(appendFrameHead(*b, len(block), frameHeaders, flags, id), block...)
+	switch {
+	case len(body) == 0:
+	case room:
+		c.send -= len(body)
+		*b = append(appendFrameHead(*b, len(body), frameData, flagEndStream, id), body...)
+	default: // the peer's windows decide when it leaves, not our delay
+		s := &stream{id: id, ended: true, send: c.sendInitial, body: append([]byte(nil), body...)}
+		c.streams[id] = s
+		c.waiting = append(c.waiting, s)
+		c.sendWaiting()
+	}
+}
+
+func (c *conn) lagOf(delay time.Duration) *lag {
+	for i := range c.lags {
+		if c.lags[i].delay == delay {
+			return &c.lags[i]
+		}
+	}
+	c.lags = append(c.lags, lag{delay: delay})
+	return &c.lags[len(c.lags)-1]
+}
+
+// sendWaiting writes as much of the waiting bodies as the windows allow.
+func (c *conn) sendWaiting() {
+	kept := c.waiting[:0]
+	for _, s := range c.waiting {
+		if s.dead {
+			continue
+		}
+		for len(s.body) > 0 {
+			n := min(len(s.body), s.send, c.send, maxFrame)
+			if n <= 0 {
+				break
+			}
+			flags := byte(0)
+			if n == len(s.body) {
+				flags = flagEndStream
+			}
+			c.out = append(appendFrameHead(c.out, n, frameData, flags, s.id), s.body[:n]...)
+			s.body, s.send, c.send = s.body[n:], s.send-n, c.send-n
+		}
+		if len(s.body) > 0 {
+			kept = append(kept, s)
+		} else {
+			delete(c.streams, s.id)
+		}
+	}
+	clear(c.waiting[len(kept):])
+	c.waiting = kept
+}
+
+func (c *conn) onSettings(flags byte, id uint32, payload []byte) error {
+	if id != 0 {
+		return codeProtocol
+	}
+	if flags&flagAck != 0 {
+		if len(payload) != 0 {
+			return codeFrameSize
+		}
+		return c.acknowledged()
+	}
+	if len(payload)%6 != 0 {
+		return codeFrameSize
+	}
+	for ; len(payload) > 0; payload = payload[6:] {
+		value := binary.BigEndian.Uint32(payload[2:])
+		switch binary.BigEndian.Uint16(payload) {
+		case settingsPush:
+			if value > 1 {
+				return codeProtocol
+			}
+		case settingsWindow:
+			if value > maxWindow {
+				return codeFlowControl
+			}
+			for _, s := range c.streams {
+				if s.send += int(value) - c.sendInitial; s.send > maxWindow {
+					return codeFlowControl
+				}
+			}
+			c.sendInitial = int(value)
+		case settingsFrameSize:
+			if value < maxFrame || value > 1<<24-1 {
+				return codeProtocol
+			}
+		}
+	}
+	c.out = appendFrameHead(c.out, 0, frameSettings, flagAck, 0)
+	c.sendWaiting()
+	return nil
+}
+
+func (c *conn) onWindowUpdate(id uint32, payload []byte) error {
+	if len(payload) != 4 {
+		return codeFrameSize
+	}
+	by := int(binary.BigEndian.Uint32(payload) & maxWindow)
+	if id == 0 {
+		if by == 0 {
+			return codeProtocol
+		}
+		if c.send += by; c.send > maxWindow {
+			return codeFlowControl
+		}
+		c.sendWaiting()
+		return nil
+	}
+	if id > c.last {
+		return codeProtocol
+	}
+	s := c.streams[id]
+	if s == nil {
+		return nil // answered already
+	}
+	if by == 0 {
+		c.reset(id, codeProtocol)
+	} else if s.send += by; s.send > maxWindow {
+		c.reset(id, codeFlowControl)
+	} else {
+		c.sendWaiting()
+	}
+	return nil
+}
+
+// goAway says that no stream above this one will be processed, and why. The
+// peer closes the connection when it has its answers.
+func (c *conn) goAway(highest uint32, debug string) {
+	c.goneAway, c.highest = true, highest
+	c.farewell = time.AfterFunc(farewell, func() { c.pipe.Close() })
+	c.out = appendGoAway(c.out, highest, codeNone, debug)
+}

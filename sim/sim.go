@@ -1,0 +1,235 @@
+package sim
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/client"
+)
+
+// Sim is a set of running providers.
+type Sim struct {
+	config   Config
+	setup    Setup
+	ledger   Ledger
+	names    names
+	services []*service
+	control  *http.Server
+	servers  []*server
+	running  sync.WaitGroup // of the plain HTTP servers
+	log      *slog.Logger
+}
+
+// Run starts the providers, writes the credentials file, and returns when ctx
+// has ended and all has stopped.
+func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
+	s, err := Start(cfg, log)
+	if err != nil {
+		return err
+	}
+	defer s.Stop()
+	if err := writeSecret(cfg.CredentialsFile, s.setup.Projects[0]); err != nil {
+		return err
+	}
+	if err := writeSecret(cfg.SetupFile, s.setup); err != nil {
+		return err
+	}
+	log.Info("simulated providers are up", "control", s.setup.Control)
+	<-ctx.Done()
+	return nil
+}
+
+// Start returns when every port listens.
+func Start(cfg Config, log *slog.Logger) (_ *Sim, err error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	s := &Sim{config: cfg, log: log}
+	defer func() {
+		if err != nil {
+			s.Stop()
+		}
+	}()
+	ca, err := newAuthority(time.Now(), cfg.Host)
+	if err != nil {
+		return nil, err
+	}
+	s.setup.Root = string(ca.Root)
+	for n := range cfg.Projects {
+		s.setup.Projects = append(s.setup.Projects, client.ProjectRequest{Name: fmt.Sprintf("Newsroom %d", n+1),
+			Environment: tocsin.Development})
+	}
+	if err := s.startAPNs(ca); err != nil {
+		return nil, err
+	}
+	return s, s.startControl()
+}
+
+// Stop ends every connection and returns when all goroutines have.
+func (s *Sim) Stop() {
+	if s.control != nil {
+		s.control.Close()
+	}
+	for _, server := range s.servers {
+		server.stop()
+	}
+	s.running.Wait()
+}
+
+// Setup is what a sender needs.
+func (s *Sim) Setup() Setup { return s.setup }
+
+// Roots is a pool with the root of every simulator.
+func (s *Sim) Roots() *x509.CertPool {
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM([]byte(s.setup.Root))
+	return pool
+}
+
+// Ledger is what all providers received.
+func (s *Sim) Ledger() *Ledger { return &s.ledger }
+
+// Options returns the options in force of one provider.
+func (s *Sim) Options(p tocsin.Provider) Options { return s.service(p).rules.Load().Options }
+
+// SetOptions changes them in flight. Streams are advertised anew on every
+// connection when their number changes.
+func (s *Sim) SetOptions(p tocsin.Provider, o Options) error {
+	r, err := o.compile()
+	if err != nil {
+		return err
+	}
+	service := s.service(p)
+	if old := service.rules.Swap(r); old.Streams != r.Streams {
+		service.server.each(func(c *conn) {
+			if c.ready.Load() {
+				c.setStreams(uint32(r.Streams))
+			}
+		})
+	}
+	return nil
+}
+
+// Reset forgets the ledger, attempts and totals; connections and options stay.
+func (s *Sim) Reset() {
+	s.ledger.Reset()
+	s.names.reset()
+	for _, service := range s.services {
+		service.attempts.reset()
+		service.totals.reset()
+		service.quota.next.Store(0)
+	}
+}
+
+func (s *Sim) service(p tocsin.Provider) *service { return s.services[p-tocsin.APNs] }
+
+func (s *Sim) listen(port int) (net.Listener, error) {
+	l, err := net.Listen("tcp", net.JoinHostPort(s.config.Host, strconv.Itoa(port)))
+	if err != nil {
+		return nil, fmt.Errorf("sim: %w", err)
+	}
+	return l, nil
+}
+
+func origin(l net.Listener) string { return "https://" + l.Addr().String() }
+
+// startService starts the HTTP/2 side of a provider and returns its origin.
+func (s *Sim) startService(ca *authority, p tocsin.Provider, port int, o Options, open func(*service) func(*conn) handler) (string, error) {
+	r, err := o.compile()
+	if err != nil {
+		return "", err
+	}
+	listener, err := s.listen(port)
+	if err != nil {
+		return "", err
+	}
+	log := s.log.With("provider", p.String())
+	v := &service{provider: p, seed: s.config.Seed, ledger: &s.ledger, names: &s.names, log: log}
+	v.rules.Store(r)
+	v.server = &server{listener: listener, tls: ca.config("h2"), totals: &v.totals, log: log, open: open(v),
+		settings: settings{s.config.StreamWindow, s.config.ConnWindow},
+		streams: func() uint32 {
+			if r := v.rules.Load(); r.FirstStream > 0 {
+				return uint32(r.FirstStream)
+			}
+			return uint32(v.rules.Load().Streams)
+		}}
+	s.services = append(s.services, v)
+	s.servers = append(s.servers, v.server)
+	v.server.start()
+	return origin(listener), nil
+}
+
+func (s *Sim) startAPNs(ca *authority) error {
+	keys := make(map[string]*apnsKey)
+	accounts := make([]*client.APNsCredential, s.config.Projects)
+	for n := range accounts {
+		account, key, err := newAPNsAccount(n)
+		if err != nil {
+			return err
+		}
+		accounts[n], keys[key.id] = account, key
+	}
+	at, err := s.startService(ca, tocsin.APNs, s.config.APNsPort, s.config.APNs, func(v *service) func(*conn) handler {
+		return (&apns{v, &apnsKeys{keys: keys}}).open
+	})
+	if err != nil {
+		return err
+	}
+	for n, account := range accounts {
+		s.credential(n, client.CredentialRequest{Provider: tocsin.APNs, APNs: account}, at)
+	}
+	return nil
+}
+
+// credential adds one to a project, to be used at an origin.
+func (s *Sim) credential(project int, c client.CredentialRequest, origin string) {
+	c.Endpoints = []client.Endpoint{{Origin: origin, Root: s.setup.Root}}
+	p := &s.setup.Projects[project]
+	p.Credentials = append(p.Credentials, c)
+}
+
+func (s *Sim) startControl() error {
+	listener, err := s.listen(s.config.ControlPort)
+	if err != nil {
+		return err
+	}
+	s.setup.Control = "http://" + listener.Addr().String()
+	s.control = &http.Server{Handler: s.routes(), ReadHeaderTimeout: handshakeTimeout}
+	s.running.Go(func() {
+		if err := s.control.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			s.log.Error("control endpoint failed", "error", err)
+		}
+	})
+	return nil
+}
+
+// writeSecret writes a JSON file at once or not at all; it holds private keys.
+func writeSecret(name string, v any) error {
+	if name == "" {
+		return nil
+	}
+	text, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return fmt.Errorf("sim: credentials: %w", err)
+	}
+	part := name + ".part"
+	if err := os.WriteFile(part, append(text, '\n'), 0o600); err != nil {
+		return fmt.Errorf("sim: credentials: %w", err)
+	}
+	if err := os.Rename(part, name); err != nil {
+		return fmt.Errorf("sim: credentials: %w", err)
+	}
+	return nil
+}
