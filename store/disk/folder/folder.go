@@ -1,0 +1,171 @@
+package folder
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// Config is how a folder is opened; every field must be set.
+type Config struct {
+	FS      vfs.FS           // vfs.Default, or a file system in memory for tests
+	Memory  uint64           // bytes of one table in memory; at most two, and a cache of one more, exist
+	Reserve uint64           // bytes of free space below which new work is refused
+	Now     func() time.Time // for the age of the last look at the free space
+	Log     *slog.Logger
+	Stop    func(error) // ends the process and does not return
+}
+
+// Folder is an open database. All methods may be called at once.
+type Folder struct {
+	DB *pebble.DB
+
+	dir   string
+	c     Config
+	lock  *pebble.Lock
+	guard *guard
+
+	space  sync.Mutex
+	looked time.Time
+	free   uint64
+}
+
+// Open locks the folder, checks its logs and opens the database, new ones too.
+func Open(dir string, c Config) (_ *Folder, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("folder %s: %w", dir, err)
+		}
+	}()
+	if err := c.FS.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	f := &Folder{dir: dir, c: c}
+	if f.lock, err = pebble.LockDirectory(dir, c.FS); err != nil {
+		return nil, fmt.Errorf("it is in use by another process: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, f.lock.Close())
+		}
+	}()
+	n, err := openNote(c.FS, dir)
+	if err != nil {
+		return nil, err
+	}
+	f.guard = &guard{FS: c.FS, note: n}
+	if err = n.verify(c.FS, dir); err == nil {
+		err = f.open()
+	}
+	if err != nil {
+		return nil, errors.Join(err, n.file.Close())
+	}
+	return f, nil
+}
+
+func (f *Folder) open() (err error) {
+	f.DB, err = pebble.Open(f.dir, &pebble.Options{
+		FS:                    f.guard,
+		Lock:                  f.lock,
+		FormatMajorVersion:    pebble.FormatNewest,
+		ErrorIfNotExists:      f.guard.note.complete,
+		MemTableSize:          f.c.Memory,
+		CacheSize:             int64(f.c.Memory),
+		FlushDelayDeleteRange: 10 * time.Second, // then trimmed space comes back on an idle node too
+		Logger:                logger{f},
+		EventListener: &pebble.EventListener{DataCorruption: func(i pebble.DataCorruptionInfo) {
+			f.c.Log.Error("a file is damaged", "file", i.Path, "error", i.Details)
+		}},
+	})
+	if err != nil {
+		return f.Explain(err)
+	}
+	f.guard.mu.Lock()
+	defer f.guard.mu.Unlock()
+	f.guard.note.complete = true
+	return f.guard.note.save(true)
+}
+
+// Explain adds the name of the damaged file to an error that Pebble returned.
+func (f *Folder) Explain(err error) error {
+	if err == nil {
+		return nil
+	}
+	if i := pebble.ExtractDataCorruptionInfo(err); i != nil {
+		return fmt.Errorf("%s is damaged: %w", i.Path, err)
+	}
+	if f.DB == nil {
+		return fmt.Errorf("%w (the log read last is %s)", err, f.guard.read)
+	}
+	return err
+}
+
+// Apply makes a batch visible in the order of the calls; Wait makes it durable.
+// An error means that nothing was applied.
+func (f *Folder) Apply(b *pebble.Batch) error { return f.DB.ApplyNoSyncWait(b, pebble.Sync) }
+
+// Wait returns once the batch, and with it all that were applied before, is
+// synced. Several batches share a sync.
+func (f *Folder) Wait(b *pebble.Batch) error {
+	if err := b.SyncWait(); err != nil {
+		f.stop(fmt.Errorf("writing the log: %w", err))
+	}
+	return b.Close()
+}
+
+// Full reports whether less than a part of the reserve is free: 1 for new work,
+// more for what must still finish. The disk is looked at once a second at most.
+func (f *Folder) Full(part uint64) (bool, error) {
+	f.space.Lock()
+	defer f.space.Unlock()
+	if now := f.c.Now(); f.looked.IsZero() || now.Sub(f.looked).Abs() >= time.Second {
+		usage, err := f.c.FS.GetDiskUsage(f.dir)
+		if errors.Is(err, vfs.ErrUnsupported) {
+			usage.AvailBytes = f.c.Reserve // a file system in memory is never full
+		} else if err != nil {
+			return false, fmt.Errorf("free space of folder %s: %w", f.dir, err)
+		}
+		f.looked, f.free = now, usage.AvailBytes
+	}
+	return f.free < f.c.Reserve/part, nil
+}
+
+// Close may be called once, with no other call under way.
+func (f *Folder) Close() error {
+	err := f.DB.Close()
+	f.guard.mu.Lock()
+	defer f.guard.mu.Unlock()
+	err = errors.Join(err, f.guard.note.save(true), f.guard.note.file.Close(), f.lock.Close())
+	if err != nil {
+		return fmt.Errorf("closing folder %s: %w", f.dir, err)
+	}
+	return nil
+}
+
+// stop ends the process. Should Config.Stop return, the goroutine ends here all
+// the same: Pebble would go on as if the write had succeeded.
+func (f *Folder) stop(err error) {
+	err = fmt.Errorf("folder %s: %w", f.dir, err)
+	f.c.Log.Error("the disk failed, the process ends", "error", err)
+	f.c.Stop(err)
+	select {}
+}
+
+// logger is what Pebble writes its log to.
+type logger struct{ f *Folder }
+
+func (l logger) Infof(format string, args ...any) {
+	if l.f.c.Log.Enabled(context.Background(), slog.LevelDebug) {
+		l.f.c.Log.Debug(fmt.Sprintf(format, args...))
+	}
+}
+
+func (l logger) Errorf(format string, args ...any) { l.f.c.Log.Error(fmt.Sprintf(format, args...)) }
+
+func (l logger) Fatalf(format string, args ...any) { l.f.stop(fmt.Errorf(format, args...)) }
