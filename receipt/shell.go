@@ -1,0 +1,253 @@
+package receipt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/journal"
+	"github.com/tocsin-push/tocsin/record"
+	"github.com/tocsin-push/tocsin/store"
+)
+
+// readBytes is about how much of the ledger is read at once.
+const readBytes = 1 << 20
+
+// Shell runs one machine and answers questions about it.
+type Shell struct {
+	config      Config
+	shard       tocsin.Shard
+	incarnation uint64
+	journal     journal.Journal
+	store       store.Store
+	log         *slog.Logger
+
+	events chan Event
+	asks   chan func(*Machine)
+	ledger atomic.Uint64
+}
+
+// NewShell makes a shell that has not started. The incarnation is random, not
+// 0, and used by nobody else.
+func NewShell(config Config, shard tocsin.Shard, incarnation uint64, j journal.Journal, s store.Store, log *slog.Logger) *Shell {
+	return &Shell{config: config, shard: shard, incarnation: incarnation, journal: j, store: s,
+		log: log.With("room", "receipt", "shard", int(shard)), events: make(chan Event), asks: make(chan func(*Machine))}
+}
+
+// Durable is how far the ledger of the shard is no longer needed here: its
+// trim may not go beyond.
+func (s *Shell) Durable() uint64 { return s.ledger.Load() }
+
+// Status is the counters of a send on this shard, nil when it was not opened
+// here, or so long ago that they were forgotten. It needs Run to be running.
+func (s *Shell) Status(ctx context.Context, id tocsin.SendID) (*record.Counters, error) {
+	var found *record.Counters
+	if err := s.ask(ctx, func(m *Machine) { found = m.Status(id) }); err != nil || found != nil {
+		return found, err
+	}
+	row, err := s.store.Get(ctx, SendPlace(s.shard, id), countersKey)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("receipt: counters of %s: %w", id, err)
+	}
+	return decodeCounters(row.Value)
+}
+
+// Trace is the story of one push, or ErrNotTargeted. It needs Run to be running.
+func (s *Shell) Trace(ctx context.Context, id tocsin.SendID, ordinal uint32) (t Trace, err error) {
+	// What is on its way to the store is taken down first, so that nothing
+	// falls between: it is in the store before the machine forgets it.
+	var live Live
+	if askErr := s.ask(ctx, func(m *Machine) { live, err = m.Live(id, ordinal) }); askErr != nil || err != nil {
+		return t, errors.Join(askErr, err)
+	}
+	place := SendPlace(s.shard, id)
+	opens, err := scan(ctx, s.store, place, "open/", "open0")
+	if err != nil {
+		return t, err
+	}
+	if err := live.find(ordinal, opens); err != nil {
+		return t, err
+	}
+	rows, err := scan(ctx, s.store, place, pagePrefix(live.page), pagePrefix(live.page+1))
+	if err != nil {
+		return t, err
+	}
+	ends, err := scan(ctx, s.store, place, endKey(live.page), endKey(live.page+1))
+	if err != nil {
+		return t, err
+	}
+	return live.story(append(rows, ends...))
+}
+
+// ask runs a function between two steps of the machine.
+func (s *Shell) ask(ctx context.Context, f func(*Machine)) error {
+	done := make(chan struct{})
+	select {
+	case s.asks <- func(m *Machine) { defer close(done); f(m) }:
+		<-done
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Run follows the ledger until ctx ends, which is no error, or until the
+// machine cannot go on. It returns when all that it started has returned. Run
+// it once.
+func (s *Shell) Run(ctx context.Context) error {
+	m := New(s.config, s.shard, s.incarnation)
+	rows, err := scan(ctx, s.store, Place(s.shard), "", "")
+	if err == nil {
+		err = m.Load(rows)
+	}
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
+	s.ledger.Store(m.Cursor())
+
+	ctx, stop := context.WithCancelCause(ctx)
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer stop(nil)
+	from := m.Cursor()
+	running.Go(func() { stop(s.tail(ctx, from)) })
+
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	var event Event = Tick{}
+	for {
+		for _, effect := range m.Step(time.Now(), event) {
+			switch e := effect.(type) {
+			case Append:
+				running.Go(func() { s.send(ctx, s.append(ctx, e)) })
+			case Save:
+				running.Go(func() { s.send(ctx, s.save(ctx, e)) })
+			case Wake:
+				timer.Reset(time.Until(e.At))
+			case Durable:
+				s.ledger.Store(e.Ledger)
+			}
+		}
+		for event = nil; event == nil; {
+			select {
+			case event = <-s.events:
+			case f := <-s.asks:
+				f(m)
+			case <-timer.C:
+				event = Tick{}
+			case <-ctx.Done():
+				if err := context.Cause(ctx); !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
+					return err
+				}
+				return nil
+			}
+		}
+	}
+}
+
+func (s *Shell) send(ctx context.Context, e Event) {
+	select {
+	case s.events <- e:
+	case <-ctx.Done():
+	}
+}
+
+// tail hands on the ledger from a position until ctx ends. It returns an error
+// that no repeating helps against.
+func (s *Shell) tail(ctx context.Context, from uint64) error {
+	p := journal.Partition{Topic: journal.Ledger, Shard: s.shard}
+	at := journal.Position(from)
+	for {
+		read, next, err := s.journal.Read(ctx, p, at, readBytes)
+		if err == nil && len(read) == 0 {
+			err = s.journal.Wait(ctx, p, at)
+		}
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, journal.ErrTrimmed), errors.Is(err, journal.ErrClosed):
+			return fmt.Errorf("receipt: %s at %d: %w", p, at, err)
+		case err != nil:
+			s.log.Warn("reading failed, repeated", "log", p.String(), "error", err)
+			select {
+			case <-time.After(s.config.Again):
+			case <-ctx.Done():
+				return nil
+			}
+			continue
+		case len(read) == 0:
+			continue
+		}
+		records := make([]Record, len(read))
+		for i, r := range read {
+			e, err := record.Decode(r.Data)
+			if err != nil {
+				return fmt.Errorf("receipt: %s at %d: %w", p, r.Position, err)
+			}
+			records[i] = Record{Position: uint64(r.Position), Envelope: e}
+		}
+		at = next
+		s.send(ctx, LedgerRead{records, uint64(next)})
+	}
+}
+
+func (s *Shell) append(ctx context.Context, a Append) Event {
+	data := make([][]byte, len(a.Changes))
+	for i, e := range a.Changes {
+		data[i] = record.Encode(e)
+	}
+	_, err := s.journal.Append(ctx, journal.Partition{Topic: journal.Changes, Shard: s.shard}, data...)
+	if err != nil && ctx.Err() == nil {
+		s.log.Warn("appending dead addresses failed, repeated", "error", err)
+	}
+	return Appended{Failed: err != nil}
+}
+
+func (s *Shell) save(ctx context.Context, e Save) Event {
+	for _, batch := range e.Batches {
+		if err := s.store.Write(ctx, batch.Place, batch.Writes...); err != nil {
+			if ctx.Err() == nil {
+				s.log.Warn("saving rows failed, repeated", "error", err)
+			}
+			return Saved{Failed: true}
+		}
+	}
+	return Saved{}
+}
+
+func decodeCounters(data []byte) (*record.Counters, error) {
+	c := new(record.Counters)
+	if err := proto.Unmarshal(data, c); err != nil {
+		return nil, fmt.Errorf("receipt: row of counters: %w", err)
+	}
+	return c, nil
+}
+
+// scan reads all rows of a place between two keys.
+func scan(ctx context.Context, s store.Store, at store.Place, from, to string) (all []store.Row, err error) {
+	const page = 1000
+	for {
+		rows, err := s.Scan(ctx, at, from, to, page)
+		if err != nil {
+			return nil, fmt.Errorf("receipt: rows of %s: %w", at.Partition, err)
+		}
+		all = append(all, rows...)
+		if len(rows) < page {
+			return all, nil
+		}
+		from = rows[len(rows)-1].Key + "\x00"
+	}
+}
