@@ -306,3 +306,20 @@ func TestKeyFile(t *testing.T) {
 	os.WriteFile(file, right, 0o600)
 	open(t, st, file)
 }
+
+// Whoever can write the store cannot make one key open another's door.
+func TestLookupMoved(t *testing.T) {
+	s, st := fresh(t)
+	_, first := project(t, s)
+	_, other := project(t, s)
+	theirs, err := st.GetLatest(t.Context(), lookupOf(other.hash()), lookupKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, _ := st.GetLatest(t.Context(), lookupOf(first.hash()), lookupKey)
+	if ok, _, err := st.PutIf(t.Context(), lookupOf(first.hash()), lookupKey, own.Value, theirs.Value, time.Time{}); !ok {
+		t.Fatal(err)
+	}
+	_, err = s.Authenticate(t.Context(), first.Reveal())
+	wants(t, "moved", err, ErrUnauthenticated)
+}
