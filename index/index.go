@@ -39,11 +39,20 @@ func (x *Index) Remove(row uint32, name string) {
 }
 
 // Get returns a row's value.
-func (x *Index) Get(row uint32, name string) (Value, bool) {
-	if c := x.columns[name]; c != nil {
-		return c.get(row)
+func (x *Index) Get(row uint32, name string) (Value, bool) { return x.Column(name).Get(row) }
+
+// Column is one attribute of every row, for reading many rows in a row.
+type Column struct{ column *column }
+
+// Column looks a name up once. The result is valid until the next write.
+func (x *Index) Column(name string) Column { return Column{x.columns[name]} }
+
+// Get returns a row's value.
+func (c Column) Get(row uint32) (Value, bool) {
+	if c.column == nil {
+		return Value{}, false
 	}
-	return Value{}, false
+	return c.column.get(row)
 }
 
 // ChangeTags replaces a row's tag set by replace when clear holds; then it

@@ -1,0 +1,215 @@
+package audience
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+
+	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/index"
+	"github.com/tocsin-push/tocsin/record"
+	"github.com/tocsin-push/tocsin/target"
+)
+
+// ErrChange: a record of changes is not one that this build can apply. Nothing
+// of it was applied.
+var ErrChange = errors.New("audience: record of changes is not valid")
+
+// check looks a record through before anything of it is applied.
+func check(e *record.Envelope) (*record.Changes, error) {
+	changes := e.GetChanges()
+	if changes == nil {
+		return nil, fmt.Errorf("%w: it is of kind %q", ErrChange, record.Kind(e))
+	}
+	if len(e.Project) != len(tocsin.ProjectID{}) {
+		return nil, fmt.Errorf("%w: no project", ErrChange)
+	}
+	for i, change := range changes.Changes {
+		id := []byte(nil)
+		switch c := change.Change.(type) {
+		case *record.Change_Upsert:
+			id = c.Upsert.Subscription
+			if len(c.Upsert.Address) > 0 && (c.Upsert.Provider < uint32(tocsin.APNs) || c.Upsert.Provider > uint32(tocsin.WebPush)) {
+				return nil, fmt.Errorf("%w: change %d has an address of provider %d", ErrChange, i, c.Upsert.Provider)
+			}
+			if len(c.Upsert.Secret) > 255 {
+				return nil, fmt.Errorf("%w: change %d has a secret of %d bytes", ErrChange, i, len(c.Upsert.Secret))
+			}
+		case *record.Change_OptIn:
+			id = c.OptIn.Subscription
+		case *record.Change_Delete:
+			id = c.Delete.Subscription
+		case *record.Change_Gone:
+			id = c.Gone.Subscription
+		case *record.Change_Profile:
+			continue
+		default:
+			return nil, fmt.Errorf("%w: change %d is of a kind this build does not know", ErrChange, i)
+		}
+		if len(id) != len(tocsin.SubscriptionID{}) {
+			return nil, fmt.Errorf("%w: change %d names no subscription", ErrChange, i)
+		}
+	}
+	return changes, nil
+}
+
+func (p *project) apply(pos uint64, changes *record.Changes) {
+	for _, change := range changes.Changes {
+		switch c := change.Change.(type) {
+		case *record.Change_Upsert:
+			p.upsert(pos, c.Upsert)
+		case *record.Change_OptIn:
+			if o, ok := p.alive(c.OptIn.Subscription); ok {
+				p.optIn(o, c.OptIn.OptedIn)
+			}
+		case *record.Change_Delete:
+			if o, ok := p.alive(c.Delete.Subscription); ok {
+				p.remove(o)
+			}
+		case *record.Change_Gone:
+			if o, ok := p.alive(c.Gone.Subscription); ok && p.isGone(o, c.Gone) {
+				p.remove(o)
+			}
+		case *record.Change_Profile:
+			p.update(c.Profile)
+		}
+	}
+}
+
+func (p *project) alive(id []byte) (uint32, bool) {
+	o, ok := p.ordinal(tocsin.SubscriptionID(id))
+	return o, ok && p.live.Contains(o)
+}
+
+// isGone decides whether the address that a provider calls dead is still the
+// one in use. A device that brought it after the provider's time knows better.
+func (p *project) isGone(ordinal uint32, gone *record.Address) bool {
+	return p.rows.version[ordinal] == gone.Version && (gone.At == 0 || seconds(gone.At) >= p.rows.vouched[ordinal])
+}
+
+func (p *project) upsert(pos uint64, u *record.Upsert) {
+	id := tocsin.SubscriptionID(u.Subscription)
+	ordinal, known := p.ordinal(id)
+	alive := known && p.live.Contains(ordinal)
+	if !alive && len(u.Address) == 0 {
+		return // deleted meanwhile, or never there
+	}
+	if !known {
+		ordinal = p.add(id)
+	}
+	if len(u.Address) > 0 {
+		p.register(pos, ordinal, alive, u)
+	} else if len(u.Secret) > 0 {
+		address, _ := p.stored(ordinal)
+		p.store(ordinal, address, u.Secret)
+	}
+	if !alive || u.Profile != "" {
+		p.belong(ordinal, u.Profile, !alive)
+	}
+	if !alive || u.OptedIn != nil {
+		p.optIn(ordinal, u.OptedIn == nil || *u.OptedIn)
+	}
+	if u.Language != "" {
+		p.known.Set(ordinal, fieldLanguage, index.Value{Kind: index.Text, Text: target.LanguageTag(u.Language)})
+	}
+	if u.Zone != "" {
+		p.known.Set(ordinal, fieldZone, index.Value{Kind: index.Text, Text: u.Zone})
+	}
+	p.rows.active[ordinal] = max(p.rows.active[ordinal], seconds(u.Active))
+	setAll(p.known, ordinal, u.Attributes, u.Tags)
+}
+
+// register gives a subscription its address, new or the same again.
+func (p *project) register(pos uint64, ordinal uint32, alive bool, u *record.Upsert) {
+	route := Route{Provider: tocsin.Provider(u.Provider), Host: u.Host, Topic: u.Topic}
+	copy(route.Vapid[:], u.Vapid)
+	var address, secret []byte
+	if alive {
+		address, secret = p.stored(ordinal)
+		if was := p.routes[p.rows.route[ordinal]]; was.Provider == route.Provider { // absent fields stay
+			if route.Host == "" {
+				route.Host = was.Host
+			}
+			if route.Topic == "" {
+				route.Topic = was.Topic
+			}
+			if len(u.Vapid) == 0 {
+				route.Vapid = was.Vapid
+			}
+		}
+	}
+	if len(u.Secret) > 0 {
+		secret = u.Secret
+	}
+	number, seen := p.routeNumber(route), seconds(u.Active)
+	same := alive && p.rows.route[ordinal] == number && bytes.Equal(address, u.Address)
+	if !same {
+		if other, held := p.holder(route.Provider, u.Address); held && other != ordinal {
+			p.remove(other)
+		}
+		if alive {
+			p.byAddress.Delete(p.hashOfAddress(ordinal), ordinal, p.hashOfAddress)
+		}
+		p.rows.route[ordinal] = number
+		p.store(ordinal, u.Address, secret)
+		p.byAddress.Insert(p.hashOfAddress(ordinal), ordinal, p.hashOfAddress)
+		p.live.Add(ordinal)
+		p.known.Set(ordinal, fieldProvider, index.Value{Kind: index.Text, Text: route.Provider.String()})
+		p.rows.version[ordinal], p.rows.vouched[ordinal] = pos, seen
+		return
+	}
+	if len(u.Secret) > 0 {
+		p.store(ordinal, address, secret)
+	}
+	if seen > p.rows.vouched[ordinal] {
+		p.rows.version[ordinal], p.rows.vouched[ordinal] = pos, seen
+	}
+}
+
+// update changes a profile and all its subscriptions.
+func (p *project) update(u *record.ProfileUpdate) {
+	if number, ok := p.person(u.Profile); ok || len(u.Profile) > len(userPrefix) && u.Profile[:len(userPrefix)] == userPrefix {
+		if !ok {
+			number = p.personOrNew(u.Profile)
+		}
+		setAll(p.people.known, number, u.Attributes, u.Tags)
+	}
+	p.subscriptions(u.Profile, func(ordinal uint32) { setAll(p.known, ordinal, u.Attributes, u.Tags) })
+}
+
+// setAll writes attributes and tags to one row; names of native fields are
+// left out, whoever let them pass.
+func setAll(x *index.Index, row uint32, attributes []*record.Attribute, tags []*record.TagSet) {
+	for _, a := range attributes {
+		if target.Reserved(a.Name) {
+			continue
+		}
+		if v, ok := valueOf(a); ok {
+			x.Set(row, a.Name, v)
+		} else {
+			x.Remove(row, a.Name)
+		}
+	}
+	for _, t := range tags {
+		x.ChangeTags(row, t.Name, t.Clear || len(t.Replace) > 0, t.Replace, t.Add, t.Remove)
+	}
+}
+
+// valueOf reads an attribute; not ok is its removal.
+func valueOf(a *record.Attribute) (index.Value, bool) {
+	switch v := a.Value.(type) {
+	case *record.Attribute_Text:
+		return index.Value{Kind: index.Text, Text: v.Text}, true
+	case *record.Attribute_Url:
+		return index.Value{Kind: index.URL, Text: v.Url}, true
+	case *record.Attribute_Integer:
+		return index.Value{Kind: index.Integer, Bits: v.Integer}, true
+	case *record.Attribute_Real:
+		return index.RealValue(v.Real), true
+	case *record.Attribute_Flag:
+		return index.FlagValue(v.Flag), true
+	case *record.Attribute_Time:
+		return index.Value{Kind: index.Time, Bits: v.Time}, true
+	}
+	return index.Value{}, false
+}

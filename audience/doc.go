@@ -1,0 +1,30 @@
+// Package audience is a shard's projection of `changes`: who can be reached,
+// where, and what is known of them, all in memory.
+//
+// Shard applies records in log order, and is pure: no clock, no randomness
+// that shows, no goroutine, no I/O. One writer applies; readers take a read
+// lock a page or a query at a time. Every subscription has an ordinal, given
+// in log order within its project and kept for good: a deleted subscription
+// that registers again has the one it had. Stored audiences name ordinals.
+//
+// Rules of the projection:
+//   - a subscription comes into being with its address; changes to one that is
+//     not there do nothing, so repeats and late changes are harmless;
+//   - an address has one live subscription: a newer registration deletes the
+//     older one (within the shard);
+//   - attributes and tags set on a profile go to all its subscriptions, those
+//     that it gets later included; the last change of a name wins, wherever it
+//     was made;
+//   - the version of an address is the position of the change that brought it,
+//     or that vouched for it anew. `gone` deletes only if its version is still
+//     the one, and the provider's time is not before the device vouched;
+//   - opted in is true until somebody says otherwise.
+//
+// Follower is the shell: it tails the log from the newest good snapshot,
+// writes snapshots and trims the log below the older of two. Writer appends
+// changes in groups. Limits builds changes from the bodies of client.
+//
+// Reads: topic changes, its snapshot files. Writes: topic changes (Writer),
+// its snapshot files. Must never import account, a provider, plan, fanout,
+// receipt or anything above.
+package audience

@@ -1,0 +1,151 @@
+package audience
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/RoaringBitmap/roaring/v2"
+
+	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/record"
+	"github.com/tocsin-push/tocsin/target"
+)
+
+// Audience is the exact recipients of a send on one shard, at one moment.
+type Audience struct {
+	Generation uint64 // of the ordinals
+	Lots       []Lot  // in cutting order: by route, then by bucket
+	Unknown    uint64 // explicit recipients that nobody knows
+}
+
+// Lot is the part of an audience on one route and in one bucket of activity.
+type Lot struct {
+	Route
+	Bucket   int // 0 is the most recently active
+	Ordinals *roaring.Bitmap
+}
+
+// Count is how many live subscriptions match a target, and how many of them
+// are opted in and would be sent to.
+type Count struct {
+	Matched   uint64
+	Reachable uint64
+}
+
+// Evaluate returns those that a send to the query, due at the instant given,
+// goes to: matching, live and opted in. nil asks for everyone. Whoever has a
+// mark waits for it first (Await).
+func (s *Shard) Evaluate(project tocsin.ProjectID, q *target.Query, at time.Time) Audience {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	a := Audience{Generation: firstGeneration}
+	p := s.projects[project]
+	if p == nil {
+		return a
+	}
+	a.Lots = p.cut(p.matching(q, p.reachable), at)
+	return a
+}
+
+func (p *project) matching(q *target.Query, all *roaring.Bitmap) *roaring.Bitmap {
+	if q == nil {
+		return all
+	}
+	return p.known.Run(q, all)
+}
+
+// cut splits rows into lots.
+func (p *project) cut(rows *roaring.Bitmap, at time.Time) []Lot {
+	const batch = 4096
+	var since [Buckets - 1]uint32
+	for i, age := range bucketAges {
+		since[i] = seconds(at.Add(-age).UnixNano())
+	}
+	bitmaps := make([]*roaring.Bitmap, len(p.routes)*Buckets)
+	pending := make([][]uint32, len(bitmaps))
+	flush := func(slot int) {
+		if bitmaps[slot] == nil {
+			bitmaps[slot] = roaring.New()
+		}
+		bitmaps[slot].AddMany(pending[slot])
+		pending[slot] = pending[slot][:0]
+	}
+	many, buffer := rows.ManyIterator(), make([]uint32, batch)
+	for n := many.NextMany(buffer); n > 0; n = many.NextMany(buffer) {
+		for _, ordinal := range buffer[:n] {
+			bucket, active := 0, p.rows.active[ordinal]
+			for bucket < len(since) && (active < since[bucket] || active == 0) {
+				bucket++
+			}
+			slot := int(p.rows.route[ordinal])*Buckets + bucket
+			if pending[slot] = append(pending[slot], ordinal); len(pending[slot]) == batch {
+				flush(slot)
+			}
+		}
+	}
+	var lots []Lot
+	for slot := range bitmaps {
+		if len(pending[slot]) > 0 {
+			flush(slot)
+		}
+		if bitmaps[slot] != nil {
+			bitmaps[slot].RunOptimize()
+			lots = append(lots, Lot{Route: p.routes[slot/Buckets], Bucket: slot % Buckets, Ordinals: bitmaps[slot]})
+		}
+	}
+	slices.SortFunc(lots, func(a, b Lot) int { return cmp.Or(a.Route.compare(b.Route), cmp.Compare(a.Bucket, b.Bucket)) })
+	return lots
+}
+
+// Explicit returns the live subscriptions that are named, each once, and the
+// values that came with them, the first naming's. Those who opted out are in:
+// they were asked for, and end suppressed. A recipient that names neither a
+// live subscription nor a profile with one counts as unknown.
+func (s *Shard) Explicit(project tocsin.ProjectID, recipients []*record.Recipient, at time.Time) (Audience, map[uint32]map[string]string) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	a := Audience{Generation: firstGeneration}
+	values := make(map[uint32]map[string]string)
+	p := s.projects[project]
+	if p == nil {
+		a.Unknown = uint64(len(recipients))
+		return a, values
+	}
+	rows := roaring.New()
+	for _, r := range recipients {
+		found := false
+		take := func(ordinal uint32) {
+			found = true
+			if rows.CheckedAdd(ordinal) && len(r.Values) > 0 {
+				values[ordinal] = r.Values
+			}
+		}
+		if len(r.Subscription) == len(tocsin.SubscriptionID{}) {
+			if o, ok := p.alive(r.Subscription); ok {
+				take(o)
+			}
+		} else {
+			p.subscriptions(r.Profile, take)
+		}
+		if !found {
+			a.Unknown++
+		}
+	}
+	a.Lots = p.cut(rows, at)
+	return a, values
+}
+
+// Count counts without building an audience.
+func (s *Shard) Count(project tocsin.ProjectID, q *target.Query) Count {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	p := s.projects[project]
+	switch {
+	case p == nil:
+		return Count{}
+	case q == nil:
+		return Count{Matched: p.live.GetCardinality(), Reachable: p.reachable.GetCardinality()}
+	}
+	return Count{Matched: p.known.Count(q, p.live), Reachable: p.known.Count(q, p.reachable)}
+}

@@ -1,0 +1,99 @@
+package audience
+
+import (
+	"time"
+
+	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/index"
+	"github.com/tocsin-push/tocsin/target"
+)
+
+// Subscription is all that is known of one; all but the first four fields are
+// zero when it is deleted.
+type Subscription struct {
+	ID         tocsin.SubscriptionID
+	Ordinal    uint32
+	Live       bool
+	Version    uint64 // of the address
+	Profile    string // key
+	Route      Route
+	Address    []byte // stored form
+	Secret     []byte // hash of the install secret; empty when it has none
+	Language   string
+	Zone       string
+	OptedIn    bool
+	Active     time.Time // to the second; zero unknown
+	Attributes map[string]index.Value
+	Tags       map[string][]string
+}
+
+// Find returns a subscription that is, or once was, on this shard.
+func (s *Shard) Find(project tocsin.ProjectID, id tocsin.SubscriptionID) (Subscription, bool) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if p := s.projects[project]; p != nil {
+		if o, ok := p.ordinal(id); ok {
+			return p.view(o), true
+		}
+	}
+	return Subscription{}, false
+}
+
+// FindProfile returns the live subscriptions of a profile key.
+func (s *Shard) FindProfile(project tocsin.ProjectID, key string) (found []Subscription) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if p := s.projects[project]; p != nil {
+		p.subscriptions(key, func(o uint32) { found = append(found, p.view(o)) })
+	}
+	return found
+}
+
+// Preview counts a target and returns a few of those it matches, opted out
+// ones too, from the oldest ordinal on.
+func (s *Shard) Preview(project tocsin.ProjectID, q *target.Query, limit int) (Count, []Subscription) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	p := s.projects[project]
+	if p == nil {
+		return Count{}, nil
+	}
+	matched := p.matching(q, p.live)
+	var sample []Subscription
+	for it := matched.Iterator(); it.HasNext() && len(sample) < limit; {
+		sample = append(sample, p.view(it.Next()))
+	}
+	return Count{Matched: matched.GetCardinality(), Reachable: matched.AndCardinality(p.reachable)}, sample
+}
+
+func (p *project) view(o uint32) Subscription {
+	r := &p.rows
+	v := Subscription{ID: r.ids[o], Ordinal: o, Live: p.live.Contains(o), Version: r.version[o]}
+	if !v.Live {
+		return v
+	}
+	v.Profile, v.Route = p.keyOf(o), p.routes[r.route[o]]
+	v.Address, v.Secret = p.stored(o)
+	if r.active[o] != 0 {
+		v.Active = time.Unix(int64(r.active[o]), 0).UTC()
+	}
+	v.Attributes = make(map[string]index.Value)
+	for name, value := range p.known.Attributes(o) {
+		switch name {
+		case fieldProvider:
+		case fieldLanguage:
+			v.Language = value.Text
+		case fieldZone:
+			v.Zone = value.Text
+		case fieldOptedIn:
+			v.OptedIn = value.Bits != 0
+		default:
+			v.Attributes[name] = value
+		}
+	}
+	v.Tags = make(map[string][]string)
+	for name, tags := range p.known.TagSets(o) {
+		v.Tags[name] = tags
+	}
+	return v
+}

@@ -1,0 +1,114 @@
+package audience
+
+import (
+	"hash/maphash"
+	"strings"
+
+	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/target"
+)
+
+// Profile keys: what places a person on a shard.
+const (
+	userPrefix      = "u:"
+	anonymousPrefix = "s:"
+)
+
+// UserKey is the profile key of a person with an identifier of the client's.
+func UserKey(user string) string { return userPrefix + user }
+
+// AnonymousKey is the profile key of a subscription that is nobody's.
+func AnonymousKey(id tocsin.SubscriptionID) string { return anonymousPrefix + id.String() }
+
+func (p *project) hashKey(key []byte) uint64 { return maphash.Bytes(p.seed, key) }
+
+func (p *project) hashOfKey(number uint32) uint64 {
+	return p.hashKey(p.people.keys.Get(p.people.key[number]))
+}
+
+// person finds a profile with a user id by its key.
+func (p *project) person(key string) (number uint32, ok bool) {
+	return p.people.byKey.Find(p.hashKey([]byte(key)), func(n uint32) bool {
+		return string(p.people.keys.Get(p.people.key[n])) == key
+	})
+}
+
+// personOrNew finds or makes the profile.
+func (p *project) personOrNew(key string) uint32 {
+	number, ok := p.person(key)
+	if !ok {
+		w := &p.people
+		number = uint32(len(w.key))
+		w.key = append(w.key, w.keys.Add([]byte(key)))
+		w.first = append(w.first, 0)
+		w.byKey.Insert(p.hashKey([]byte(key)), number, p.hashOfKey)
+	}
+	return number
+}
+
+// subscriptions calls each for the live subscriptions of a profile key.
+func (p *project) subscriptions(key string, each func(ordinal uint32)) {
+	if id, ok := strings.CutPrefix(key, anonymousPrefix); ok {
+		var subscription tocsin.SubscriptionID
+		if subscription.UnmarshalText([]byte(id)) != nil {
+			return
+		}
+		if o, ok := p.ordinal(subscription); ok && p.rows.profile[o] == 0 && p.live.Contains(o) {
+			each(o)
+		}
+		return
+	}
+	number, ok := p.person(key)
+	if !ok {
+		return
+	}
+	for o := p.people.first[number]; o != 0; o = p.rows.next[o-1] {
+		if p.live.Contains(o - 1) {
+			each(o - 1)
+		}
+	}
+}
+
+// belong makes a subscription one of the key's, and gives it what is known of
+// the person when it was not, or begins anew.
+func (p *project) belong(ordinal uint32, key string, anew bool) {
+	profile := uint32(0)
+	if strings.HasPrefix(key, userPrefix) {
+		profile = p.personOrNew(key) + 1
+	}
+	r, w := &p.rows, &p.people
+	if was := r.profile[ordinal]; was != profile {
+		if was != 0 {
+			link := &w.first[was-1]
+			for *link != ordinal+1 {
+				link = &r.next[*link-1]
+			}
+			*link = r.next[ordinal]
+		}
+		r.profile[ordinal], r.next[ordinal] = profile, 0
+		if profile != 0 {
+			r.next[ordinal] = w.first[profile-1]
+			w.first[profile-1] = ordinal + 1
+		}
+		anew = true
+	}
+	if !anew || profile == 0 {
+		return
+	}
+	for name, v := range w.known.Attributes(profile - 1) {
+		if !target.Reserved(name) {
+			p.known.Set(ordinal, name, v)
+		}
+	}
+	for name, tags := range w.known.TagSets(profile - 1) {
+		p.known.ChangeTags(ordinal, name, true, tags, nil, nil)
+	}
+}
+
+// keyOf is the profile key of a subscription.
+func (p *project) keyOf(ordinal uint32) string {
+	if n := p.rows.profile[ordinal]; n != 0 {
+		return string(p.people.keys.Get(p.people.key[n-1]))
+	}
+	return AnonymousKey(p.rows.ids[ordinal])
+}

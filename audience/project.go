@@ -1,0 +1,170 @@
+package audience
+
+import (
+	"hash/maphash"
+	"strings"
+
+	"github.com/RoaringBitmap/roaring/v2"
+
+	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/index"
+)
+
+// Names of the native fields, as package target reserves them.
+const (
+	fieldProvider = "provider"
+	fieldLanguage = "language"
+	fieldZone     = "zone"
+	fieldOptedIn  = "opted_in"
+)
+
+// project is one project's part of a shard. Slices are by ordinal: about 50
+// bytes a subscription, the address and the index come on top.
+type project struct {
+	seed      maphash.Seed
+	known     *index.Index // of subscriptions: attributes, tags and native fields
+	live      *roaring.Bitmap
+	reachable *roaring.Bitmap // live and opted in
+	rows      rows
+	addresses index.Arena // one byte n, n bytes of the install secret's hash, the address
+	byID      index.Table
+	byAddress index.Table // live ones
+	routes    []Route
+	routeOf   map[Route]uint32
+	people    people
+}
+
+// rows are the columns that the index does not hold.
+type rows struct {
+	ids     []tocsin.SubscriptionID
+	version []uint64    // of the address
+	address []index.Ref // 0 when deleted
+	vouched []uint32    // when the device last brought this address itself, in seconds; 0 unknown
+	active  []uint32    // last seen, in seconds
+	route   []uint32
+	profile []uint32 // its number + 1; 0 is anonymous
+	next    []uint32 // the next subscription of the profile, its ordinal + 1; deleted ones stay in
+}
+
+// people are the profiles with a user id; an anonymous one is its subscription.
+type people struct {
+	known *index.Index // what was set on the profile, for subscriptions to come
+	keys  index.Arena
+	key   []index.Ref
+	first []uint32 // ordinal + 1
+	byKey index.Table
+}
+
+func newProject() *project {
+	return &project{seed: maphash.MakeSeed(), known: index.New(), live: roaring.New(), reachable: roaring.New(),
+		routeOf: make(map[Route]uint32), people: people{known: index.New()}}
+}
+
+func (p *project) hashID(id *tocsin.SubscriptionID) uint64 { return maphash.Bytes(p.seed, id[:]) }
+
+func (p *project) hashOfID(ordinal uint32) uint64 { return p.hashID(&p.rows.ids[ordinal]) }
+
+// ordinal finds a subscription, live or deleted.
+func (p *project) ordinal(id tocsin.SubscriptionID) (uint32, bool) {
+	return p.byID.Find(p.hashID(&id), func(o uint32) bool { return p.rows.ids[o] == id })
+}
+
+// add gives a new subscription its ordinal.
+func (p *project) add(id tocsin.SubscriptionID) uint32 {
+	r := &p.rows
+	ordinal := uint32(len(r.ids))
+	r.ids = append(r.ids, id)
+	r.version = append(r.version, 0)
+	r.address = append(r.address, 0)
+	r.vouched = append(r.vouched, 0)
+	r.active = append(r.active, 0)
+	r.route = append(r.route, 0)
+	r.profile = append(r.profile, 0)
+	r.next = append(r.next, 0)
+	p.byID.Insert(p.hashID(&id), ordinal, p.hashOfID)
+	return ordinal
+}
+
+// stored returns an ordinal's address and the hash of its secret; empty when
+// it is deleted.
+func (p *project) stored(ordinal uint32) (address, secret []byte) {
+	b := p.addresses.Get(p.rows.address[ordinal])
+	if len(b) == 0 {
+		return nil, nil
+	}
+	n := int(b[0])
+	return b[1+n:], b[1 : 1+n]
+}
+
+func (p *project) store(ordinal uint32, address, secret []byte) {
+	p.addresses.Free(p.rows.address[ordinal])
+	p.rows.address[ordinal] = p.addresses.Add([]byte{byte(len(secret))}, secret, address)
+	p.compact()
+}
+
+func (p *project) compact() {
+	if !p.addresses.Wasteful() {
+		return
+	}
+	var fresh index.Arena
+	for o, ref := range p.rows.address {
+		if ref != 0 {
+			p.rows.address[o] = fresh.Add(p.addresses.Get(ref))
+		}
+	}
+	p.addresses = fresh
+}
+
+func (p *project) hashAddress(provider tocsin.Provider, identity []byte) uint64 {
+	return maphash.Bytes(p.seed, identity) + uint64(provider)
+}
+
+func (p *project) hashOfAddress(ordinal uint32) uint64 {
+	address, _ := p.stored(ordinal)
+	provider := p.routes[p.rows.route[ordinal]].Provider
+	return p.hashAddress(provider, identity(provider, address))
+}
+
+// holder finds the live subscription that has an address.
+func (p *project) holder(provider tocsin.Provider, address []byte) (uint32, bool) {
+	wanted := identity(provider, address)
+	return p.byAddress.Find(p.hashAddress(provider, wanted), func(o uint32) bool {
+		if p.routes[p.rows.route[o]].Provider != provider {
+			return false
+		}
+		have, _ := p.stored(o)
+		return string(identity(provider, have)) == string(wanted)
+	})
+}
+
+func (p *project) routeNumber(r Route) uint32 {
+	n, ok := p.routeOf[r]
+	if !ok {
+		r.Host, r.Topic = strings.Clone(r.Host), strings.Clone(r.Topic)
+		n = uint32(len(p.routes))
+		p.routes = append(p.routes, r)
+		p.routeOf[r] = n
+	}
+	return n
+}
+
+// remove deletes a live subscription; ordinal and identifier stay taken.
+func (p *project) remove(ordinal uint32) {
+	p.byAddress.Delete(p.hashOfAddress(ordinal), ordinal, p.hashOfAddress)
+	p.addresses.Free(p.rows.address[ordinal])
+	p.rows.address[ordinal] = 0
+	p.rows.active[ordinal], p.rows.vouched[ordinal] = 0, 0
+	p.live.Remove(ordinal)
+	p.reachable.Remove(ordinal)
+	p.known.Clear(ordinal)
+	p.compact()
+}
+
+func (p *project) optIn(ordinal uint32, in bool) {
+	p.known.Set(ordinal, fieldOptedIn, index.FlagValue(in))
+	if in {
+		p.reachable.Add(ordinal)
+	} else {
+		p.reachable.Remove(ordinal)
+	}
+}

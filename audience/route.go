@@ -1,0 +1,58 @@
+package audience
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/binary"
+	"strings"
+	"time"
+
+	"github.com/tocsin-push/tocsin"
+)
+
+// Route is what of a subscription decides the lane that its pushes leave
+// through.
+type Route struct {
+	Provider tocsin.Provider
+	Host     string              // Web Push: origin of the endpoint
+	Topic    string              // APNs
+	Vapid    tocsin.CredentialID // Web Push: whose key it subscribed with; zero elsewhere
+}
+
+func (r Route) compare(other Route) int {
+	return cmp.Or(cmp.Compare(r.Provider, other.Provider), bytes.Compare(r.Vapid[:], other.Vapid[:]),
+		strings.Compare(r.Host, other.Host), strings.Compare(r.Topic, other.Topic))
+}
+
+// Buckets of activity, the most recent first: within a day, a week, 30 days of
+// the instant asked about, and earlier or never.
+const Buckets = 4
+
+var bucketAges = [Buckets - 1]time.Duration{24 * time.Hour, 7 * 24 * time.Hour, 30 * 24 * time.Hour}
+
+// identity is the part of an address that tells it from others: for Web Push
+// the endpoint, whatever its keys.
+func identity(p tocsin.Provider, address []byte) []byte {
+	if p == tocsin.WebPush && len(address) >= 2 {
+		if n := int(binary.BigEndian.Uint16(address)); n <= len(address)-2 {
+			return address[2 : 2+n]
+		}
+	}
+	return address
+}
+
+// WebPushAddress is the stored form of a browser's subscription.
+func WebPushAddress(endpoint string, p256dh, auth []byte) []byte {
+	b := binary.BigEndian.AppendUint16(nil, uint16(len(endpoint)))
+	b = append(b, endpoint...)
+	return append(append(b, p256dh...), auth...)
+}
+
+// seconds keeps an instant of Unix nanoseconds in whole seconds, rounded up:
+// an address is kept rather than dropped. 0 is never.
+func seconds(nanos int64) uint32 {
+	if nanos <= 0 {
+		return 0
+	}
+	return uint32(min((nanos+int64(time.Second)-1)/int64(time.Second), 1<<32-1))
+}

@@ -1,0 +1,114 @@
+package audience
+
+import (
+	"context"
+	"sync"
+
+	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/record"
+)
+
+// Shard is the audience of one shard, as of a position of its log. Apply and
+// Advance are called by one writer; all other methods by anybody, at any time.
+type Shard struct {
+	mu       sync.RWMutex
+	projects map[tocsin.ProjectID]*project
+	seen     record.Seen
+	applied  uint64
+	moved    chan struct{} // closed when applied rises; nil while nobody waits
+}
+
+// firstGeneration names the ordinals of a shard until they are recycled.
+const firstGeneration = 1
+
+// NewShard returns the audience before the first record.
+func NewShard() *Shard {
+	return &Shard{projects: make(map[tocsin.ProjectID]*project), seen: make(record.Seen)}
+}
+
+// Apply takes the next record of the log, which stood at pos. A repeat of a
+// record and one below Applied do nothing. On ErrChange nothing was applied
+// and the shard cannot go on.
+func (s *Shard) Apply(pos uint64, e *record.Envelope) error {
+	changes, err := check(e)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if pos < s.applied {
+		return nil
+	}
+	if s.seen.First(e) {
+		id := tocsin.ProjectID(e.Project)
+		p := s.projects[id]
+		if p == nil {
+			p = newProject()
+			s.projects[id] = p
+		}
+		p.apply(pos, changes)
+	}
+	s.advance(pos + 1)
+	return nil
+}
+
+// Advance says that the log holds no record below next that was not applied.
+func (s *Shard) Advance(next uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.advance(next)
+}
+
+func (s *Shard) advance(next uint64) {
+	if next <= s.applied {
+		return
+	}
+	s.applied = next
+	if s.moved != nil {
+		close(s.moved)
+		s.moved = nil
+	}
+}
+
+// Applied is the position below which everything is applied.
+func (s *Shard) Applied() uint64 {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.applied
+}
+
+// Await returns once everything below mark is applied, or with the error of ctx.
+func (s *Shard) Await(ctx context.Context, mark uint64) error {
+	for {
+		s.mu.Lock()
+		if s.applied >= mark {
+			s.mu.Unlock()
+			return nil
+		}
+		if s.moved == nil {
+			s.moved = make(chan struct{})
+		}
+		moved := s.moved
+		s.mu.Unlock()
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// Size is about the memory that the shard holds, and its live subscriptions.
+func (s *Shard) Size() (bytes, subscriptions int) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for _, p := range s.projects {
+		r, w := &p.rows, &p.people
+		bytes += 16*cap(r.ids) + 8*cap(r.version) + 4*(cap(r.address)+cap(r.vouched)+cap(r.active)+cap(r.route)+cap(r.profile)+cap(r.next))
+		bytes += p.known.Size() + p.addresses.Size() + p.byID.Size() + p.byAddress.Size()
+		bytes += int(p.live.GetSizeInBytes() + p.reachable.GetSizeInBytes())
+		bytes += w.known.Size() + w.keys.Size() + w.byKey.Size() + 4*(cap(w.key)+cap(w.first))
+		subscriptions += int(p.live.GetCardinality())
+	}
+	return bytes, subscriptions
+}
