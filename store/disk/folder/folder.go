@@ -101,6 +101,8 @@ func (f *Folder) Explain(err error) error {
 		return fmt.Errorf("%s is damaged: %w", i.Path, err)
 	}
 	if f.DB == nil {
+		f.guard.mu.Lock()
+		defer f.guard.mu.Unlock()
 		return fmt.Errorf("%w (the log read last is %s)", err, f.guard.read)
 	}
 	return err
