@@ -1,0 +1,375 @@
+package sim
+
+import (
+	"bytes"
+	"crypto/tls"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/net/http2"
+
+	"github.com/tocsin-push/tocsin"
+)
+
+// A cold connection has one stream; the first good token opens a thousand.
+func TestStreamLimit(t *testing.T) {
+	s := start(t, func(c *Config) { c.APNs.Shares.Lost = 1; c.APNs.Failures = 2 })
+	r := s.dial(t, tocsin.APNs)
+	r.until(settingsWith(1))
+	bearer := s.apnsToken(t, time.Now())
+	r.push(s, "wrong", aToken) // answered: 403
+	r.until(headersOf(1))
+	r.push(s, bearer, aToken) // never answered: stays open
+	r.until(settingsWith(1000))
+	for i := range 999 {
+		r.push(s, bearer, fmt.Sprintf("%04x", i))
+	}
+	over := r.push(s, bearer, aToken)
+	r.until(resetOf(over, http2.ErrCodeRefusedStream))
+	if n := s.Totals()[tocsin.APNs].Refused; n != 1 {
+		t.Fatalf("%d refused, want 1", n)
+	}
+	// A stream that the client gives up makes room again.
+	if err := r.framer.WriteRSTStream(3, http2.ErrCodeCancel); err != nil {
+		t.Fatal(err)
+	}
+	r.push(s, bearer, aToken) // its second attempt is lost too
+	over = r.push(s, bearer, aToken)
+	r.until(resetOf(over, http2.ErrCodeRefusedStream))
+	o := s.Options(tocsin.APNs)
+	o.Streams = 50
+	if err := s.SetOptions(tocsin.APNs, o); err != nil {
+		t.Fatal(err)
+	}
+	r.until(settingsWith(50))
+	if a := s.ledger.Accounts("")[tocsin.APNs]; a.Accepted != 1001 || a.Answers["none"] != 1001 || a.Answers["403"] != 1 || a.Distinct != 1000 || a.Repeated != 1 {
+		t.Fatalf("%+v", a)
+	}
+}
+
+// A request may come in pieces: CONTINUATION, padding, priority, many DATA
+// frames, trailers.
+func TestRequestInPieces(t *testing.T) {
+	s := start(t, func(c *Config) { c.StreamWindow = 100 })
+	r := s.dial(t, tocsin.APNs)
+	r.until(settingsWith(1))
+	block := r.pushHeaders(s, s.apnsToken(t, time.Now()), aToken)
+	err := errors.Join(
+		r.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: block[:10], PadLength: 7,
+			Priority: http2.PriorityParam{StreamDep: 3, Weight: 9}}),
+		r.framer.WriteContinuation(1, false, block[10:11]),
+		r.framer.WriteContinuation(1, true, block[11:]),
+		r.framer.WriteDataPadded(1, false, []byte(`{"aps":`), make([]byte, 9)),
+		r.framer.WritePing(false, [8]byte{1, 2, 3}),
+		r.framer.WriteRawFrame(0xfa, 0, 1, []byte("unknown types are ignored")),
+		r.framer.WriteData(1, false, []byte(`"`+strings.Repeat("x", 80)+`"}`)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	given := uint32(0)
+	r.until(func(f http2.Frame) bool {
+		if update, ok := f.(*http2.WindowUpdateFrame); ok && update.StreamID == 1 {
+			given += update.Increment
+		}
+		return given == 17+83
+	})
+	trailers := r.encode("x-end", "yes")
+	if err := r.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: trailers, EndHeaders: true, EndStream: true}); err != nil {
+		t.Fatal(err)
+	}
+	f := r.until(headersOf(1)).(*http2.HeadersFrame)
+	if f.HeaderBlockFragment()[0] != 0x88 || !f.StreamEnded() {
+		t.Fatalf("answer %x", f.HeaderBlockFragment())
+	}
+}
+
+// An answer's body leaves only as far as the peer's windows allow.
+func TestAnswerWaitsForWindow(t *testing.T) {
+	s := start(t, nil)
+	r := s.dial(t, tocsin.APNs)
+	if err := r.framer.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 5}); err != nil {
+		t.Fatal(err)
+	}
+	id := r.push(s, "wrong", aToken)
+	body := ""
+	more := func(f http2.Frame) bool {
+		if data, ok := f.(*http2.DataFrame); ok {
+			body += string(data.Data())
+			return true
+		}
+		return false
+	}
+	r.until(more)
+	if body != `{"rea` {
+		t.Fatalf("body %q, want 5 bytes of it", body)
+	}
+	if err := r.framer.WriteWindowUpdate(id, 3); err != nil {
+		t.Fatal(err)
+	}
+	r.until(more)
+	if err := r.framer.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1000}); err != nil {
+		t.Fatal(err)
+	}
+	if f := r.until(more); !f.(*http2.DataFrame).StreamEnded() || body != `{"reason":"InvalidProviderToken"}` {
+		t.Fatalf("body %q", body)
+	}
+}
+
+// Breaches end the connection, or the stream, with the code that RFC 9113 names.
+func TestBreaches(t *testing.T) {
+	s := start(t, nil)
+	bearer := s.apnsToken(t, time.Now())
+	headers := func(r *raw, id uint32, block []byte) error {
+		return r.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: block, EndHeaders: true, EndStream: true})
+	}
+	for name, breach := range map[string]struct {
+		do   func(r *raw) error
+		want func(http2.Frame) bool
+	}{
+		"even stream":       {func(r *raw) error { return headers(r, 2, r.pushHeaders(s, bearer, aToken)) }, goAwayFor(http2.ErrCodeProtocol)},
+		"data on idle":      {func(r *raw) error { return r.framer.WriteData(5, true, nil) }, goAwayFor(http2.ErrCodeProtocol)},
+		"reset of idle":     {func(r *raw) error { return r.framer.WriteRSTStream(5, 0) }, goAwayFor(http2.ErrCodeProtocol)},
+		"window of idle":    {func(r *raw) error { return r.framer.WriteWindowUpdate(5, 1) }, goAwayFor(http2.ErrCodeProtocol)},
+		"window overflow":   {func(r *raw) error { return r.framer.WriteWindowUpdate(0, 1<<31-1) }, goAwayFor(http2.ErrCodeFlowControl)},
+		"bad HPACK":         {func(r *raw) error { return headers(r, 1, []byte{0xff, 0xff, 0xff}) }, goAwayFor(http2.ErrCodeCompression)},
+		"settings length":   {func(r *raw) error { return r.framer.WriteRawFrame(4, 0, 0, []byte{1}) }, goAwayFor(http2.ErrCodeFrameSize)},
+		"ping length":       {func(r *raw) error { return r.framer.WriteRawFrame(6, 0, 0, []byte{1}) }, goAwayFor(http2.ErrCodeFrameSize)},
+		"push promise":      {func(r *raw) error { return r.framer.WriteRawFrame(5, 4, 1, make([]byte, 8)) }, goAwayFor(http2.ErrCodeProtocol)},
+		"lone continuation": {func(r *raw) error { return r.framer.WriteRawFrame(9, 4, 1, nil) }, goAwayFor(http2.ErrCodeProtocol)},
+		"frame too long":    {func(r *raw) error { return r.framer.WriteRawFrame(0, 0, 1, make([]byte, maxFrame+1)) }, goAwayFor(http2.ErrCodeFrameSize)},
+		"padding":           {func(r *raw) error { return r.framer.WriteRawFrame(1, 0xc, 1, []byte{9, 0x88}) }, goAwayFor(http2.ErrCodeProtocol)},
+		"split by a frame": {func(r *raw) error {
+			return errors.Join(r.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: []byte{0x83}}),
+				r.framer.WritePing(false, [8]byte{}))
+		}, goAwayFor(http2.ErrCodeProtocol)},
+		"no path": {func(r *raw) error { return headers(r, 1, r.encode(":method", "POST", ":scheme", "https")) }, resetOf(1, http2.ErrCodeProtocol)},
+		"upper case": {func(r *raw) error {
+			return headers(r, 1, append(r.encode(":method", "POST", ":scheme", "https", ":path", "/"), "\x00\x01X\x01y"...))
+		}, resetOf(1, http2.ErrCodeProtocol)},
+		"pseudo after": {func(r *raw) error {
+			return headers(r, 1, r.encode(":method", "POST", "a", "b", ":scheme", "https", ":path", "/"))
+		}, resetOf(1, http2.ErrCodeProtocol)},
+		"connection header": {func(r *raw) error {
+			return headers(r, 1, r.encode(":method", "POST", ":scheme", "https", ":path", "/", "connection", "close"))
+		}, resetOf(1, http2.ErrCodeProtocol)},
+		"content-length": {func(r *raw) error {
+			return headers(r, 1, r.encode(":method", "POST", ":scheme", "https", ":path", "/", "content-length", "3"))
+		}, resetOf(1, http2.ErrCodeProtocol)},
+		"closed stream": {func(r *raw) error {
+			r.push(s, bearer, aToken)
+			return r.framer.WriteData(1, true, []byte("x"))
+		}, resetOf(1, http2.ErrCodeStreamClosed)},
+		"stream number again": {func(r *raw) error {
+			r.push(s, bearer, aToken)
+			return headers(r, 1, r.pushHeaders(s, bearer, aToken))
+		}, goAwayFor(http2.ErrCodeStreamClosed)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := s.dial(t, tocsin.APNs)
+			r.framer.AllowIllegalWrites = true
+			if err := breach.do(r); err != nil {
+				t.Fatal(err)
+			}
+			r.until(breach.want)
+		})
+	}
+	r := s.dial(t, tocsin.APNs)
+	r.until(settingsWith(1))
+	if err := r.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: r.pushHeaders(s, bearer, aToken), EndHeaders: true}); err != nil {
+		t.Fatal(err)
+	}
+	for range 5 { // the stream's window is 65,535 and is given back as it is used, the connection's likewise
+		if err := r.framer.WriteData(1, false, make([]byte, 16000)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if f := r.until(headersOf(1)); !bytes.Contains(f.(*http2.HeadersFrame).HeaderBlockFragment(), []byte("413")) {
+		t.Fatal("want 413 before the end of a body far too long")
+	}
+}
+
+// A peer that speaks no HTTP/2 is sent away.
+func TestNoPreface(t *testing.T) {
+	s := start(t, nil)
+	address := strings.TrimPrefix(s.account(tocsin.APNs).Endpoints[0].Origin, "https://")
+	c, err := tls.Dial("tcp", address, &tls.Config{RootCAs: s.Roots()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	fmt.Fprintf(c, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+	c.SetDeadline(time.Now().Add(10 * time.Second))
+	all, err := io.ReadAll(c)
+	if err != nil || binary.BigEndian.Uint32(all[len(all)-4:]) != uint32(http2.ErrCodeProtocol) {
+		t.Fatalf("%x %v: want a GOAWAY", all, err)
+	}
+	if _, err := tls.Dial("tcp", address, &tls.Config{RootCAs: s.Roots(), MaxVersion: tls.VersionTLS12}); err == nil {
+		t.Fatal("TLS 1.2 was taken")
+	}
+}
+
+// Each fault does what its name says, and the ledger knows it.
+func TestFaults(t *testing.T) {
+	s := start(t, nil)
+	bearer := s.apnsToken(t, time.Now())
+	set := func(change func(*Options)) {
+		o := Default().APNs
+		change(&o)
+		if err := s.SetOptions(tocsin.APNs, o); err != nil {
+			t.Fatal(err)
+		}
+		s.Reset()
+	}
+	account := func() *Account { return s.ledger.Accounts("")[tocsin.APNs] }
+	t.Run("reset, then good", func(t *testing.T) {
+		set(func(o *Options) { o.Shares.Reset = 1 })
+		r := s.dial(t, tocsin.APNs)
+		r.until(resetOf(r.push(s, bearer, aToken), http2.ErrCodeInternal))
+		r.until(headersOf(r.push(s, bearer, aToken)))
+		if a := account(); a.Accepted != 2 || a.Repeated != 1 {
+			t.Fatalf("%+v", a)
+		}
+	})
+	t.Run("refused, then good", func(t *testing.T) {
+		set(func(o *Options) { o.Shares.Refused = 1 })
+		r := s.dial(t, tocsin.APNs)
+		r.until(resetOf(r.push(s, bearer, aToken), http2.ErrCodeRefusedStream))
+		r.until(headersOf(r.push(s, bearer, aToken)))
+		if a := account(); a.Accepted != 1 || a.Received != 2 {
+			t.Fatalf("%+v", a)
+		}
+	})
+	t.Run("cut", func(t *testing.T) {
+		set(func(o *Options) { o.Shares.Cut = 1 })
+		r := s.dial(t, tocsin.APNs)
+		r.push(s, bearer, aToken)
+		for {
+			if _, err := r.framer.ReadFrame(); err != nil {
+				break
+			}
+		}
+		if a := account(); a.Accepted != 1 || a.Answers["none"] != 1 {
+			t.Fatalf("%+v", a)
+		}
+	})
+	t.Run("goaway in mid-stream", func(t *testing.T) {
+		set(func(o *Options) { o.GoAwayEvery = 3 })
+		r := s.dial(t, tocsin.APNs)
+		r.push(s, bearer, aToken)
+		r.until(settingsWith(1000))
+		for range 9 {
+			r.push(s, bearer, aToken)
+		}
+		away := r.until(goAwayFor(0)).(*http2.GoAwayFrame)
+		if away.LastStreamID != 5 || string(away.DebugData()) != `{"reason":"Shutdown"}` {
+			t.Fatalf("last %d, debug %s", away.LastStreamID, away.DebugData())
+		}
+		if err := r.framer.WritePing(false, [8]byte{}); err != nil {
+			t.Fatal(err)
+		}
+		r.until(func(f http2.Frame) bool {
+			if headersOf(f.Header().StreamID)(f) && f.Header().StreamID > 5 {
+				t.Errorf("stream %d was answered after the GOAWAY", f.Header().StreamID)
+			}
+			ping, ok := f.(*http2.PingFrame)
+			return ok && ping.IsAck()
+		})
+		if a := account(); a.Received != 3 {
+			t.Fatalf("%+v", a)
+		}
+	})
+	t.Run("slow and delay", func(t *testing.T) {
+		set(func(o *Options) {
+			o.Shares.Slow, o.SlowDelay, o.Delay = 0.5, Duration(40*time.Millisecond), Duration(10*time.Millisecond)
+		})
+		c, before := s.httpClient(), time.Now()
+		for i := range 8 {
+			if got, err := s.push(t, c, fmt.Sprintf("%04x", i), map[string]string{"authorization": "bearer " + bearer}, "{}"); err != nil || got.Status != 200 {
+				t.Fatal(got, err)
+			}
+		}
+		if took := time.Since(before); took < 80*time.Millisecond {
+			t.Fatalf("8 answers took %v", took)
+		}
+		if a := account(); a.Accepted != 8 {
+			t.Fatalf("%+v", a)
+		}
+	})
+	t.Run("script", func(t *testing.T) {
+		set(func(o *Options) {
+			o.Script = map[string][]Answer{aToken: {{Status: 500, Reason: "InternalServerError"},
+				{Status: 410, Reason: "ExpiredToken", Timestamp: 1234}, {Status: 200}}}
+		})
+		c := s.httpClient()
+		for _, want := range []apnsAnswer{{Status: 500, Reason: "InternalServerError"},
+			{Status: 410, Reason: "ExpiredToken", Timestamp: 1234}, {Status: 200}, {Status: 200}} {
+			got, err := s.push(t, c, aToken, map[string]string{"authorization": "bearer " + bearer}, "{}")
+			if got.ID = ""; err != nil || got != want {
+				t.Fatalf("%+v %v, want %+v", got, err, want)
+			}
+		}
+	})
+	t.Run("greatest rate", func(t *testing.T) {
+		set(func(o *Options) { o.MaxRate = 1000 })
+		r, before := s.dial(t, tocsin.APNs), time.Now()
+		r.push(s, bearer, aToken)
+		r.until(settingsWith(1000))
+		last := uint32(0)
+		for range 100 {
+			last = r.push(s, bearer, aToken)
+		}
+		r.until(headersOf(last))
+		if took := time.Since(before); took < 95*time.Millisecond || took > 5*time.Second {
+			t.Fatalf("101 pushes at 1,000 a second took %v", took)
+		}
+	})
+}
+
+// The answers to the same tokens are the same whatever the order, the
+// connection and the number of them at once.
+func TestAnswersDoNotDependOnOrder(t *testing.T) {
+	run := func(backwards bool) map[string]apnsAnswer {
+		s := start(t, func(c *Config) {
+			c.Seed = 7
+			c.APNs.Shares = Shares{Gone: 0.1, BadToken: 0.1, Throttled: 0.2, Unavailable: 0.2}
+		})
+		got, c := make(map[string]apnsAnswer), s.httpClient()
+		bearer := "bearer " + s.apnsToken(t, time.Now())
+		for i := range 300 {
+			if backwards {
+				i = 299 - i
+				if i%100 == 0 {
+					c = s.httpClient()
+				}
+			}
+			for attempt := range 2 {
+				a, err := s.push(t, c, fmt.Sprintf("%08x", i), map[string]string{"authorization": bearer}, "{}")
+				if err != nil {
+					t.Fatal(err)
+				}
+				a.ID, a.Timestamp = "", 0
+				got[fmt.Sprint(i, attempt)] = a
+			}
+		}
+		return got
+	}
+	one, two := run(false), run(true)
+	if len(one) != 600 || fmt.Sprint(one) != fmt.Sprint(two) {
+		t.Fatal("answers differ")
+	}
+	statuses := make(map[int]int)
+	for _, a := range one {
+		statuses[a.Status]++
+	}
+	for _, status := range []int{http.StatusGone, 400, 429, 503, 200} {
+		if statuses[status] == 0 {
+			t.Errorf("no answer %d among %v", status, statuses)
+		}
+	}
+}
