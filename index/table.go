@@ -1,11 +1,16 @@
 package index
 
 // Table is a hash table from keys to numbers that holds the numbers only: the
-// owner keeps the keys, hashes them and compares them. 5 to 11 bytes an entry.
+// owner keeps the keys, hashes them and compares them. A byte of the hash
+// stands beside each number, so that keys are rarely looked at in vain. 7 to
+// 14 bytes an entry.
 type Table struct {
 	slots []uint32 // number + 1; 0 is empty
+	marks []uint8
 	count int
 }
+
+func mark(hash uint64) uint8 { return uint8(hash >> 56) }
 
 // Find returns the number under the hash for which equal holds.
 func (t *Table) Find(hash uint64, equal func(number uint32) bool) (number uint32, ok bool) {
@@ -14,7 +19,7 @@ func (t *Table) Find(hash uint64, equal func(number uint32) bool) (number uint32
 	}
 	mask := uint64(len(t.slots) - 1)
 	for at := hash & mask; t.slots[at] != 0; at = (at + 1) & mask {
-		if n := t.slots[at] - 1; equal(n) {
+		if n := t.slots[at] - 1; t.marks[at] == mark(hash) && equal(n) {
 			return n, true
 		}
 	}
@@ -27,6 +32,7 @@ func (t *Table) Insert(hash uint64, number uint32, hashOf func(number uint32) ui
 	if (t.count+1)*4 > len(t.slots)*3 {
 		old := t.slots
 		t.slots = make([]uint32, max(8, 2*len(old)))
+		t.marks = make([]uint8, len(t.slots))
 		for _, slot := range old {
 			if slot != 0 {
 				t.place(hashOf(slot-1), slot)
@@ -43,7 +49,7 @@ func (t *Table) place(hash uint64, slot uint32) {
 	for t.slots[at] != 0 {
 		at = (at + 1) & mask
 	}
-	t.slots[at] = slot
+	t.slots[at], t.marks[at] = slot, mark(hash)
 }
 
 // Delete removes a number if it is there. Entries behind it move up, so that
@@ -69,7 +75,7 @@ func (t *Table) Delete(hash uint64, number uint32, hashOf func(number uint32) ui
 		// It may move to the hole unless its home lies behind the hole.
 		home := hashOf(slot-1) & mask
 		if (next-home)&mask >= (next-at)&mask {
-			t.slots[at] = slot
+			t.slots[at], t.marks[at] = slot, t.marks[next]
 			at = next
 		}
 	}
@@ -77,4 +83,4 @@ func (t *Table) Delete(hash uint64, number uint32, hashOf func(number uint32) ui
 }
 
 // Size is the memory in use, in bytes.
-func (t *Table) Size() int { return 4 * len(t.slots) }
+func (t *Table) Size() int { return 5 * len(t.slots) }
