@@ -1,0 +1,351 @@
+package bulk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/provider"
+)
+
+// Ends of a connection that are nobody's fault.
+var (
+	errIdle    = errors.New("bulk: idle connection closed")
+	errClosed  = errors.New("bulk: pool closed")
+	errDrained = errors.New("bulk: the peer asked to leave")
+)
+
+// conn is one connection: a writer, a reader, and what they share.
+type conn struct {
+	pool *Pool
+	wire *wire
+	net  net.Conn // TLS over wire; frames go here
+
+	// The writer's own.
+	enc        *encoder
+	buf        []byte
+	draft      draft
+	scratch    []byte
+	nextStream uint32
+
+	// The reader's own.
+	dec         *decoder
+	in          []byte
+	block       []byte // header block that CONTINUATION goes on with
+	blockStream uint32
+	blockFlags  byte
+	greeted     bool
+
+	exits atomic.Int32
+	room  atomic.Int32 // streams free now; a hint for the pool
+	open  atomic.Int32 // streams allowed; a hint for the pool
+	slow  atomic.Int64 // moving average of the nanoseconds to the last answer of a run
+
+	dead bool // guarded by the pool's lock: it has ended
+
+	mu       sync.Mutex
+	wake     sync.Cond
+	err      error // set once: the connection is over
+	poked    bool  // the pool may have a batch
+	draining bool  // no new streams
+	ctrl     []byte
+
+	job        *job // set by the writer alone
+	streams    int  // allowed by the peer and by Config
+	accepted   bool
+	opened     uint32 // streams below were opened
+	inflight   int
+	runs       runs
+	answers    map[uint32]*answer // answers other than 2xx that have not ended
+	spare      []*answer          // ended, for the next ones
+	window     int64              // what we may send on the connection
+	streamOpen int64              // the peer's initial window of a stream
+	frameSize  int
+	tableLimit int
+	tableLeast int // since the writer looked
+	rest       rest
+	received   uint32 // bytes of DATA not given back yet
+
+	settled  chan struct{} // closed with the peer's first SETTINGS
+	lastRead time.Time
+	lastWork time.Time
+	pingSent time.Time // zero: no PING under way
+	writing  time.Time // start of the write under way, or zero
+	since    time.Time
+	served   bool
+	blamed   bool   // the peer left with an error
+	done     []*job // Done is called outside the lock
+	back     []*job // for another connection
+}
+
+// rest is the body that flow control cut: no other push is written before it.
+type rest struct {
+	job    *job
+	index  int
+	stream uint32
+	body   []byte
+	window int64 // of its stream
+}
+
+// answer is an answer other than 2xx, gathered until its stream ends.
+type answer struct {
+	Answer
+	body [4096]byte
+}
+
+// shake connects, shakes hands and waits for the peer's SETTINGS.
+func (p *Pool) shake(ctx context.Context) (*conn, error) {
+	raw, err := p.dial(ctx, "tcp", p.address)
+	if err != nil {
+		return nil, fmt.Errorf("connect: %w", err)
+	}
+	c := newConn(p, raw)
+	stop := context.AfterFunc(ctx, func() { raw.Close() })
+	defer stop()
+	if c.net, err = p.secure(ctx, c.wire); err != nil {
+		raw.Close()
+		return nil, fmt.Errorf("TLS: %w", err)
+	}
+	c.wire.gather()
+	c.ctrl = appendHello(c.ctrl)
+	go c.read()
+	go c.write()
+	select {
+	case <-c.settled:
+	case <-ctx.Done():
+		c.fail(fmt.Errorf("no SETTINGS: %w", context.Cause(ctx)))
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c, c.err
+}
+
+func newConn(p *Pool, raw net.Conn) *conn {
+	now := time.Now()
+	c := &conn{
+		pool: p, wire: newWire(raw), nextStream: 1,
+		enc: newEncoder(p.authority), buf: make([]byte, 0, p.cfg.Buffer+2*maxFrame),
+		dec: newDecoder(), in: make([]byte, 0, readSize),
+		streams: p.cfg.Streams, answers: map[uint32]*answer{},
+		window: initialWindow, streamOpen: initialWindow, frameSize: maxFrame, tableLimit: tableSize, tableLeast: tableSize,
+		settled: make(chan struct{}), lastRead: now, lastWork: now, since: now, opened: 1,
+	}
+	c.wake.L = &c.mu
+	return c
+}
+
+// fail ends the connection; the first reason stays.
+func (c *conn) fail(err error) {
+	c.mu.Lock()
+	c.failLocked(err)
+	c.mu.Unlock()
+}
+
+func (c *conn) failLocked(err error) {
+	if c.err != nil {
+		return
+	}
+	c.err = err
+	select {
+	case <-c.settled:
+	default:
+		close(c.settled)
+	}
+	c.wire.Conn.Close()
+	c.wake.Signal()
+}
+
+// left is called by the writer and by the reader as they end. The second one
+// settles what the connection still owes.
+func (c *conn) left() {
+	if c.exits.Add(1) < 2 {
+		return
+	}
+	c.mu.Lock()
+	for i := range c.runs.list {
+		x := &c.runs.list[i]
+		if x.left == 0 {
+			continue
+		}
+		for k := range x.n {
+			c.unanswered(x, x.first+2*uint32(k))
+		}
+	}
+	c.runs = runs{}
+	if j := c.job; j != nil {
+		c.job = nil
+		if j.next == 0 && !c.halted(j) {
+			c.back = append(c.back, j)
+		} else {
+			j.abandon(provider.Unsent, provider.Detail{})
+			c.finished(j)
+		}
+	}
+	c.rest = rest{}
+	err := c.err
+	c.unlockAndTell()
+	c.pool.removed(c, err)
+}
+
+// unanswered settles a push whose stream will not end: by its status when that
+// has come, since then the service has decided, and as Lost otherwise.
+func (c *conn) unanswered(x *run, stream uint32) {
+	i := x.index(stream)
+	if x.job.Batch.Results[i] != provider.Pending {
+		return
+	}
+	if x.job.status[i] != 0 {
+		c.judge(x, stream)
+		return
+	}
+	c.settle(x, stream, provider.Lost, provider.Detail{Reason: tocsin.ReasonUnanswered})
+}
+
+// settle gives the push of a stream its result and frees the stream.
+func (c *conn) settle(x *run, stream uint32, r provider.Result, d provider.Detail) {
+	i := x.index(stream)
+	if x.job.Batch.Results[i] != provider.Pending {
+		return
+	}
+	x.job.settle(i, r, d)
+	x.left--
+	c.inflight--
+	if r == provider.Accepted {
+		c.served = true
+		if !c.accepted {
+			c.accepted = true
+		}
+	}
+	if c.rest.stream == stream && c.rest.job != nil {
+		// Answered before its body was all sent: the rest is not wanted.
+		c.ctrl = appendReset(c.ctrl, stream, codeCancel)
+		c.rest.body = nil
+	}
+	c.finished(x.job)
+}
+
+// finished hands a job over when nothing of it is open. The lock is held.
+func (c *conn) finished(j *job) {
+	if j.left == 0 {
+		c.done = append(c.done, j)
+	}
+}
+
+// unlockAndTell unlocks, then calls Done of the jobs that have ended and gives
+// back those that another connection can serve.
+func (c *conn) unlockAndTell() {
+	done, back := c.done, c.back
+	c.done, c.back = nil, nil
+	c.mu.Unlock()
+	c.pool.completed(done)
+	for _, j := range back {
+		c.pool.putBack(j)
+	}
+}
+
+// judge settles a push by the final status of its answer.
+func (c *conn) judge(x *run, stream uint32) {
+	i := x.index(stream)
+	status := x.job.status[i]
+	if status >= 200 && status < 300 {
+		c.settle(x, stream, provider.Accepted, provider.Detail{})
+		return
+	}
+	c.served = true
+	a := c.answers[stream]
+	if a == nil {
+		c.settle(x, stream, provider.Lost, provider.Detail{Reason: tocsin.ReasonUnanswered})
+		return
+	}
+	delete(c.answers, stream)
+	v := x.job.Pushes.Judge(i, &a.Answer)
+	c.spare = append(c.spare, a)
+	if v.Halt || v.Result == provider.Fault {
+		c.pool.halt(x.job.epoch)
+	}
+	c.draining = c.draining || v.Reconnect
+	c.settle(x, stream, v.Result, v.Detail)
+}
+
+// halted reports whether nothing more of the job may be written.
+func (c *conn) halted(j *job) bool {
+	return j.Batch.Stop.Load() || j.epoch < c.pool.epoch.Load()
+}
+
+// allowed is how many streams may be open at once.
+func (c *conn) allowed() int {
+	if c.pool.cfg.OneUntilAccepted && !c.accepted {
+		return min(1, c.streams)
+	}
+	return c.streams
+}
+
+// hint publishes room and allowed for the pool.
+func (c *conn) hint() {
+	allowed := c.allowed()
+	if c.draining || c.err != nil {
+		allowed = 0
+	}
+	c.open.Store(int32(allowed))
+	c.room.Store(int32(max(0, allowed-c.inflight)))
+}
+
+// poke makes the writer ask the pool for a batch.
+func (c *conn) poke() {
+	c.mu.Lock()
+	c.poked = true
+	c.wake.Signal()
+	c.mu.Unlock()
+}
+
+// tick looks at the clock for the connection: answers that are late, a peer
+// that is silent, a write that does not end, a batch that was stopped.
+func (c *conn) tick(now time.Time, spare bool) {
+	cfg := &c.pool.cfg
+	c.mu.Lock()
+	if c.err == nil {
+		c.late(now)
+		if c.lastRead.After(c.pingSent) {
+			c.pingSent = time.Time{}
+		}
+		switch {
+		case !c.writing.IsZero() && now.Sub(c.writing) >= cfg.AnswerTimeout:
+			c.failLocked(errors.New("bulk: a write took longer than an answer may"))
+		case !c.pingSent.IsZero() && now.Sub(c.pingSent) >= cfg.PingTimeout:
+			c.failLocked(errors.New("bulk: no answer to PING"))
+		case c.pingSent.IsZero() && now.Sub(c.lastRead) >= cfg.PingAfter:
+			c.ctrl = append(appendFrame(c.ctrl, 8, framePing, 0, 0), "tocsin!!"...)
+			c.pingSent = now
+		case spare && c.inflight == 0 && now.Sub(c.lastWork) >= cfg.IdleTimeout:
+			c.failLocked(errIdle)
+		}
+		c.wake.Signal() // the writer sees a batch that was stopped
+	}
+	c.hint()
+	c.unlockAndTell()
+}
+
+// late gives up the pushes that wait for an answer too long.
+func (c *conn) late(now time.Time) {
+	for i := range c.runs.list {
+		x := &c.runs.list[i]
+		if x.left == 0 {
+			continue
+		}
+		if now.Sub(x.at) < c.pool.cfg.AnswerTimeout {
+			return // later runs are younger
+		}
+		for k := range x.n {
+			stream := x.first + 2*uint32(k)
+			if x.job.Batch.Results[x.index(stream)] == provider.Pending {
+				c.ctrl = appendReset(c.ctrl, stream, codeCancel)
+				c.unanswered(x, stream)
+			}
+		}
+	}
+}
