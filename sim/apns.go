@@ -69,7 +69,7 @@ func (a *apnsSession) serve(r *request) error {
 	var v verdict
 	timestamp := int64(0)
 	if no.status == 0 {
-		if no = apnsToken64(token); no.status == 0 {
+		if no = apnsForm(token); no.status == 0 {
 			v = a.judge(tokenHash, send)
 			no = apnsFault(v)
 			if v.fault == Gone {
@@ -93,7 +93,11 @@ func (a *apnsSession) serve(r *request) error {
 		return a.withhold(r.stream, v.fault)
 	}
 	a.block = appendStatus(a.block[:0], status)
-	a.block = appendAPNsID(a.block, &id)
+	if text := r.get(fieldAPNsID); len(text) == 36 && no.reason != "BadMessageId" {
+		a.block = append(append(a.block, apnsIDName...), text...)
+	} else {
+		a.block = appendAPNsID(a.block, &id)
+	}
 	if no.status == 0 {
 		a.conn.reply(r.stream, v.delay, a.block, nil)
 	} else {
@@ -174,14 +178,10 @@ func apnsPath(r *request) (token []byte, no refusal) {
 	return token, refusal{}
 }
 
-// apnsToken64 checks the form of a device token: hex of any length (the
-// provider says not to assume one).
-func apnsToken64(token []byte) refusal {
-	bad := byte(0)
-	for _, c := range token {
-		bad |= hexValue[c]
-	}
-	if bad > 15 || len(token)%2 != 0 {
+// apnsForm checks the form of a device token: hex of any length (the provider
+// says not to assume one).
+func apnsForm(token []byte) refusal {
+	if len(token)%2 != 0 || !isHex(token) {
 		return refusal{400, "BadDeviceToken"}
 	}
 	return refusal{}

@@ -19,6 +19,8 @@ type decoder struct {
 	size  int     // sum of entry sizes
 	limit int     // set by the peer's size updates, at most headerTableSize
 	huff  bytes.Buffer
+
+	literally entry // the last header that was written out
 }
 
 func newDecoder() *decoder { return &decoder{limit: headerTableSize} }
@@ -30,22 +32,26 @@ func (d *decoder) decode(block []byte, r *request) error {
 	first := true
 	for len(block) > 0 {
 		b := block[0]
-		var e entry
+		e := &d.literally
 		var err error
 		switch {
 		case b >= 0x80: // indexed
-			var index int
-			if index, block, err = integer(block, 7); err != nil {
-				return err
+			index := int(b & 0x7f)
+			if index == 0x7f {
+				if index, block, err = integer(block, 7); err != nil {
+					return err
+				}
+			} else {
+				block = block[1:]
 			}
-			if e, err = d.at(index); err != nil {
-				return err
+			if e = d.at(index); e == nil {
+				return errCompression
 			}
 		case b >= 0x40: // literal, incremental indexing
-			if e, block, err = d.literal(block, 6); err != nil {
+			if block, err = d.literal(block, 6); err != nil {
 				return err
 			}
-			e = d.insert(e)
+			d.insert()
 		case b >= 0x20: // size update
 			var limit int
 			if limit, block, err = integer(block, 5); err != nil || limit > headerTableSize || !first {
@@ -55,7 +61,7 @@ func (d *decoder) decode(block []byte, r *request) error {
 			d.evict(0)
 			continue
 		default: // literal without indexing, or never indexed
-			if e, block, err = d.literal(block, 4); err != nil {
+			if block, err = d.literal(block, 4); err != nil {
 				return err
 			}
 		}
@@ -65,34 +71,39 @@ func (d *decoder) decode(block []byte, r *request) error {
 	return nil
 }
 
-func (d *decoder) at(index int) (entry, error) {
+// at returns the header at an index of both tables, or nil.
+func (d *decoder) at(index int) *entry {
 	if index < len(staticTable) {
 		if index == 0 {
-			return entry{}, errCompression
+			return nil
 		}
-		return staticTable[index], nil
+		return &staticTable[index]
 	}
 	if index -= len(staticTable); index < len(d.table) {
-		return d.table[len(d.table)-1-index], nil
+		return &d.table[len(d.table)-1-index]
 	}
-	return entry{}, errCompression
+	return nil
 }
 
-func (d *decoder) literal(block []byte, prefix uint) (e entry, rest []byte, err error) {
+// literal reads a header that is written out into d.literally.
+func (d *decoder) literal(block []byte, prefix uint) (rest []byte, err error) {
+	e := &d.literally
 	index, rest, err := integer(block, prefix)
 	if err != nil {
-		return e, nil, err
+		return nil, err
 	}
 	if index == 0 {
 		if e.name, rest, err = d.text(rest); err != nil {
-			return e, nil, err
+			return nil, err
 		}
 		e.field = fieldOf(e.name)
-	} else if e, err = d.at(index); err != nil {
-		return e, nil, err
+	} else if known := d.at(index); known != nil {
+		e.field, e.name = known.field, known.name
+	} else {
+		return nil, errCompression
 	}
 	e.value, rest, err = d.text(rest)
-	return e, rest, err
+	return rest, err
 }
 
 func (d *decoder) text(block []byte) (text, rest []byte, err error) {
@@ -115,18 +126,18 @@ func (d *decoder) text(block []byte) (text, rest []byte, err error) {
 	return d.huff.Bytes()[start:], block[n:], nil
 }
 
-// insert puts a copy into the dynamic table and returns it.
-func (d *decoder) insert(e entry) entry {
+// insert puts a copy of d.literally into the dynamic table.
+func (d *decoder) insert() {
+	e := &d.literally
 	size := e.size()
 	both := make([]byte, 0, len(e.name)+len(e.value))
 	both = append(append(both, e.name...), e.value...)
 	e.name, e.value = both[:len(e.name):len(e.name)], both[len(e.name):]
 	d.evict(size)
 	if size <= d.limit {
-		d.table = append(d.table, e)
+		d.table = append(d.table, *e)
 		d.size += size
 	}
-	return e
 }
 
 // evict makes room for an entry of this size (RFC 7541 4.3, 4.4).

@@ -26,8 +26,15 @@ func (r *request) get(f field) []byte {
 
 func (r *request) has(f field) bool { return r.set&(1<<f) != 0 }
 
-func (r *request) add(e entry) {
-	switch f := e.field; {
+func (r *request) add(e *entry) {
+	f := e.field
+	if f >= fieldAuthorization && r.set&(1<<f) == 0 { // nearly always
+		r.regular = true
+		r.set |= 1 << f
+		r.values[f] = e.value
+		return
+	}
+	switch {
 	case f.pseudo():
 		if r.regular || r.has(f) || f == fieldUnknownPseudo {
 			r.malformed = true

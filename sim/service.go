@@ -103,8 +103,8 @@ func (s *session) judge(token, send uint64) verdict {
 // record appends to the ledger.
 func (s *session) record(token, send uint64, id *[16]byte, status int, v verdict) {
 	r := s.share.next()
-	*r = Record{At: s.conn.pipe.read.UnixNano(), Token: token, Send: send, ID: *id, Status: uint16(status),
-		Attempt: v.attempt, Provider: s.provider, Fault: v.fault}
+	r.At, r.Token, r.Send, r.ID = s.conn.pipe.read.UnixNano(), token, send, *id
+	r.Status, r.Attempt, r.Provider, r.Fault = uint16(status), v.attempt, s.provider, v.fault
 	s.share.publish()
 }
 

@@ -18,6 +18,28 @@ func makeHexValue() (table [256]byte) {
 	return table
 }
 
+// isHex reports whether every byte is a hex digit. It looks at eight at once:
+// adding 0x80-x to a byte below 0x80 sets its high bit when it is at least x.
+func isHex(text []byte) bool {
+	const ones, high = 0x0101010101010101, 0x8080808080808080
+	for len(text) >= 8 {
+		w := binary.LittleEndian.Uint64(text)
+		lower := w | ones*0x20 // letters become small; digits stay as they are
+		digit := (w + ones*(0x80-'0')) &^ (w + ones*(0x80-'9'-1))
+		letter := (lower + ones*(0x80-'a')) &^ (lower + ones*(0x80-'f'-1))
+		if w&high != 0 || (digit|letter)&high != high {
+			return false
+		}
+		text = text[8:]
+	}
+	for _, c := range text {
+		if hexValue[c] > 15 {
+			return false
+		}
+	}
+	return true
+}
+
 // uuidGroups are the offsets of the 16 bytes in the form 8-4-4-4-12.
 var uuidGroups = [16]int{0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34}
 
@@ -45,9 +67,12 @@ func appendUUID(b []byte, id *[16]byte) []byte {
 	return append(b, text[:]...)
 }
 
+// apnsIDName starts the literal header apns-id with a value of 36 bytes.
+const apnsIDName = "\x00\x07apns-id\x24"
+
 // appendAPNsID adds the literal header apns-id.
 func appendAPNsID(b []byte, id *[16]byte) []byte {
-	return appendUUID(append(b, "\x00\x07apns-id\x24"...), id)
+	return appendUUID(append(b, apnsIDName...), id)
 }
 
 // madeID is the apns-id of a push that came without one.
