@@ -62,7 +62,7 @@ func TestContract(t *testing.T) {
 // before; rows that live on stay.
 func TestSweep(t *testing.T) {
 	clock := newClock()
-	s := open(t, "store", quick(vfs.NewMem(), clock))
+	s := open(t, "/store", quick(vfs.NewMem(), clock))
 	defer s.Close()
 	at, soon := store.Place{Table: "t", Partition: "p"}, clock.now().Add(time.Minute)
 	write := func(w store.Write) {

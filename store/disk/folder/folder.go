@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"sync"
 	"time"
 
@@ -43,7 +44,7 @@ func Open(dir string, c Config) (_ *Folder, err error) {
 			err = fmt.Errorf("folder %s: %w", dir, err)
 		}
 	}()
-	if err := c.FS.MkdirAll(dir, 0o700); err != nil {
+	if err := makeDir(c.FS, dir); err != nil {
 		return nil, err
 	}
 	f := &Folder{dir: dir, c: c}
@@ -59,7 +60,7 @@ func Open(dir string, c Config) (_ *Folder, err error) {
 	if err != nil {
 		return nil, err
 	}
-	f.guard = &guard{FS: c.FS, note: n}
+	f.guard = &guard{FS: c.FS, note: n, stop: f.stop}
 	if err = n.verify(c.FS, dir); err == nil {
 		err = f.open()
 	}
@@ -67,6 +68,23 @@ func Open(dir string, c Config) (_ *Folder, err error) {
 		return nil, errors.Join(err, n.file.Close())
 	}
 	return f, nil
+}
+
+// makeDir makes the folder and sees to it that a power loss cannot take it, or
+// a folder above it, as a whole. A folder that is there may be so only since a
+// process that was killed.
+func makeDir(fs vfs.FS, dir string) error {
+	if err := fs.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	for parent := fs.PathDir(dir); parent != dir; dir, parent = parent, fs.PathDir(parent) {
+		if err := syncDir(fs, parent); errors.Is(err, os.ErrPermission) {
+			return nil // then it is not one that we made
+		} else if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (f *Folder) open() (err error) {

@@ -1,6 +1,7 @@
 package folder
 
 import (
+	"fmt"
 	"hash/crc32"
 	"strings"
 	"sync"
@@ -9,9 +10,13 @@ import (
 )
 
 // guard is the file system that Pebble gets: it keeps the note of every log as
-// the log is written, synced, renamed, used again and removed.
+// the log is written, synced, renamed, used again and removed. It stops the
+// process when a log cannot be made, written or synced, or the folder cannot be
+// synced: Pebble would panic at some of these, and say less at the others. A
+// table that cannot be written is tried again by Pebble.
 type guard struct {
 	vfs.FS
+	stop func(error)
 	mu   sync.Mutex
 	note *note
 	read string // the log that was opened last for reading, for error messages
@@ -37,8 +42,9 @@ func (g *guard) forget(name string) error {
 }
 
 func (g *guard) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
-	if err := g.forget(name); err != nil {
-		return nil, err
+	err := g.forget(name)
+	if err != nil {
+		return nil, g.failed("making", name, err)
 	}
 	f, err := g.FS.Create(name, category)
 	return g.watch(f, err, name)
@@ -47,7 +53,7 @@ func (g *guard) Create(name string, category vfs.DiskWriteCategory) (vfs.File, e
 func (g *guard) ReuseForWrite(from, to string, category vfs.DiskWriteCategory) (vfs.File, error) {
 	for _, name := range []string{from, to} {
 		if err := g.forget(name); err != nil {
-			return nil, err
+			return nil, g.failed("using again", name, err)
 		}
 	}
 	f, err := g.FS.ReuseForWrite(from, to, category)
@@ -55,10 +61,44 @@ func (g *guard) ReuseForWrite(from, to string, category vfs.DiskWriteCategory) (
 }
 
 func (g *guard) watch(f vfs.File, err error, path string) (vfs.File, error) {
-	if name := g.PathBase(path); err == nil && isLog(name) {
-		return &logFile{File: f, guard: g, name: name}, nil
+	if err != nil {
+		return nil, g.failed("making", path, err)
 	}
-	return f, err
+	if isLog(g.PathBase(path)) {
+		return &logFile{File: f, guard: g, path: path}, nil
+	}
+	return f, nil
+}
+
+// failed stops the process when a log failed; else the error is Pebble's.
+func (g *guard) failed(what, path string, err error) error {
+	if err != nil && isLog(g.PathBase(path)) {
+		g.stop(fmt.Errorf("%s %s: %w", what, path, err))
+	}
+	return err
+}
+
+func (g *guard) OpenDir(name string) (vfs.File, error) {
+	f, err := g.FS.OpenDir(name)
+	if err != nil {
+		return nil, err
+	}
+	return &folderFile{File: f, guard: g, path: name}, nil
+}
+
+// folderFile is the open folder, which is synced when a file came or went.
+type folderFile struct {
+	vfs.File
+	guard *guard
+	path  string
+}
+
+func (d *folderFile) Sync() error {
+	err := d.File.Sync()
+	if err != nil {
+		d.guard.stop(fmt.Errorf("syncing folder %s: %w", d.path, err))
+	}
+	return err
 }
 
 func (g *guard) Remove(name string) error {
@@ -101,12 +141,11 @@ func (g *guard) synced(name string, p prefix) error {
 	return g.note.save(!strings.HasSuffix(name, ".log"))
 }
 
-// logFile is a file that is written from the start to the end, by one goroutine at
-// a time.
+// logFile is written from the start to the end, by one goroutine at a time.
 type logFile struct {
 	vfs.File
 	guard *guard
-	name  string
+	path  string
 	prefix
 }
 
@@ -114,19 +153,16 @@ func (l *logFile) Write(b []byte) (int, error) {
 	n, err := l.File.Write(b)
 	l.length += int64(n)
 	l.sum = crc32.Update(l.sum, castagnoli, b[:n])
-	return n, err
+	return n, l.guard.failed("writing", l.path, err)
 }
 
-func (l *logFile) Sync() error {
-	if err := l.File.Sync(); err != nil {
-		return err
-	}
-	return l.guard.synced(l.name, l.prefix)
-}
+func (l *logFile) Sync() error { return l.synced(l.File.Sync()) }
 
-func (l *logFile) SyncData() error {
-	if err := l.File.SyncData(); err != nil {
-		return err
+func (l *logFile) SyncData() error { return l.synced(l.File.SyncData()) }
+
+func (l *logFile) synced(err error) error {
+	if err == nil {
+		err = l.guard.synced(l.guard.PathBase(l.path), l.prefix)
 	}
-	return l.guard.synced(l.name, l.prefix)
+	return l.guard.failed("syncing", l.path, err)
 }

@@ -38,6 +38,7 @@ type note struct {
 	slot       int64 // that is written next
 	unsynced   int   // slot writes since the file was synced
 	complete   bool  // the database was opened once, so it must be there
+	torn       bool  // one slot could not be read: what it said is lost
 	logs       map[string]prefix
 }
 
@@ -105,7 +106,7 @@ func openNote(fs vfs.FS, dir string) (*note, error) {
 		return nil, err
 	}
 	path := fs.PathJoin(dir, noteName)
-	best := note{slot: -1}
+	best, torn := note{slot: -1}, false
 	if slices.Contains(names, noteName) {
 		b, err := readFile(fs, path)
 		if err != nil {
@@ -113,11 +114,14 @@ func openNote(fs vfs.FS, dir string) (*note, error) {
 		}
 		for slot := range int64(2) {
 			part := b[min(slot*slotSize, int64(len(b))):min((slot+1)*slotSize, int64(len(b)))]
-			if n, ok := decodeNote(part); ok && n.generation > best.generation {
+			n, ok := decodeNote(part)
+			torn = torn || !ok && !allZero(part)
+			if ok && n.generation > best.generation {
 				best, best.slot = n, 1-slot
 			}
 		}
 	}
+	best.torn = torn
 	if best.slot < 0 {
 		if slices.ContainsFunc(names, func(name string) bool { return isLog(name) || strings.HasSuffix(name, ".sst") }) {
 			return nil, fmt.Errorf("%s is missing or damaged: what the folder's logs must hold is not known", path)
@@ -130,6 +134,9 @@ func openNote(fs vfs.FS, dir string) (*note, error) {
 	// A killed process may have left the slot that counts unsynced.
 	return &best, errors.Join(best.file.Sync())
 }
+
+// allZero: a slot that was never written is no damage.
+func allZero(b []byte) bool { return len(bytes.Trim(b, "\x00")) == 0 }
 
 func createNote(fs vfs.FS, dir, path string) (*note, error) {
 	n := &note{logs: make(map[string]prefix)}
@@ -146,10 +153,33 @@ func createNote(fs vfs.FS, dir, path string) (*note, error) {
 	return n, syncDir(fs, dir)
 }
 
-// verify compares every log with what was synced of it, and forgets those that
-// are gone. A write-ahead log leaves the note before it leaves the folder; the
-// others may have been lost with a power loss before the folder was synced.
+// verify compares the folder with the note.
 func (n *note) verify(fs vfs.FS, dir string) error {
+	err := errors.Join(n.verifyMarkers(fs, dir), n.verifyLogs(fs, dir))
+	if err != nil && n.torn {
+		return fmt.Errorf("%w; one half of %s is damaged too, and may say what was true before", err, fs.PathJoin(dir, noteName))
+	}
+	return err
+}
+
+// verifyMarkers looks for the files without which Pebble sees no database.
+func (n *note) verifyMarkers(fs vfs.FS, dir string) error {
+	names, err := fs.List(dir)
+	if err != nil || !n.complete {
+		return err
+	}
+	for _, marker := range []string{"marker.manifest.", "marker.format-version."} {
+		if !slices.ContainsFunc(names, func(name string) bool { return strings.HasPrefix(name, marker) }) {
+			return fmt.Errorf("%s* is missing", fs.PathJoin(dir, marker))
+		}
+	}
+	return nil
+}
+
+// verifyLogs compares every log with what was synced of it, and forgets those
+// that are gone. A write-ahead log leaves the note before it leaves the folder;
+// the others may be gone with a power loss before the folder was synced.
+func (n *note) verifyLogs(fs vfs.FS, dir string) error {
 	for name, want := range n.logs {
 		path := fs.PathJoin(dir, name)
 		length, sum, err := checksum(fs, path, want.length)
