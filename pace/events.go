@@ -81,6 +81,7 @@ type (
 	// Grant lets the first N pushes of an Ask leave now.
 	Grant struct {
 		Ticket Ticket
+		Route  provider.Route // of the Ask, so that one dropped too late can be finished
 		N      int
 		Waited time.Duration // of its wait: because of the quota, not of room
 	}

@@ -153,7 +153,7 @@ func (s *subject) grantClass(m *Machine, now time.Time, class int) bool {
 		if probe {
 			q.cred.probing = true
 		}
-		m.out = append(m.out, Grant{Ticket: a.Ticket, N: n, Waited: s.waited(now) - a.waited})
+		m.out = append(m.out, Grant{Ticket: a.Ticket, Route: a.Route, N: n, Waited: s.waited(now) - a.waited})
 		delete(m.asks, a.Ticket)
 		q.asks = q.asks[1:]
 		idle = 0

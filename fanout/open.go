@@ -1,0 +1,244 @@
+package fanout
+
+import (
+	"slices"
+	"time"
+
+	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/ledger"
+	"github.com/tocsin-push/tocsin/provider"
+	"github.com/tocsin-push/tocsin/record"
+)
+
+const (
+	slicesAhead    = 64 // slices read and not open, before reading stops
+	evaluatedAhead = 4  // of those, how many are evaluated ahead of their turn
+)
+
+func (m *Machine) readOn() {
+	if !m.slices.asked && len(m.opening) < slicesAhead {
+		m.slices.asked = true
+		m.emit(ReadSlices{From: m.slices.next})
+	}
+}
+
+func (m *Machine) readSlices(e SlicesRead) {
+	m.slices.asked = false
+	m.slices.next = e.Next
+	for _, r := range e.Records {
+		s := r.Envelope.GetSlice()
+		switch {
+		case s == nil:
+		case s.Retry != nil:
+			m.permits = append(m.permits, permit{tocsin.SendID(s.Send), s.Retry})
+		case m.known(tocsin.SendID(s.Send), r.Position): // plan may cut a send twice after a crash
+		default:
+			m.opening = append(m.opening, &job{id: tocsin.SendID(s.Send), position: r.Position, content: r.Envelope})
+		}
+	}
+}
+
+// known reports whether a slice was opened, or another one of its send was read.
+func (m *Machine) known(id tocsin.SendID, position uint64) bool {
+	return position <= m.fold.Slice() || m.fold.Send(id) != nil || m.fold.Finished(id) ||
+		slices.ContainsFunc(m.opening, func(j *job) bool { return j.id == id })
+}
+
+// fetched brings the content of a send that another owner opened.
+func (m *Machine) fetched(e SliceFetched) {
+	if m.fold == nil {
+		return
+	}
+	for _, s := range m.fold.Sends() {
+		j := m.jobs[s.ID]
+		if s.Slice != e.Position || j == nil || j.content != nil {
+			continue
+		}
+		if j.content = e.Envelope; e.Envelope.GetSlice() == nil {
+			// Nobody can render it any more; its pushes still need an outcome.
+			j.content, j.outcome, j.reason = nil, tocsin.Refused, tocsin.ReasonRender
+		}
+		m.look(j)
+		return
+	}
+}
+
+// nextToOpen is the first job whose open was not put into the outbox.
+func (m *Machine) nextToOpen() *job {
+	for _, j := range m.opening {
+		if j.stage != sent {
+			return j
+		}
+	}
+	return nil
+}
+
+// openSlices evaluates what the audience is ready for and opens in slice order.
+func (m *Machine) openSlices() {
+	ahead := 0
+	for _, j := range m.opening {
+		if j.stage == sent {
+			continue
+		}
+		if ahead++; ahead > evaluatedAhead {
+			break
+		}
+		if j.stage == waiting && j.slice().Mark <= m.applied {
+			j.stage = evaluating
+			m.emit(Evaluate{Position: j.position, Envelope: j.content})
+		}
+	}
+	for {
+		j := m.nextToOpen()
+		if j == nil || j.stage != evaluated || !m.tryOpen(j) {
+			return
+		}
+	}
+}
+
+func (m *Machine) evaluated(e Evaluated) {
+	for _, j := range m.opening {
+		if j.position == e.Slice && j.stage == evaluating {
+			j.stage, j.audience = evaluated, e
+		}
+	}
+}
+
+// tryOpen puts the open of a job into the outbox, or waits for the grant of the
+// claim that the same record is to carry.
+func (m *Machine) tryOpen(j *job) bool {
+	if len(m.outbox) > appendRecords {
+		return false
+	}
+	chunks := m.chunks(j.audience.Lots)
+	if j.plain || len(j.slice().Recipients) == 0 || len(chunks) != 1 || !m.fewEnough(j.audience.Lots) || m.fold.Cancelled(j.id) ||
+		!m.now.Before(m.expiryOf(j)) {
+		m.giveBackFirst(j)
+		m.putOpen(j, chunks, nil)
+		return true
+	}
+	if j.first == nil {
+		r := j.audience.Lots[0].Route
+		f := &feed{job: j, route: provider.Route{
+			Provider: tocsin.Provider(r.Provider), Credential: tocsin.CredentialID(r.Credential), Host: r.Host, Topic: r.Topic}}
+		j.deadline = m.now.Add(m.config.OpenWait)
+		j.first = m.ask(f, todo{Span: ledger.Span{To: int(min(j.audience.Lots[0].Count, uint32(m.config.RangeSize)))}, attempt: 1})
+		return false
+	}
+	if t := j.first; t.n > 0 && m.held+t.n <= m.config.Window {
+		m.putOpen(j, chunks, t)
+		return true
+	}
+	if m.now.Before(j.deadline) {
+		return false
+	}
+	m.giveBackFirst(j)
+	m.putOpen(j, chunks, nil)
+	return true
+}
+
+func (m *Machine) giveBackFirst(j *job) {
+	if j.first != nil {
+		m.giveBack(j.first)
+		j.first = nil
+	}
+}
+
+// fewEnough: up to 1,024 recipients open and are claimed in one record.
+func (m *Machine) fewEnough(lots []*record.Lot) bool {
+	count := uint32(0)
+	for _, lot := range lots {
+		count += lot.Count
+	}
+	return count > 0 && count <= tocsin.PageSize
+}
+
+// chunks cuts lots into records.
+func (m *Machine) chunks(lots []*record.Lot) [][]*record.Lot {
+	chunks := [][]*record.Lot{nil}
+	size := 0
+	for _, lot := range lots {
+		last := len(chunks) - 1
+		if size += len(lot.Ordinals); size > m.config.Chunk && len(chunks[last]) > 0 {
+			chunks = append(chunks, nil)
+			last, size = last+1, len(lot.Ordinals)
+		}
+		chunks[last] = append(chunks[last], lot)
+	}
+	return chunks
+}
+
+func (m *Machine) expiryOf(j *job) time.Time {
+	ttl := time.Duration(j.slice().GetOptions().GetTtl())
+	if ttl <= 0 || ttl > maxTTL {
+		ttl = maxTTL
+	}
+	return time.Unix(0, j.slice().Due).Add(ttl)
+}
+
+func (m *Machine) putOpen(j *job, chunks [][]*record.Lot, claim *task) {
+	s, options := j.slice(), j.slice().GetOptions()
+	onDoubt, attempts := options.GetOnDoubt(), options.GetAttempts()
+	if onDoubt == 0 {
+		onDoubt = uint32(tocsin.Resend)
+	}
+	if attempts == 0 {
+		attempts = uint32(m.config.Attempts)
+	}
+	for n, lots := range chunks {
+		o := &record.Open{
+			Send: s.Send, Slice: j.position, Chunk: uint32(n), Chunks: uint32(len(chunks)), Generation: j.audience.Generation,
+			Lots: lots, OnDoubt: onDoubt, Attempts: attempts, Due: s.Due, Expiry: m.expiryOf(j).UnixNano(), Unknown: j.audience.Unknown,
+		}
+		if claim != nil {
+			o.Claim = &record.Claim{Send: s.Send, To: uint32(claim.n), Attempt: 1, Changes: m.applied}
+		}
+		seq := m.put(&record.Envelope{Body: &record.Envelope_Open{Open: o}}, record.Of(j.content))
+		if claim != nil {
+			m.hold(claim, seq)
+		}
+	}
+	j.stage, j.first, j.deadline = sent, nil, time.Time{}
+}
+
+// readOpen is called for an open of ours that was read back.
+func (m *Machine) readOpen(o *record.Open, v ledger.Verdict) {
+	at := slices.IndexFunc(m.opening, func(j *job) bool { return j.stage == sent && j.position == o.Slice })
+	if at < 0 || v.InForce && !v.Opened {
+		return // a chunk before the last
+	}
+	j := m.opening[at]
+	var first *task
+	if o.Claim != nil {
+		first = m.claims[o.Stamp.Seq]
+	}
+	if !v.InForce {
+		if first != nil {
+			delete(m.claims, o.Stamp.Seq)
+			m.held -= first.n
+			m.finish(first.feed.route, first.n)
+		}
+		// Cancelled while its open carried a claim: it opens without one, if its
+		// turn has not passed. If it has, the send stays cancelled and unopened here.
+		turn := at+1 == len(m.opening) || m.opening[at+1].stage != sent
+		if o.Claim != nil && m.fold.Cancelled(j.id) && turn {
+			j.stage, j.plain = evaluated, true
+			return
+		}
+		m.opening = slices.Delete(m.opening, at, at+1)
+		m.emit(Forget{Slice: j.position})
+		return
+	}
+	m.opening = slices.Delete(m.opening, at, at+1)
+	m.jobs[j.id] = j
+	m.opened(j, v.Send)
+	if first != nil {
+		f := j.feedOf(0)
+		f.from = first.n
+		if f.from == v.Send.Page(0).Size() {
+			f.at, f.from = 1, 0
+		}
+		first.feed = f
+		m.readClaim(o.Stamp.Seq, v)
+	}
+}
