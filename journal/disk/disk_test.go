@@ -12,7 +12,7 @@ import (
 )
 
 // quick is a configuration for tests; a fatal error ends the test.
-func quick(t *testing.T, fs vfs.FS) disk.Config {
+func quick(fs vfs.FS) disk.Config {
 	c := disk.Default()
 	c.Memory, c.Tail, c.FS = 256<<10, 4<<10, fs
 	c.Log = slog.New(slog.DiscardHandler)
@@ -31,7 +31,7 @@ func open(t *testing.T, dir string, c disk.Config) *disk.Journal {
 
 func TestContract(t *testing.T) {
 	journaltest.Run(t, func(t *testing.T) journaltest.Engine {
-		dir, c := t.TempDir(), quick(t, vfs.Default)
+		dir, c := t.TempDir(), quick(vfs.Default)
 		c.Reserve = 1
 		j := open(t, dir, c)
 		return journaltest.Engine{Journal: j, Reopen: func() journal.Journal {

@@ -150,9 +150,11 @@ type logFile struct {
 }
 
 func (l *logFile) Write(b []byte) (int, error) {
+	sum := crc32.Update(l.sum, castagnoli, b)
 	n, err := l.File.Write(b)
-	l.length += int64(n)
-	l.sum = crc32.Update(l.sum, castagnoli, b[:n])
+	if err == nil {
+		l.length, l.sum = l.length+int64(n), sum
+	}
 	return n, l.guard.failed("writing", l.path, err)
 }
 
