@@ -16,6 +16,7 @@ type appender struct {
 	journal   journal.Journal
 	partition journal.Partition
 	writer    *record.Writer
+	tasks     *sync.WaitGroup
 
 	mu      sync.Mutex
 	waiting []*appending
@@ -33,21 +34,32 @@ const group = 4 << 20
 // append stamps and writes one record, and returns once it is durable. When
 // ctx ends first the record may still be written.
 func (a *appender) append(ctx context.Context, e *record.Envelope, at time.Time, s record.Scope) error {
+	return a.enqueue(ctx, e, at, s).wait(ctx)
+}
+
+// enqueue is append without waiting: records are written in the order in which
+// they are enqueued.
+func (a *appender) enqueue(ctx context.Context, e *record.Envelope, at time.Time, s record.Scope) *appending {
 	mine := &appending{done: make(chan error, 1)}
 	a.mu.Lock()
+	defer a.mu.Unlock()
 	mine.data = record.Encode(a.writer.Next(e, at, s))
 	if len(mine.data) > journal.MaxRecord {
-		a.mu.Unlock()
-		return journal.ErrTooLarge
+		mine.done <- journal.ErrTooLarge
+		return mine
 	}
 	a.waiting = append(a.waiting, mine)
 	if !a.running {
 		a.running = true
-		go a.run(context.WithoutCancel(ctx))
+		a.tasks.Go(func() { a.run(context.WithoutCancel(ctx)) })
 	}
-	a.mu.Unlock()
+	return mine
+}
+
+// wait returns once the record is durable.
+func (w *appending) wait(ctx context.Context) error {
 	select {
-	case err := <-mine.done:
+	case err := <-w.done:
 		return err
 	case <-ctx.Done():
 		return ctx.Err()

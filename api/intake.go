@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/audience"
 	"github.com/tocsin-push/tocsin/client"
 	"github.com/tocsin-push/tocsin/provider"
 	"github.com/tocsin-push/tocsin/record"
@@ -53,6 +54,7 @@ type intake struct {
 	topics  map[string]bool
 	vapid   []byte // Web Push credential; nil: none
 	origins map[string]bool
+	install tocsin.SubscriptionID // of a device, which names no other; zero for the server API
 }
 
 func newIntake(project tocsin.ProjectID, credentials []provider.Credential) *intake {
@@ -94,6 +96,12 @@ func (in *intake) finish(d *draft) (*record.Upsert, error) {
 	if err := in.address(d); err != nil {
 		return nil, err
 	}
+	if !in.install.IsZero() {
+		if !d.id.IsZero() && d.id != in.install {
+			return nil, wrong("id", "a device speaks for itself only")
+		}
+		d.id = in.install
+	}
 	if d.id.IsZero() {
 		if len(u.Address) == 0 {
 			return nil, wrong("id", "give the id of a subscription, or its address")
@@ -108,9 +116,9 @@ func (in *intake) finish(d *draft) (*record.Upsert, error) {
 // profileKey is the key by which a person is kept, and which decides the shard.
 func profileKey(user string, id tocsin.SubscriptionID) string {
 	if user != "" {
-		return "u:" + user
+		return audience.UserKey(user)
 	}
-	return "s:" + id.String()
+	return audience.AnonymousKey(id)
 }
 
 // derivedEpoch is the instant in identifiers that follow from an address.
@@ -145,7 +153,7 @@ func (in *intake) address(d *draft) error {
 	u.Provider = uint32(d.provider)
 	switch d.provider {
 	case 0:
-		if d.token != "" || d.id.IsZero() {
+		if d.token != "" || d.id.IsZero() && in.install.IsZero() {
 			return wrong("provider", "want apns, fcm or webpush")
 		}
 		return nil

@@ -15,6 +15,7 @@ import (
 type marks struct {
 	journal journal.Journal
 	shards  int
+	tasks   *sync.WaitGroup
 
 	mu      sync.Mutex
 	next    *asking // not begun: whoever comes now may share it
@@ -36,7 +37,7 @@ func (m *marks) take(ctx context.Context) ([]uint64, error) {
 	mine := m.next
 	if !m.running {
 		m.running = true
-		go m.run(context.WithoutCancel(ctx))
+		m.tasks.Go(func() { m.run(context.WithoutCancel(ctx)) })
 	}
 	m.mu.Unlock()
 	select {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/tocsin-push/tocsin/account"
 	"github.com/tocsin-push/tocsin/client"
 	"github.com/tocsin-push/tocsin/journal"
 	"github.com/tocsin-push/tocsin/store"
@@ -66,11 +67,22 @@ func full() failure {
 // false for an error that nobody expected.
 func problemOf(err error) (f failure, known bool) {
 	var query *target.Error
+	var setting *account.Invalid
 	switch {
 	case errors.As(err, &f):
 		return f, true
 	case errors.As(err, &query):
 		return invalid("target."+query.Path, strings.TrimPrefix(query.Error(), query.Path+": ")), true
+	case errors.As(err, &setting):
+		return invalid(setting.Path, setting.Problem), true
+	case errors.Is(err, account.ErrUnauthenticated):
+		return fail(http.StatusUnauthorized, "unauthorized", "the key is not known, revoked or expired"), true
+	case errors.Is(err, account.ErrNotFound):
+		return notFound("project, key or credential"), true
+	case errors.Is(err, account.ErrConflict):
+		return fail(http.StatusConflict, "conflict", "somebody else changed it at the same time"), true
+	case errors.Is(err, account.ErrLimit):
+		return fail(http.StatusConflict, "limit", "there are as many as there may be"), true
 	case errors.Is(err, journal.ErrFull), errors.Is(err, store.ErrFull):
 		return full(), true
 	case errors.Is(err, journal.ErrTooLarge), errors.Is(err, store.ErrTooLarge):
@@ -137,4 +149,8 @@ func code(status int) string {
 		return "unavailable"
 	}
 	return "invalid"
+}
+
+func tooLarge(limit int) failure {
+	return fail(http.StatusRequestEntityTooLarge, "too_large", "the body is larger than "+strconv.Itoa(limit)+" bytes")
 }

@@ -52,3 +52,9 @@ type BadLine struct {
 	Field  string `json:"field,omitempty"`
 	Reason string `json:"reason"`
 }
+
+// Imports is one page of imports, newest first, without their bad lines.
+type Imports struct {
+	Imports []Import `json:"imports"`
+	Next    string   `json:"next,omitempty" doc:"Give it as before to read the next page; absent on the last"`
+}

@@ -23,14 +23,14 @@ type Recipient struct {
 
 // Message is content in one or more languages.
 type Message struct {
-	Languages map[string]Content `json:"languages" doc:"Content by BCP 47 tag, such as fr or fr-ca"`
+	Languages map[string]Content `json:"languages,omitempty" doc:"Content by BCP 47 tag, such as fr or fr-ca; absent in a message that shows nothing"`
 	Fallback  string             `json:"fallback,omitempty" maxLength:"35" doc:"Language used where none fits; may be absent where there is only one"`
 	Link      string             `json:"link,omitempty" maxLength:"2048" doc:"Opened by a tap, unless the language has its own"`
 	Image     string             `json:"image,omitempty" maxLength:"2048"`
 	Badge     *int32             `json:"badge,omitempty" minimum:"0"`
 	Sound     string             `json:"sound,omitempty" maxLength:"100"`
 	Data      map[string]string  `json:"data,omitempty" doc:"Handed to the app"`
-	Priority  Priority           `json:"priority,omitempty" doc:"high shows at once and is the default; normal may wait for the device"`
+	Priority  Priority           `json:"priority,omitempty" enum:"high,normal" doc:"high shows at once and is the default; normal may wait for the device"`
 	TTL       int64              `json:"ttl,omitempty" minimum:"0" maximum:"2419200" doc:"Time to live in seconds, from when the send is due; 0 is the default of 24 hours"`
 	OnDoubt   tocsin.OnDoubt     `json:"on_doubt,omitzero" doc:"What happens to a push that may have left unanswered; resend when absent"`
 	Attempts  int                `json:"attempts,omitempty" minimum:"0" maximum:"20" doc:"Limit of attempts, the first included; 0 is the default of 5"`

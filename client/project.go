@@ -55,6 +55,8 @@ var Scopes = [...]Scope{ScopeSend, ScopeAudience, ScopeRead, ScopeAdmin}
 type KeyRequest struct {
 	Name   string  `json:"name" minLength:"1" maxLength:"100"`
 	Scopes []Scope `json:"scopes" minItems:"1" maxItems:"4"`
+
+	ExpiresAt time.Time `json:"expires_at,omitzero" doc:"Never when absent"`
 }
 
 // Key is an API key. Its text is shown once.
@@ -63,10 +65,13 @@ type Key struct {
 	Name      string       `json:"name"`
 	Scopes    []Scope      `json:"scopes"`
 	CreatedAt time.Time    `json:"created_at"`
+	ExpiresAt time.Time    `json:"expires_at,omitzero"`
+	RevokedAt time.Time    `json:"revoked_at,omitzero"`
 	Key       string       `json:"key,omitempty" doc:"Text of the key; only in the answer that creates it"`
 }
 
-// Keys are the live keys of a project.
+// Keys are the keys of a project, those included that ended in the last 90
+// days.
 type Keys struct {
 	Keys []Key `json:"keys"`
 }

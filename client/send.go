@@ -56,7 +56,7 @@ type Counters struct {
 	Cancelled  int64 `json:"cancelled"`
 	InDoubt    int64 `json:"in_doubt" doc:"May have been taken, and must not be sent again"`
 	Doubtful   int64 `json:"doubtful" doc:"Marked, beside their outcome: the provider may have accepted them more often than the outcome says"`
-	Retried    int64 `json:"retried" doc:"Pushes that needed more than one attempt"`
+	Retried    int64 `json:"retried" doc:"Attempts beyond the first, over all pushes"`
 	Later      int64 `json:"later" doc:"Of the pending: waiting for a retry now"`
 	Unknown    int64 `json:"unknown" doc:"Explicit recipients that nobody knows; not in the audience"`
 
@@ -98,17 +98,18 @@ type Trace struct {
 type Attempt struct {
 	Number    int           `json:"number" doc:"From 1"`
 	ClaimedAt time.Time     `json:"claimed_at,omitzero"`
+	WrittenAt time.Time     `json:"written_at,omitzero" doc:"When the last bytes of its range left"`
 	SettledAt time.Time     `json:"settled_at,omitzero"`
-	Result    string        `json:"result,omitempty" doc:"An outcome, later, released, or unsettled where the node stopped"`
+	Result    string        `json:"result" doc:"An outcome, later, released, under way, or taken over where the node stopped before the answer"`
 	Reason    tocsin.Reason `json:"reason,omitzero"`
 	NotBefore time.Time     `json:"not_before,omitzero" doc:"When the next attempt may be made"`
 }
 
-// Count answers how many subscriptions a target reaches now.
+// Count answers how many subscriptions a target has now.
 type Count struct {
-	Count     int64            `json:"count"`
-	Providers map[string]int64 `json:"providers,omitempty" doc:"By provider"`
-	Unknown   int64            `json:"unknown,omitempty" doc:"Explicit recipients that nobody knows"`
+	Count   int64 `json:"count" doc:"Matching and opted in: those a send goes to. Of explicit recipients, all that are known"`
+	Matched int64 `json:"matched" doc:"Matching, those who opted out included"`
+	Unknown int64 `json:"unknown,omitempty" doc:"Explicit recipients that nobody knows"`
 }
 
 // PreviewRequest asks for a message as some of its recipients would get it.
@@ -136,6 +137,7 @@ type PreviewRecipient struct {
 	Provider     tocsin.Provider       `json:"provider"`
 	Language     string                `json:"language,omitempty"`
 	Zone         string                `json:"zone,omitempty"`
+	OptedIn      bool                  `json:"opted_in"`
 	Payload      string                `json:"payload,omitempty" doc:"Rendered payload"`
 	Error        string                `json:"error,omitempty" doc:"Why it cannot be rendered"`
 }

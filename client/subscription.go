@@ -46,6 +46,11 @@ type BatchError struct {
 	Reason string `json:"reason"`
 }
 
+// Registered names the subscription that was registered or changed.
+type Registered struct {
+	ID tocsin.SubscriptionID `json:"id"`
+}
+
 // ProfileUpdate changes what is known of a person, whatever the device.
 type ProfileUpdate struct {
 	Attributes map[string]Value `json:"attributes,omitempty"`
@@ -61,4 +66,18 @@ type Device struct {
 // OptIn sets whether pushes may be sent to a device.
 type OptIn struct {
 	OptedIn bool `json:"opted_in"`
+}
+
+// Known is all that is known of a subscription, but for its address.
+type Known struct {
+	ID         tocsin.SubscriptionID `json:"id"`
+	User       string                `json:"user,omitempty"`
+	Provider   tocsin.Provider       `json:"provider"`
+	Topic      string                `json:"topic,omitempty"`
+	Language   string                `json:"language,omitempty"`
+	Zone       string                `json:"zone,omitempty"`
+	Active     time.Time             `json:"active,omitzero"`
+	OptedIn    bool                  `json:"opted_in"`
+	Attributes map[string]Value      `json:"attributes,omitempty"`
+	Tags       map[string][]string   `json:"tags,omitempty"`
 }

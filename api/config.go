@@ -1,0 +1,41 @@
+package api
+
+import (
+	"errors"
+	"time"
+
+	"github.com/tocsin-push/tocsin/target"
+)
+
+// Config bounds what a request may cost.
+type Config struct {
+	Body        int           // bytes of a JSON body
+	Batch       int           // bytes of a batch of subscriptions
+	Depth       int           // levels of JSON
+	Values      int           // values in a JSON body
+	BodyTime    time.Duration // to read a body; between two reads of an import
+	RequestTime time.Duration // to answer
+	Requests    int           // of one project at the same time, streams aside
+	Streams     int           // of one project at the same time: imports and event streams
+	Line        int           // bytes of one line of an import
+	Poll        time.Duration // between two looks at what an event stream follows
+	Target      target.Config
+}
+
+// Default returns the limits of a new installation.
+func Default() Config {
+	return Config{
+		Body: 2 << 20, Batch: 16 << 20, Depth: 32, Values: 400_000,
+		BodyTime: 30 * time.Second, RequestTime: 30 * time.Second,
+		Requests: 256, Streams: 32, Line: 64 << 10, Poll: 200 * time.Millisecond,
+		Target: target.Default(),
+	}
+}
+
+// Validate refuses limits that would refuse every request.
+func (c Config) Validate() error {
+	if min(c.Body, c.Batch, c.Depth, c.Values, c.Requests, c.Streams, c.Line) < 1 || min(c.BodyTime, c.RequestTime, c.Poll) <= 0 {
+		return errors.New("api: every limit is above 0")
+	}
+	return c.Target.Validate()
+}

@@ -1,0 +1,178 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"reflect"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/account"
+	"github.com/tocsin-push/tocsin/client"
+	"github.com/tocsin-push/tocsin/record"
+)
+
+// installHeader carries the secret of one install.
+const installHeader = "Tocsin-Install"
+
+// devicePrefix is the part of the API that pages of other origins may call.
+const devicePrefix = "/v1/device/"
+
+func (s *Server) deviceRoutes() {
+	need := access{scope: account.Device}
+	one := s.document(reflect.TypeFor[client.Subscription]())
+	const path = "/v1/device/subscriptions/{subscription}"
+	route(s, operation{id: "register-device", method: http.MethodPost, path: "/v1/device/subscriptions", tag: "Device", raw: one,
+		summary: "Register this install; the answer holds its secret, once", status: http.StatusCreated, need: need}, s.registerDevice)
+	route(s, operation{id: "refresh-device", method: http.MethodPut, path: path, tag: "Device", raw: one,
+		summary: "Tell that this install is alive, and what has changed", need: need}, s.refreshDevice)
+	route(s, operation{id: "opt-device", method: http.MethodPut, path: path + "/opted-in", tag: "Device",
+		summary: "Opt in or out", status: http.StatusNoContent, need: need}, s.optDevice)
+	route(s, operation{id: "delete-device", method: http.MethodDelete, path: path, tag: "Device",
+		summary: "Forget this install", status: http.StatusNoContent, need: need}, s.deleteDevice)
+}
+
+// preflight answers browsers that ask whether a page may call. It shows no
+// key, so that any origin may ask; the call itself is held against the
+// project's list.
+func (s *Server) preflight(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Add("Vary", "Origin")
+	if origin := r.Header.Get("Origin"); origin != "" {
+		h.Set("Access-Control-Allow-Origin", origin)
+		h.Set("Access-Control-Allow-Methods", "POST, PUT, DELETE")
+		h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, "+installHeader)
+		h.Set("Access-Control-Max-Age", "600")
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// admitOrigin lets a page through only when the project lists its origin. Apps
+// send none.
+func (s *Server) admitOrigin(ctx context.Context, w http.ResponseWriter, r *http.Request, project tocsin.ProjectID) error {
+	origin := r.Header.Get("Origin")
+	if origin == "" || !strings.HasPrefix(r.URL.Path, devicePrefix) {
+		return nil
+	}
+	p, err := s.Accounts.Project(ctx, project)
+	if err != nil {
+		return err
+	}
+	if !p.AllowsOrigin(origin) {
+		return fail(http.StatusForbidden, "origin", "the project does not list this web origin")
+	}
+	w.Header().Add("Vary", "Origin")
+	w.Header().Set("Access-Control-Allow-Origin", origin)
+	return nil
+}
+
+func (s *Server) registerDevice(ctx context.Context, in *rawInput) (*body[client.Device], error) {
+	project, now := caller(ctx).Project, s.Now()
+	reader, err := s.intake(ctx, project)
+	if err != nil {
+		return nil, err
+	}
+	// An install has an identifier and a secret of its own: who knows its
+	// address must not come to speak for it.
+	id, err := newID[tocsin.SubscriptionID](s.Random, now)
+	if err != nil {
+		return nil, err
+	}
+	reader.install = id
+	u, err := reader.subscription(in.kept.all)
+	if err != nil {
+		return nil, fieldProblem(err)
+	}
+	if len(u.Address) == 0 {
+		return nil, invalid("provider", "give the address: provider with token, or with endpoint, p256dh and auth")
+	}
+	secret, hash := account.MintInstallSecret()
+	u.Secret, u.Active = hash, now.UnixNano()
+	if err := s.change(ctx, tocsin.ShardOf(project, u.Profile, s.Shards), upsert(u)); err != nil {
+		return nil, err
+	}
+	return &body[client.Device]{client.Device{ID: id, Secret: secret.Reveal()}}, nil
+}
+
+// install is a request about one install by itself.
+type install struct {
+	subscriptionPath
+	Secret string `header:"Tocsin-Install" maxLength:"100" doc:"Secret that the registration gave"`
+}
+
+// own finds the install and checks its secret. A wrong secret and an unknown
+// install look alike.
+func (s *Server) own(ctx context.Context, in *install) (profile string, at tocsin.Shard, err error) {
+	found, at, err := s.live(ctx, caller(ctx).Project, in.Subscription)
+	if err != nil {
+		return "", 0, err
+	}
+	if !account.VerifyInstallSecret(in.Secret, found.Secret) {
+		return "", 0, notFound("subscription")
+	}
+	return found.Profile, at, nil
+}
+
+type refreshInput struct {
+	install
+	kept *keptBody
+}
+
+// Resolve takes the body that guard left.
+func (in *refreshInput) Resolve(ctx huma.Context) []error {
+	in.kept = kept(ctx)
+	return nil
+}
+
+func (s *Server) refreshDevice(ctx context.Context, in *refreshInput) (*body[client.Registered], error) {
+	profile, at, err := s.own(ctx, &in.install)
+	if err != nil {
+		return nil, err
+	}
+	reader, err := s.intake(ctx, caller(ctx).Project)
+	if err != nil {
+		return nil, err
+	}
+	reader.install = in.Subscription
+	u, err := reader.subscription(in.kept.all)
+	if err != nil {
+		return nil, fieldProblem(err)
+	}
+	if userOf(u.Profile) != "" && u.Profile != profile {
+		return nil, invalid("user", "an install does not change hands by a refresh; register it again")
+	}
+	u.Profile, u.Active = profile, s.Now().UnixNano()
+	return &body[client.Registered]{client.Registered{ID: in.Subscription}}, s.change(ctx, at, upsert(u))
+}
+
+func (s *Server) optDevice(ctx context.Context, in *struct {
+	install
+	Body client.OptIn
+}) (*empty, error) {
+	_, at, err := s.own(ctx, &in.install)
+	if err != nil {
+		return nil, err
+	}
+	return nil, s.change(ctx, at, &record.Change{Change: &record.Change_OptIn{OptIn: &record.OptIn{
+		Subscription: in.Subscription.Bytes(), OptedIn: in.Body.OptedIn}}})
+}
+
+func (s *Server) deleteDevice(ctx context.Context, in *install) (*empty, error) {
+	_, at, err := s.own(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	return nil, s.change(ctx, at, &record.Change{Change: &record.Change_Delete{Delete: &record.Delete{Subscription: in.Subscription.Bytes()}}})
+}
+
+// kept is the body that guard read into memory.
+func kept(ctx huma.Context) *keptBody {
+	r, _ := humago.Unwrap(ctx)
+	if k, ok := r.Body.(*keptBody); ok {
+		return k
+	}
+	return &keptBody{}
+}

@@ -1,0 +1,148 @@
+package api
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+
+	"github.com/tocsin-push/tocsin/client"
+)
+
+// piece is a part of an import's stream: whole lines only.
+type piece struct {
+	data  []byte
+	lines []span
+	end   int64 // offset behind it in the stream
+	count int64 // lines behind it, blank ones included
+
+	parsed   chan struct{} // closed when the rest is there
+	changes  *bundle
+	imported int64
+	failed   int64
+	bad      []client.BadLine // the first of those
+}
+
+// span is one record of the stream: a line, or a CSV row of several.
+type span struct {
+	from, to int
+	number   int64 // of its first line, from 1
+	long     bool  // over the limit: its bytes are not kept
+}
+
+// A piece is closed at this many bytes or records.
+const (
+	pieceBytes   = 1 << 20
+	pieceRecords = 4096
+)
+
+// cutter cuts a stream into pieces.
+type cutter struct {
+	in     *bufio.Reader
+	quotes bool // CSV: a line break inside quotes belongs to the row
+	limit  int  // bytes of one record
+	offset int64
+	lines  int64
+}
+
+// next returns the next piece. A record that the stream broke off in is not
+// in it: err then is what broke it off. At the end of the stream err is io.EOF
+// and the last record may lack its line break.
+func (c *cutter) next() (*piece, error) {
+	p := &piece{data: make([]byte, 0, pieceBytes+pieceBytes/8), parsed: make(chan struct{}), end: c.offset, count: c.lines}
+	for len(p.data) < pieceBytes && len(p.lines) < pieceRecords {
+		if err := c.record(p); err != nil {
+			return p, err
+		}
+	}
+	return p, nil
+}
+
+// record reads one record.
+func (c *cutter) record(p *piece) error {
+	s := span{from: len(p.data), number: c.lines + 1}
+	open := false
+	size, lines := int64(0), int64(0)
+	for {
+		part, err := c.in.ReadSlice('\n')
+		size += int64(len(part))
+		if !s.long && len(p.data)-s.from+len(part) > c.limit+1 {
+			s.long, p.data = true, p.data[:s.from]
+		}
+		if !s.long {
+			p.data = append(p.data, part...)
+		}
+		switch {
+		case errors.Is(err, bufio.ErrBufferFull):
+			open = open != (c.quotes && bytes.Count(part, []byte{'"'})%2 == 1)
+			continue
+		case err == nil:
+			lines++
+			open = open != (c.quotes && bytes.Count(part, []byte{'"'})%2 == 1)
+			if open && !s.long { // a row that is too long ends with its line
+				continue
+			}
+		case errors.Is(err, io.EOF):
+			if size == 0 {
+				return io.EOF
+			}
+			lines++
+		default:
+			p.data = p.data[:s.from]
+			return err
+		}
+		c.offset += size
+		c.lines += lines
+		s.to = len(p.data)
+		p.end, p.count = c.offset, c.lines
+		if s.long || len(bytes.TrimSpace(p.data[s.from:s.to])) > 0 {
+			p.lines = append(p.lines, s)
+		}
+		return err
+	}
+}
+
+// fields cuts a CSV row (RFC 4180).
+func fields(row []byte, into []string) ([]string, error) {
+	row = bytes.TrimSuffix(bytes.TrimSuffix(row, []byte("\n")), []byte("\r"))
+	for {
+		if len(row) > 0 && row[0] == '"' {
+			var text []byte
+			rest := row[1:]
+			for {
+				at := bytes.IndexByte(rest, '"')
+				if at < 0 {
+					return nil, wrong("", "a quote is not closed")
+				}
+				text = append(text, rest[:at]...)
+				if rest = rest[at+1:]; len(rest) == 0 || rest[0] != '"' {
+					break
+				}
+				text = append(text, '"')
+				rest = rest[1:]
+			}
+			into = append(into, string(text))
+			if len(rest) == 0 {
+				return into, nil
+			}
+			if rest[0] != ',' {
+				return nil, wrong("", "something follows a closing quote")
+			}
+			row = rest[1:]
+			continue
+		}
+		at := bytes.IndexByte(row, ',')
+		text := row
+		if at >= 0 {
+			text = row[:at]
+		}
+		if bytes.IndexByte(text, '"') >= 0 {
+			return nil, wrong("", "a quote inside a field without quotes")
+		}
+		into = append(into, string(text))
+		if at < 0 {
+			return into, nil
+		}
+		row = row[at+1:]
+	}
+}

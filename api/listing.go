@@ -1,0 +1,196 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/journal"
+	"github.com/tocsin-push/tocsin/record"
+	"github.com/tocsin-push/tocsin/store"
+)
+
+// sendTable holds one row a send, for lists and look-ups: partition project
+// and month, newest first. The rows follow from the records of sends; they are
+// written once by whoever accepts a send, so that it is listed at once, and
+// again by follow, so that none is missing after a crash in between.
+const sendTable = "send_list"
+
+// sendLife is how long a send is listed after it was due.
+const sendLife = 400 * 24 * time.Hour
+
+// sendRow is what stays of a request once it is accepted.
+type sendRow struct {
+	ID          tocsin.SendID      `json:"id"`
+	Name        string             `json:"name,omitempty"`
+	Environment tocsin.Environment `json:"environment"`
+	Class       tocsin.Class       `json:"class"`
+	Accepted    int64              `json:"accepted"` // Unix nanoseconds
+	Due         int64              `json:"due"`
+	Scheduled   bool               `json:"scheduled,omitempty"`
+	Shards      []tocsin.Shard     `json:"shards,omitempty"`    // that can hold a recipient; empty: all
+	Cancelled   int64              `json:"cancelled,omitempty"` // when its cancel was durable
+}
+
+func sendPlace(project tocsin.ProjectID, month time.Time) store.Place {
+	return store.Place{Table: sendTable, Partition: project.String() + "/" + month.UTC().Format("2006-01")}
+}
+
+// newestFirst is a row's key: the identifier turned around, since scans only
+// ascend.
+func newestFirst[I ~[16]byte](id I) string {
+	for i := range id {
+		id[i] = ^id[i]
+	}
+	return fmt.Sprintf("%x", id[:])
+}
+
+func rowOf(e *record.Envelope, shards int) (tocsin.ProjectID, *sendRow) {
+	send, scope := e.GetSend(), record.Of(e)
+	row := &sendRow{ID: tocsin.SendID(send.Send), Name: send.Name, Environment: scope.Environment, Class: scope.Class,
+		Accepted: send.Accepted, Due: send.Due, Scheduled: send.Scheduled}
+	if len(send.Query) == 0 {
+		touched := make([]bool, shards)
+		for _, r := range send.Recipients {
+			touched[tocsin.ShardOf(scope.Project, r.Profile, shards)] = true
+		}
+		for i, t := range touched {
+			if t {
+				row.Shards = append(row.Shards, tocsin.Shard(i))
+			}
+		}
+	}
+	return scope.Project, row
+}
+
+// touched lists the shards that the send can have a recipient on.
+func (r *sendRow) touched(shards int) []tocsin.Shard {
+	if len(r.Shards) > 0 {
+		return r.Shards
+	}
+	all := make([]tocsin.Shard, shards)
+	for i := range all {
+		all[i] = tocsin.Shard(i)
+	}
+	return all
+}
+
+// listing reads and writes the rows.
+type listing struct{ store store.Store }
+
+func (l listing) put(ctx context.Context, project tocsin.ProjectID, row *sendRow) error {
+	value, err := json.Marshal(row)
+	if err != nil {
+		return err
+	}
+	w := store.Write{Key: newestFirst(row.ID), Value: value, Version: 1, Expires: fromNanos(row.Due).Add(sendLife)}
+	if row.Cancelled != 0 {
+		w.Version = 2
+	}
+	return l.store.Write(ctx, sendPlace(project, row.ID.Time()), w)
+}
+
+// get returns the row of a send of this project; another project's send is
+// not there.
+func (l listing) get(ctx context.Context, project tocsin.ProjectID, id tocsin.SendID) (*sendRow, error) {
+	found, err := l.store.Get(ctx, sendPlace(project, id.Time()), newestFirst(id))
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, notFound("send")
+	}
+	if err != nil {
+		return nil, err
+	}
+	row := new(sendRow)
+	return row, json.Unmarshal(found.Value, row)
+}
+
+// page returns up to limit sends older than before (zero: the newest), down to
+// the month in which the project was made.
+func (l listing) page(ctx context.Context, project tocsin.ProjectID, before tocsin.SendID, now time.Time, limit int) ([]*sendRow, error) {
+	from, at := "", now.UTC()
+	if !before.IsZero() {
+		from = newestFirst(before) + "\x00"
+		at = before.Time().UTC()
+	}
+	oldest := project.Time().UTC()
+	if floor := now.Add(-sendLife).UTC(); floor.After(oldest) {
+		oldest = floor
+	}
+	oldest = time.Date(oldest.Year(), oldest.Month(), 1, 0, 0, 0, 0, time.UTC)
+	var rows []*sendRow
+	for month := time.Date(at.Year(), at.Month(), 1, 0, 0, 0, 0, time.UTC); !month.Before(oldest); month = month.AddDate(0, -1, 0) {
+		found, err := l.store.Scan(ctx, sendPlace(project, month), from, "", limit-len(rows))
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range found {
+			row := new(sendRow)
+			if err := json.Unmarshal(r.Value, row); err != nil {
+				return nil, err
+			}
+			rows = append(rows, row)
+		}
+		if from = ""; len(rows) >= limit {
+			break
+		}
+	}
+	return rows, nil
+}
+
+// follow writes the rows of one partition of sends until ctx ends.
+func (l listing) follow(ctx context.Context, j journal.Journal, shard tocsin.Shard, shards int) error {
+	partition := journal.Partition{Topic: journal.Sends, Shard: shard}
+	place, key := store.Place{Table: sendTable, Partition: "cursor"}, fmt.Sprintf("%04d", shard)
+	var next journal.Position
+	switch row, err := l.store.Get(ctx, place, key); {
+	case err == nil:
+		next = journal.Position(row.Version)
+	case !errors.Is(err, store.ErrNotFound):
+		return err
+	}
+	for {
+		if err := j.Wait(ctx, partition, next); err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return err
+		}
+		records, after, err := j.Read(ctx, partition, next, 1<<20)
+		if errors.Is(err, journal.ErrTrimmed) {
+			// Plan has done with what was trimmed, and it was listed when it
+			// was accepted.
+			if next, err = j.First(ctx, partition); err != nil {
+				return err
+			}
+			continue
+		}
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return err
+		}
+		for _, r := range records {
+			e, err := record.Decode(r.Data)
+			if err != nil {
+				return fmt.Errorf("%s at %d: %w", partition, r.Position, err)
+			}
+			if e.GetSend() == nil {
+				continue
+			}
+			project, row := rowOf(e, shards)
+			if err := l.put(ctx, project, row); err != nil {
+				return err
+			}
+		}
+		if next = after; next == 0 {
+			continue
+		}
+		if err := l.store.Write(ctx, place, store.Write{Key: key, Value: []byte{1}, Version: uint64(next)}); err != nil {
+			return err
+		}
+	}
+}

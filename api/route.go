@@ -1,0 +1,74 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"reflect"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/tocsin-push/tocsin/client"
+)
+
+// operation names a route. Everything that the document says of it and that
+// the server does before its handler comes from here.
+type operation struct {
+	id      string // as in list-sends
+	method  string
+	path    string
+	summary string
+	tag     string
+	status  int // of success; 0 is 200, or 204 without a body
+	need    access
+	limit   int  // bytes of the JSON body; 0 is the general limit, -1 no JSON body
+	stream  bool // may last: no time limit for the answer
+	raw     map[string]*huma.MediaType
+}
+
+// body wraps what an operation gives back.
+type body[T any] struct{ Body T }
+
+// empty is the answer of an operation that has none.
+type empty struct{}
+
+// route registers an operation: authentication, then the body, then the
+// handler, whose errors are translated once.
+func route[I, O any](s *Server, op operation, handle func(context.Context, *I) (*O, error)) {
+	h := huma.Operation{
+		OperationID: op.id, Method: op.method, Path: op.path, Summary: op.summary, Tags: []string{op.tag},
+		DefaultStatus: op.status, MaxBodyBytes: -1,
+		RejectUnknownQueryParameters: true,
+		Security:                     []map[string][]string{{"key": op.need.scope.Names()}},
+		Middlewares:                  huma.Middlewares{s.authenticate(op.need)},
+		Responses:                    map[string]*huma.Response{"default": s.problems()},
+	}
+	if op.raw != nil {
+		h.RequestBody = &huma.RequestBody{Required: true, Content: op.raw}
+	}
+	switch op.method {
+	case http.MethodPost, http.MethodPut, http.MethodPatch:
+		if op.limit == 0 {
+			op.limit = s.Body
+		}
+		if op.limit > 0 {
+			h.Middlewares = append(h.Middlewares, s.guard(op.limit))
+		}
+	}
+	huma.Register(s.api, h, func(ctx context.Context, in *I) (*O, error) {
+		if !op.stream {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, s.RequestTime)
+			defer cancel()
+		}
+		out, err := handle(ctx, in)
+		if err != nil {
+			return nil, answer(s.Log, op.id, err)
+		}
+		return out, nil
+	})
+}
+
+func (s *Server) problems() *huma.Response {
+	schema := s.api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[client.Problem](), true, "Problem")
+	return &huma.Response{Description: "Problem (RFC 9457)", Content: map[string]*huma.MediaType{"application/problem+json": {Schema: schema}}}
+}

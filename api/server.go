@@ -1,0 +1,172 @@
+package api
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/account"
+	"github.com/tocsin-push/tocsin/audience"
+	"github.com/tocsin-push/tocsin/journal"
+	"github.com/tocsin-push/tocsin/receipt"
+	"github.com/tocsin-push/tocsin/record"
+	"github.com/tocsin-push/tocsin/store"
+)
+
+// Deps are the collaborators of the API. All are needed.
+type Deps struct {
+	Accounts *account.Service
+	Journal  journal.Journal
+	Store    store.Store
+	Shards   int
+	Audience []*audience.Shard // by shard
+	Receipts []*receipt.Shell  // by shard, running
+
+	Metrics http.Handler                // serves /metrics
+	Ready   func(context.Context) error // why the node does not serve yet; nil when it does
+	Log     *slog.Logger
+	Now     func() time.Time
+	Random  io.Reader // unpredictable
+}
+
+// Server answers the API. It is an http.Handler; Run keeps what it follows.
+type Server struct {
+	Config
+	Deps
+
+	api      huma.API
+	handler  http.Handler
+	marks    *marks
+	sends    []*appender // by shard, as are the next two
+	ledger   []*appender
+	changes  []*appender
+	listing  listing
+	imports  *imports
+	requests *gate // of keys; the next of devices
+	devices  *gate
+	streams  *gate
+	tasks    *sync.WaitGroup // appends and askings under way
+}
+
+// New builds the server and its routes.
+func New(c Config, d Deps) (*Server, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	if d.Shards < 1 || d.Shards > tocsin.MaxShards {
+		return nil, errors.New("api: number of shards is out of range")
+	}
+	s := &Server{Config: c, Deps: d, listing: listing{d.Store}, imports: &imports{store: d.Store, running: map[tocsin.ImportID]*importRow{}}, requests: newGate(c.Requests), devices: newGate(c.Requests), streams: newGate(c.Streams), tasks: new(sync.WaitGroup)}
+	s.marks = &marks{journal: d.Journal, shards: d.Shards, tasks: s.tasks}
+	for i := range d.Shards {
+		for _, to := range [...]struct {
+			topic journal.Topic
+			all   *[]*appender
+		}{{journal.Sends, &s.sends}, {journal.Ledger, &s.ledger}, {journal.Changes, &s.changes}} {
+			writer, err := s.writer()
+			if err != nil {
+				return nil, err
+			}
+			*to.all = append(*to.all, &appender{journal: d.Journal, writer: writer, tasks: s.tasks,
+				partition: journal.Partition{Topic: to.topic, Shard: tocsin.Shard(i)}})
+		}
+	}
+	mux := http.NewServeMux()
+	s.api = humago.New(mux, describe())
+	s.projectRoutes()
+	s.subscriptionRoutes()
+	s.deviceRoutes()
+	s.importRoutes()
+	s.targetRoutes()
+	s.sendRoutes()
+	if err := s.plainRoutes(mux); err != nil {
+		return nil, err
+	}
+	s.handler = mux
+	return s, nil
+}
+
+// writer gives a partition an identity of its own.
+func (s *Server) writer() (*record.Writer, error) {
+	for {
+		var b [8]byte
+		if _, err := io.ReadFull(s.Random, b[:]); err != nil {
+			return nil, err
+		}
+		if n := binary.BigEndian.Uint64(b[:]); n != 0 {
+			return record.NewWriter(n), nil
+		}
+	}
+}
+
+// Document is the OpenAPI 3.1 description of the API.
+func (s *Server) Document() ([]byte, error) {
+	schemas := s.api.OpenAPI().Components.Schemas.Map()
+	delete(schemas, "ErrorModel") // the library's own form, which reshape replaces
+	delete(schemas, "ErrorDetail")
+	return json.MarshalIndent(s.api.OpenAPI(), "", "  ")
+}
+
+// plainRoutes are those for machines that watch the node.
+func (s *Server) plainRoutes(mux *http.ServeMux) error {
+	document, err := s.Document()
+	if err != nil {
+		return err
+	}
+	mux.HandleFunc("GET /v1/openapi.json", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/openapi+json")
+		w.Write(document)
+	})
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		if err := s.Ready(r.Context()); err != nil {
+			writeProblem(w, busy(http.StatusServiceUnavailable, "unavailable", "not ready: "+err.Error(), time.Second))
+			return
+		}
+		io.WriteString(w, "ready\n")
+	})
+	mux.Handle("GET /metrics", s.Metrics)
+	mux.HandleFunc("OPTIONS "+devicePrefix, s.preflight)
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { writeProblem(w, notFound("path")) })
+	return nil
+}
+
+// ServeHTTP answers one request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cache-Control", "no-store")
+	s.handler.ServeHTTP(w, r)
+}
+
+// Run follows the logs of sends so that every accepted send is listed, until
+// ctx ends, and returns when nothing of the server is under way any more. End
+// it after the last request was answered.
+func (s *Server) Run(ctx context.Context) error {
+	defer s.tasks.Wait()
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	var all sync.WaitGroup
+	for i := range s.Shards {
+		all.Go(func() {
+			if err := s.listing.follow(ctx, s.Journal, tocsin.Shard(i), s.Shards); err != nil {
+				stop(err)
+			}
+		})
+	}
+	all.Wait()
+	if err := context.Cause(ctx); err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,139 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/audience"
+	"github.com/tocsin-push/tocsin/receipt"
+	"github.com/tocsin-push/tocsin/record"
+	"github.com/tocsin-push/tocsin/target"
+)
+
+// fresh returns once every shard has applied what was acknowledged before the
+// request arrived, so that a caller sees its own writes.
+func (s *Server) fresh(ctx context.Context) error {
+	ends, err := s.marks.take(ctx)
+	if err != nil {
+		return err
+	}
+	for i, end := range ends {
+		if err := s.Audience[i].Await(ctx, end); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// find looks for a subscription of a project on every shard, first where an
+// anonymous one would be. A deleted one is found too, unless a live one is
+// elsewhere.
+func (s *Server) find(project tocsin.ProjectID, id tocsin.SubscriptionID) (found audience.Subscription, at tocsin.Shard, ok bool) {
+	home := tocsin.ShardOf(project, audience.AnonymousKey(id), s.Shards)
+	for i := range s.Shards {
+		shard := (int(home) + i) % s.Shards
+		one, there := s.Audience[shard].Find(project, id)
+		if there && (one.Live || !ok) {
+			found, at, ok = one, tocsin.Shard(shard), true
+		}
+		if ok && found.Live {
+			break
+		}
+	}
+	return found, at, ok
+}
+
+// live is find for those that are not deleted, as of now.
+func (s *Server) live(ctx context.Context, project tocsin.ProjectID, id tocsin.SubscriptionID) (audience.Subscription, tocsin.Shard, error) {
+	if err := s.fresh(ctx); err != nil {
+		return audience.Subscription{}, 0, err
+	}
+	found, at, ok := s.find(project, id)
+	if !ok || !found.Live {
+		return found, at, notFound("subscription")
+	}
+	return found, at, nil
+}
+
+// route fills in the profile, and so the shard, of recipients that are named
+// by their subscription alone. One that nobody knows stays unknown.
+func (s *Server) routeRecipients(ctx context.Context, project tocsin.ProjectID, recipients []*record.Recipient) error {
+	asked := false
+	for _, r := range recipients {
+		if r.Profile != "" {
+			continue
+		}
+		if !asked {
+			asked = true
+			if err := s.fresh(ctx); err != nil {
+				return err
+			}
+		}
+		id := tocsin.SubscriptionID(r.Subscription)
+		if found, _, ok := s.find(project, id); ok && found.Live {
+			r.Profile = found.Profile
+		} else {
+			r.Profile = audience.AnonymousKey(id)
+		}
+	}
+	return nil
+}
+
+// eachShard asks all shards at once.
+func (s *Server) eachShard(shards []tocsin.Shard, ask func(i int, shard tocsin.Shard) error) error {
+	errs := make([]error, len(shards))
+	var all sync.WaitGroup
+	for i, shard := range shards {
+		all.Go(func() { errs[i] = ask(i, shard) })
+	}
+	all.Wait()
+	return errors.Join(errs...)
+}
+
+func (s *Server) allShards() []tocsin.Shard { return (&sendRow{}).touched(s.Shards) }
+
+// selection is a target as the shards take it: a query, or explicit
+// recipients by shard.
+type selection struct {
+	query    *target.Query
+	explicit map[tocsin.Shard][]*record.Recipient
+}
+
+func (s *Server) selection(ctx context.Context, project tocsin.ProjectID, query []byte, recipients []*record.Recipient) (*selection, error) {
+	if len(query) > 0 {
+		q, err := target.Parse(s.Target, query)
+		return &selection{query: q}, err
+	}
+	if err := s.routeRecipients(ctx, project, recipients); err != nil {
+		return nil, err
+	}
+	sel := &selection{explicit: map[tocsin.Shard][]*record.Recipient{}}
+	for _, r := range recipients {
+		shard := tocsin.ShardOf(project, r.Profile, s.Shards)
+		sel.explicit[shard] = append(sel.explicit[shard], r)
+	}
+	return sel, nil
+}
+
+// counters reads what each shard that the send touches knows of it; nil where
+// it was not opened.
+func (s *Server) counters(ctx context.Context, row *sendRow) ([]*record.Counters, error) {
+	shards := row.touched(s.Shards)
+	found := make([]*record.Counters, len(shards))
+	err := s.eachShard(shards, func(i int, shard tocsin.Shard) (err error) {
+		found[i], err = s.Receipts[shard].Status(ctx, row.ID)
+		return err
+	})
+	return found, err
+}
+
+// trace asks the shard of a subscription for its story in a send.
+func (s *Server) trace(ctx context.Context, id tocsin.SendID, at tocsin.Shard, ordinal uint32) (t receipt.Trace, targeted bool, err error) {
+	t, err = s.Receipts[at].Trace(ctx, id, ordinal)
+	if errors.Is(err, receipt.ErrNotTargeted) {
+		return t, false, nil
+	}
+	return t, err == nil, err
+}

@@ -1,0 +1,244 @@
+package api
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/tocsin-push/tocsin/client"
+	"github.com/tocsin-push/tocsin/record"
+)
+
+const (
+	piecesAhead = 4                      // read and parsed ahead of the appends, and appended ahead of their syncs
+	checkpoint  = 500 * time.Millisecond // between two rows of an import under way
+)
+
+// stream reads the body of an import to its end. Pieces are read, parsed (all
+// cores), appended (in order, so that the last line about a subscription
+// wins) and waited for, each stage ahead of the next by a few pieces. The
+// offset only ever names lines whose changes are durable.
+func (s *Server) stream(ctx context.Context, in *streamInput, row *importRow) (*importRow, error) {
+	who := scope(ctx, 0)
+	reader, err := s.intake(ctx, who.Project)
+	if err != nil {
+		return nil, err
+	}
+	if !s.streams.enter(who.Project) {
+		return nil, busy(http.StatusTooManyRequests, "too_many", "too many streams of this project at the same time", time.Second)
+	}
+	defer s.streams.leave(who.Project)
+	started := *row
+	started.Status = client.ImportRunning
+	if !s.imports.begin(&started) {
+		return nil, busy(http.StatusConflict, "running", "another stream of this import is being read", time.Second)
+	}
+	defer s.imports.end(row.ID)
+
+	// What was read becomes durable and is noted, also after the client left.
+	ctx = context.WithoutCancel(ctx)
+	run := &importing{server: s, scope: who, reader: reader, row: &started}
+	source := &cutter{in: bufio.NewReaderSize(s.patient(in), 256<<10), quotes: row.Format == client.CSV, limit: s.Line,
+		offset: row.Offset, lines: row.Lines}
+	readErr := run.header(source)
+	if readErr == nil {
+		readErr = run.pieces(ctx, source)
+	}
+	return run.finish(ctx, readErr)
+}
+
+// patient lets a read wait BodyTime for the next bytes, not for all of them.
+func (s *Server) patient(in *streamInput) io.Reader {
+	deadline := http.NewResponseController(in.w)
+	return readFunc(func(p []byte) (int, error) {
+		deadline.SetReadDeadline(time.Now().Add(s.BodyTime))
+		return in.r.Body.Read(p)
+	})
+}
+
+type readFunc func([]byte) (int, error)
+
+func (f readFunc) Read(p []byte) (int, error) { return f(p) }
+
+// importing is one stream under way.
+type importing struct {
+	server  *Server
+	scope   record.Scope
+	reader  *intake // only read from
+	columns []column
+
+	mu     sync.Mutex
+	row    *importRow // durable; replaced, never changed
+	failed error      // of an append
+	noted  time.Time  // when the row was stored
+}
+
+// header reads the first row of a CSV stream; a continued one has it already.
+func (i *importing) header(source *cutter) error {
+	if !source.quotes {
+		return nil
+	}
+	row := *i.row
+	if len(row.Columns) == 0 {
+		p := &piece{}
+		if err := source.record(p); err != nil && !errors.Is(err, io.EOF) {
+			return err
+		}
+		if len(p.lines) != 1 || p.lines[0].long {
+			return invalid("header", "want a first line with the names of the columns")
+		}
+		names, err := fields(p.data, nil)
+		if err != nil {
+			return fieldProblem(err)
+		}
+		row.Columns, row.Offset, row.Lines = names, source.offset, source.lines
+	}
+	var err error
+	if i.columns, err = parseHeader(row.Columns); err != nil {
+		return fieldProblem(err)
+	}
+	i.row = &row
+	return nil
+}
+
+// pieces runs the stages until the stream ends or an append fails.
+func (i *importing) pieces(ctx context.Context, source *cutter) error {
+	toAppend, toWait := make(chan *piece, piecesAhead), make(chan *piece, piecesAhead)
+	slots := make(chan struct{}, runtime.GOMAXPROCS(0))
+	var stages sync.WaitGroup
+	stages.Go(func() {
+		defer close(toWait)
+		for p := range toAppend {
+			<-p.parsed
+			if i.failure() == nil {
+				p.changes.send(ctx, i.server, i.scope)
+			}
+			toWait <- p
+		}
+	})
+	stages.Go(func() {
+		for p := range toWait {
+			i.settle(ctx, p)
+		}
+	})
+	var err error
+	for err == nil && i.failure() == nil {
+		var p *piece
+		p, err = source.next()
+		slots <- struct{}{}
+		stages.Go(func() {
+			i.parse(p)
+			close(p.parsed)
+			<-slots
+		})
+		toAppend <- p
+	}
+	close(toAppend)
+	stages.Wait()
+	if failed := i.failure(); failed != nil {
+		return failed
+	}
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
+}
+
+// parse reads the lines of a piece.
+func (i *importing) parse(p *piece) {
+	p.changes = newBundle(i.scope.Project, i.server.Shards)
+	var row []string
+	for _, s := range p.lines {
+		u, err := i.line(p.data[s.from:s.to], s.long, &row)
+		if err == nil {
+			p.changes.add(u)
+			p.imported++
+			continue
+		}
+		p.failed++
+		if len(p.bad) < client.MaxBadLines {
+			bad := client.BadLine{Line: s.number}
+			bad.Field, bad.Reason = fieldOf(err)
+			p.bad = append(p.bad, bad)
+		}
+	}
+	p.data, p.lines = nil, nil
+}
+
+func (i *importing) line(data []byte, long bool, row *[]string) (u *record.Upsert, err error) {
+	if long {
+		return nil, wrong("", "longer than %d bytes", i.server.Line)
+	}
+	if i.columns == nil {
+		return i.reader.subscription(data)
+	}
+	if *row, err = fields(data, (*row)[:0]); err != nil {
+		return nil, err
+	}
+	return i.reader.row(i.columns, *row)
+}
+
+// settle waits for the changes of a piece and moves the offset behind it.
+func (i *importing) settle(ctx context.Context, p *piece) {
+	if i.failure() != nil {
+		return
+	}
+	if err := p.changes.wait(ctx); err != nil {
+		i.mu.Lock()
+		i.failed = err
+		i.mu.Unlock()
+		return
+	}
+	row := *i.row
+	row.Offset, row.Lines = p.end, p.count
+	row.Imported += p.imported
+	row.Bad += p.failed
+	row.UpdatedAt = i.server.Now().UTC()
+	if room := client.MaxBadLines - len(row.BadLines); room > 0 && len(p.bad) > 0 {
+		row.BadLines = append(row.BadLines[:len(row.BadLines):len(row.BadLines)], p.bad[:min(room, len(p.bad))]...)
+	}
+	i.row = &row
+	i.server.imports.update(&row)
+	if time.Since(i.noted) < checkpoint {
+		return
+	}
+	i.noted = time.Now()
+	if err := i.server.imports.put(ctx, i.scope.Project, &row); err != nil {
+		i.mu.Lock()
+		i.failed = err
+		i.mu.Unlock()
+	}
+}
+
+func (i *importing) failure() error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.failed
+}
+
+// finish notes where the import stands. One whose stream broke off stays open.
+func (i *importing) finish(ctx context.Context, broke error) (*importRow, error) {
+	row := *i.row
+	row.Status, row.UpdatedAt = client.ImportFinished, i.server.Now().UTC()
+	if broke != nil {
+		row.Status = client.ImportOpen
+	}
+	if err := i.server.imports.put(ctx, i.scope.Project, &row); err != nil {
+		return nil, err
+	}
+	if _, known := problemOf(broke); broke == nil || known {
+		return &row, broke
+	}
+	code := http.StatusBadRequest
+	if errors.Is(broke, os.ErrDeadlineExceeded) {
+		code = http.StatusRequestTimeout
+	}
+	return nil, fail(code, "broken", fmt.Sprintf("the stream of %s broke off; go on from its offset", row.ID))
+}

@@ -1,0 +1,260 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"reflect"
+	"sort"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/account"
+	"github.com/tocsin-push/tocsin/audience"
+	"github.com/tocsin-push/tocsin/client"
+	"github.com/tocsin-push/tocsin/index"
+	"github.com/tocsin-push/tocsin/record"
+)
+
+type subscriptionPath struct {
+	Subscription tocsin.SubscriptionID `path:"subscription"`
+}
+
+func (s *Server) subscriptionRoutes() {
+	write, read := access{scope: account.Audience}, access{scope: account.Read}
+	one := s.document(reflect.TypeFor[client.Subscription]())
+	many := s.document(reflect.TypeFor[client.Batch]())
+	route(s, operation{id: "put-subscription", method: http.MethodPost, path: "/v1/subscriptions", tag: "Subscriptions", raw: one,
+		summary: "Register a subscription, or change what is set of one", need: write}, s.putSubscription)
+	route(s, operation{id: "put-subscriptions", method: http.MethodPost, path: "/v1/subscriptions/batch", tag: "Subscriptions", raw: many, limit: s.Batch,
+		summary: "Register or change up to 10,000; bad ones are listed, the others are taken", need: write}, s.putBatch)
+	route(s, operation{id: "get-subscription", method: http.MethodGet, path: "/v1/subscriptions/{subscription}", tag: "Subscriptions",
+		summary: "What is known of a subscription, but for its address", need: read}, s.getSubscription)
+	route(s, operation{id: "delete-subscription", method: http.MethodDelete, path: "/v1/subscriptions/{subscription}", tag: "Subscriptions",
+		summary: "Delete a subscription", status: http.StatusNoContent, need: write}, s.deleteSubscription)
+	route(s, operation{id: "update-profile", method: http.MethodPatch, path: "/v1/profiles/{user}", tag: "Profiles",
+		summary: "Set attributes and tags of a person, on every device", status: http.StatusNoContent, need: write}, s.updateProfile)
+}
+
+// document describes a body that is read by hand.
+func (s *Server) document(t reflect.Type) map[string]*huma.MediaType {
+	return map[string]*huma.MediaType{"application/json": {Schema: s.api.OpenAPI().Components.Schemas.Schema(t, true, "")}}
+}
+
+// rawInput is a body that guard has checked and that is read by hand.
+type rawInput struct{ kept *keptBody }
+
+// Resolve takes the body that guard left.
+func (in *rawInput) Resolve(ctx huma.Context) []error {
+	in.kept = kept(ctx)
+	return nil
+}
+
+// intake prepares to read subscriptions of a project.
+func (s *Server) intake(ctx context.Context, project tocsin.ProjectID) (*intake, error) {
+	credentials, err := s.Accounts.Credentials(ctx, project)
+	if err != nil {
+		return nil, err
+	}
+	return newIntake(project, credentials), nil
+}
+
+// fieldProblem makes a reader's error a 422 about a field.
+func fieldProblem(err error) error {
+	field, reason := fieldOf(err)
+	return invalid(field, reason)
+}
+
+func fieldOf(err error) (field, reason string) {
+	var at *fieldError
+	if errors.As(err, &at) {
+		return at.field, at.reason
+	}
+	return "", err.Error()
+}
+
+func (s *Server) putSubscription(ctx context.Context, in *rawInput) (*body[client.Registered], error) {
+	project := caller(ctx).Project
+	reader, err := s.intake(ctx, project)
+	if err != nil {
+		return nil, err
+	}
+	u, err := reader.subscription(in.kept.all)
+	if err != nil {
+		return nil, fieldProblem(err)
+	}
+	if err := s.settle(ctx, project, u); err != nil {
+		return nil, err
+	}
+	if err := s.change(ctx, tocsin.ShardOf(project, u.Profile, s.Shards), upsert(u)); err != nil {
+		return nil, err
+	}
+	return &body[client.Registered]{client.Registered{ID: tocsin.SubscriptionID(u.Subscription)}}, nil
+}
+
+func upsert(u *record.Upsert) *record.Change {
+	return &record.Change{Change: &record.Change_Upsert{Upsert: u}}
+}
+
+// settle finds the profile, and so the shard, of a change that names only the
+// subscription. It must be there: such a change makes none.
+func (s *Server) settle(ctx context.Context, project tocsin.ProjectID, u *record.Upsert) error {
+	if len(u.Address) > 0 {
+		return nil
+	}
+	found, _, err := s.live(ctx, project, tocsin.SubscriptionID(u.Subscription))
+	if err != nil {
+		return err
+	}
+	if strings.HasPrefix(u.Profile, audience.UserKey("")) && u.Profile != found.Profile {
+		return invalid("user", "the subscription belongs to somebody else; register its address again")
+	}
+	u.Profile = found.Profile
+	return nil
+}
+
+// change appends changes to one shard and returns once they are durable.
+func (s *Server) change(ctx context.Context, shard tocsin.Shard, changes ...*record.Change) error {
+	e := &record.Envelope{Body: &record.Envelope_Changes{Changes: &record.Changes{Changes: changes}}}
+	return s.changes[shard].append(ctx, e, s.Now(), scope(ctx, 0))
+}
+
+func (s *Server) putBatch(ctx context.Context, in *rawInput) (*body[client.BatchResult], error) {
+	var request struct {
+		Subscriptions []json.RawMessage `json:"subscriptions"`
+	}
+	if err := strict(in.kept.all, &request); err != nil {
+		return nil, err
+	}
+	switch n := len(request.Subscriptions); {
+	case n == 0:
+		return nil, invalid("subscriptions", "want at least one")
+	case n > maxBatch:
+		return nil, invalid("subscriptions", "more than 10,000")
+	}
+	project := caller(ctx).Project
+	reader, err := s.intake(ctx, project)
+	if err != nil {
+		return nil, err
+	}
+	out := &body[client.BatchResult]{client.BatchResult{IDs: make([]tocsin.SubscriptionID, len(request.Subscriptions))}}
+	set := newBundle(project, s.Shards)
+	for i, line := range request.Subscriptions {
+		u, err := reader.subscription(line)
+		if err == nil {
+			err = s.settle(ctx, project, u)
+		}
+		if err == nil {
+			out.Body.IDs[i] = tocsin.SubscriptionID(u.Subscription)
+			out.Body.Accepted++
+			set.add(u)
+			continue
+		}
+		one := client.BatchError{Index: i}
+		if f, known := problemOf(err); known && len(f.Errors) > 0 {
+			one.Field, one.Reason = f.Errors[0].Field, f.Errors[0].Reason
+		} else if known && f.Status != http.StatusNotFound {
+			return nil, err
+		} else if known {
+			one.Field, one.Reason = "id", f.Detail
+		} else {
+			one.Field, one.Reason = fieldOf(err)
+		}
+		out.Body.Errors = append(out.Body.Errors, one)
+	}
+	set.send(ctx, s, scope(ctx, 0))
+	return out, set.wait(ctx)
+}
+
+// maxBatch is the greatest number of subscriptions of a batch.
+const maxBatch = 10_000
+
+// strict decodes a small wrapper whose names must be known.
+func strict(data []byte, into any) error {
+	d := json.NewDecoder(strings.NewReader(string(data)))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		return fail(http.StatusUnprocessableEntity, "invalid", strings.TrimPrefix(err.Error(), "json: "))
+	}
+	return nil
+}
+
+func (s *Server) getSubscription(ctx context.Context, in *subscriptionPath) (*body[client.Known], error) {
+	found, _, err := s.live(ctx, caller(ctx).Project, in.Subscription)
+	if err != nil {
+		return nil, err
+	}
+	out := client.Known{ID: found.ID, User: userOf(found.Profile), Provider: found.Route.Provider, Topic: found.Route.Topic,
+		Language: found.Language, Zone: found.Zone, Active: found.Active, OptedIn: found.OptedIn, Tags: found.Tags,
+		Attributes: make(map[string]client.Value, len(found.Attributes))}
+	for name, v := range found.Attributes {
+		out.Attributes[name] = valueOf(v)
+	}
+	for _, tags := range out.Tags {
+		sort.Strings(tags)
+	}
+	return &body[client.Known]{out}, nil
+}
+
+func userOf(profile string) string {
+	user, _ := strings.CutPrefix(profile, audience.UserKey(""))
+	if user == profile {
+		return ""
+	}
+	return user
+}
+
+func valueOf(v index.Value) client.Value {
+	switch v.Kind {
+	case index.Integer:
+		return client.IntegerValue(v.Bits)
+	case index.Real:
+		return client.FloatValue(v.Real())
+	case index.Flag:
+		return client.BooleanValue(v.Bits != 0)
+	case index.Time:
+		return client.TimeValue(fromNanos(v.Bits))
+	case index.URL:
+		return client.URLValue(v.Text)
+	}
+	return client.TextValue(v.Text)
+}
+
+func (s *Server) deleteSubscription(ctx context.Context, in *subscriptionPath) (*empty, error) {
+	_, at, err := s.live(ctx, caller(ctx).Project, in.Subscription)
+	if err != nil {
+		return nil, err
+	}
+	return nil, s.change(ctx, at, &record.Change{Change: &record.Change_Delete{Delete: &record.Delete{Subscription: in.Subscription.Bytes()}}})
+}
+
+func (s *Server) updateProfile(ctx context.Context, in *struct {
+	User string `path:"user" minLength:"1" maxLength:"256"`
+	Body client.ProfileUpdate
+}) (*empty, error) {
+	update := &record.ProfileUpdate{Profile: audience.UserKey(in.User)}
+	if len(in.Body.Attributes) > maxAttributes {
+		return nil, invalid("attributes", "more than 100")
+	}
+	if len(in.Body.Tags) > maxTagSets {
+		return nil, invalid("tags", "more than 50 sets")
+	}
+	for name, v := range in.Body.Attributes {
+		a, err := attribute(name, v)
+		if err != nil {
+			return nil, invalid("attributes."+name, err.Error())
+		}
+		update.Attributes = append(update.Attributes, a)
+	}
+	for name, t := range in.Body.Tags {
+		set := &record.TagSet{Name: name, Replace: t.Replace, Add: t.Add, Remove: t.Remove, Clear: t.Replace != nil}
+		if err := checkTags(set); err != nil {
+			return nil, invalid("tags."+name, err.Error())
+		}
+		update.Tags = append(update.Tags, set)
+	}
+	shard := tocsin.ShardOf(caller(ctx).Project, update.Profile, s.Shards)
+	return nil, s.change(ctx, shard, &record.Change{Change: &record.Change_Profile{Profile: update}})
+}

@@ -1,0 +1,157 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/account"
+	"github.com/tocsin-push/tocsin/audience"
+	"github.com/tocsin-push/tocsin/client"
+	"github.com/tocsin-push/tocsin/content"
+)
+
+func (s *Server) targetRoutes() {
+	read := access{scope: account.Read}
+	route(s, operation{id: "count-target", method: http.MethodPost, path: "/v1/targets/count", tag: "Targets",
+		summary: "Count whom a target reaches now", need: read}, s.countTarget)
+	route(s, operation{id: "preview-target", method: http.MethodPost, path: "/v1/targets/preview", tag: "Targets",
+		summary: "A few of a target's recipients, with the message as they would get it", need: read}, s.previewTarget)
+}
+
+func (s *Server) countTarget(ctx context.Context, in *body[client.CountRequest]) (*body[client.Count], error) {
+	project := caller(ctx).Project
+	sel, err := s.choose(ctx, project, &in.Body.Target)
+	if err != nil {
+		return nil, err
+	}
+	out, err := s.count(ctx, project, sel)
+	return &body[client.Count]{out}, err
+}
+
+// choose checks a target and waits until the shards have applied what was
+// acknowledged before.
+func (s *Server) choose(ctx context.Context, project tocsin.ProjectID, t *client.Target) (*selection, error) {
+	query, recipients, err := targetRecord(s.Target, t)
+	if err != nil {
+		return nil, err
+	}
+	sel, err := s.selection(ctx, project, query, recipients)
+	if err != nil {
+		return nil, err
+	}
+	return sel, s.fresh(ctx)
+}
+
+func (s *Server) count(ctx context.Context, project tocsin.ProjectID, sel *selection) (client.Count, error) {
+	each := make([]client.Count, s.Shards)
+	err := s.eachShard(s.allShards(), func(i int, shard tocsin.Shard) error {
+		if sel.query != nil {
+			c := s.Audience[shard].Count(project, sel.query)
+			each[i] = client.Count{Count: int64(c.Reachable), Matched: int64(c.Matched)}
+			return ctx.Err()
+		}
+		if named := sel.explicit[shard]; len(named) > 0 {
+			a, _ := s.Audience[shard].Explicit(project, named, s.Now())
+			each[i].Unknown = int64(a.Unknown)
+			for _, lot := range a.Lots {
+				each[i].Matched += int64(lot.Ordinals.GetCardinality())
+			}
+			each[i].Count = each[i].Matched
+		}
+		return ctx.Err()
+	})
+	var sum client.Count
+	for _, c := range each {
+		sum.Count += c.Count
+		sum.Matched += c.Matched
+		sum.Unknown += c.Unknown
+	}
+	return sum, err
+}
+
+func (s *Server) previewTarget(ctx context.Context, in *body[client.PreviewRequest]) (*body[client.Preview], error) {
+	project, limit := caller(ctx).Project, in.Body.Limit
+	if limit == 0 {
+		limit = 10
+	}
+	var compiled *content.Compiled
+	if m := in.Body.Message; m != nil {
+		message, err := messageRecord(m)
+		if err == nil {
+			compiled, err = compile(message, project, tocsin.SendID{}, defaultTTL, tocsin.Normal)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	sel, err := s.choose(ctx, project, &in.Body.Target)
+	if err != nil {
+		return nil, err
+	}
+	total, err := s.count(ctx, project, sel)
+	if err != nil {
+		return nil, err
+	}
+	out := &body[client.Preview]{client.Preview{Count: total.Count, Recipients: []client.PreviewRecipient{}}}
+	for shard := range s.Shards {
+		for _, one := range s.sample(project, sel, tocsin.Shard(shard), limit-len(out.Body.Recipients)) {
+			out.Body.Recipients = append(out.Body.Recipients, previewBody(one, compiled))
+		}
+	}
+	return out, nil
+}
+
+// sampled is a recipient with the values that came with it.
+type sampled struct {
+	audience.Subscription
+	values map[string]string
+}
+
+// sample is a few recipients of one shard.
+func (s *Server) sample(project tocsin.ProjectID, sel *selection, shard tocsin.Shard, limit int) (found []sampled) {
+	if sel.query != nil {
+		_, some := s.Audience[shard].Preview(project, sel.query, limit)
+		for _, one := range some {
+			found = append(found, sampled{one, nil})
+		}
+		return found
+	}
+	for _, r := range sel.explicit[shard] {
+		if len(r.Subscription) > 0 {
+			if one, ok := s.Audience[shard].Find(project, tocsin.SubscriptionID(r.Subscription)); ok && one.Live {
+				found = append(found, sampled{one, r.Values})
+			}
+		} else {
+			for _, one := range s.Audience[shard].FindProfile(project, r.Profile) {
+				found = append(found, sampled{one, r.Values})
+			}
+		}
+		if len(found) >= limit {
+			return found[:max(limit, 0)]
+		}
+	}
+	return found
+}
+
+func previewBody(one sampled, compiled *content.Compiled) client.PreviewRecipient {
+	out := client.PreviewRecipient{Subscription: one.ID, User: userOf(one.Profile), Provider: one.Route.Provider,
+		Language: one.Language, Zone: one.Zone, OptedIn: one.OptedIn}
+	if compiled == nil {
+		return out
+	}
+	payload, err := compiled.Variant(one.Route.Provider, one.Language).Append(nil, func(name string) (string, bool) {
+		if text, ok := one.values[name]; ok {
+			return text, true
+		}
+		if v, ok := one.Attributes[name]; ok {
+			return v.String(), true
+		}
+		return "", false
+	})
+	out.Payload = string(payload)
+	if err != nil {
+		out.Payload, out.Error = "", err.Error()
+	}
+	return out
+}
