@@ -1,0 +1,184 @@
+package audience
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/journal"
+	"github.com/tocsin-push/tocsin/record"
+)
+
+// Follower keeps a shard up with its log, and the log short: it writes a
+// snapshot now and then, keeps the two newest that were read back, and trims
+// the log below the older of them.
+type Follower struct {
+	config    Config
+	journal   journal.Journal
+	partition journal.Partition
+	folder    *Folder
+	log       *slog.Logger
+	shard     *Shard
+	ready     chan struct{}
+
+	writing sync.Mutex // held while a snapshot is made
+	good    []uint64   // positions of snapshots that were read back, the newest first; guarded by writing
+	tasks   sync.WaitGroup
+}
+
+// Open loads the newest good snapshot of a shard, or starts with nobody. A
+// damaged one is passed over, and the log says so.
+func Open(config Config, number tocsin.Shard, j journal.Journal, folder *Folder, log *slog.Logger) (*Follower, error) {
+	if err := config.Validate(); err != nil {
+		return nil, err
+	}
+	f := &Follower{config: config, journal: j, partition: journal.Partition{Topic: journal.Changes, Shard: number},
+		folder: folder, log: log.With("shard", int(number)), ready: make(chan struct{})}
+	positions, err := folder.list(number)
+	if err != nil {
+		return nil, err
+	}
+	for _, applied := range positions {
+		shard, err := folder.read(number, applied)
+		if err == nil {
+			f.shard, f.good = shard, []uint64{applied}
+			return f, nil
+		}
+		f.log.Error("snapshot is not usable, falling back to an older one or the log", "error", err)
+	}
+	f.shard = NewShard()
+	return f, nil
+}
+
+// Shard is the audience that the follower keeps up.
+func (f *Follower) Shard() *Shard { return f.shard }
+
+// Ready is closed once everything is applied that the log held when Run began.
+func (f *Follower) Ready() <-chan struct{} { return f.ready }
+
+// Run applies the log until ctx ends, which is no error. It returns when a
+// snapshot under way has stopped too. Any other error is the end of the shard
+// in this process: records that cannot be read, or that were trimmed and are
+// in no good snapshot.
+func (f *Follower) Run(ctx context.Context) error {
+	defer f.tasks.Wait()
+	err := f.follow(ctx)
+	if err != nil && ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+func (f *Follower) follow(ctx context.Context) error {
+	start, err := f.journal.End(ctx, f.partition)
+	if err != nil {
+		return fmt.Errorf("audience: %w", err)
+	}
+	from := journal.Position(f.shard.Applied())
+	ready, size := f.ready, int64(0)
+	pending, last := int64(0), time.Now() // log bytes since the last snapshot, and its time
+	for {
+		records, next, err := f.journal.Read(ctx, f.partition, from, f.config.ReadBytes)
+		if errors.Is(err, journal.ErrTrimmed) {
+			return fmt.Errorf("audience: no good snapshot of %v reaches the part of the log that is kept: %w", f.partition, err)
+		}
+		if err != nil {
+			return fmt.Errorf("audience: %w", err)
+		}
+		for _, r := range records {
+			e, err := record.Decode(r.Data)
+			if err == nil {
+				err = f.shard.Apply(uint64(r.Position), e)
+			}
+			if err != nil {
+				return fmt.Errorf("audience: record %d of %v: %w", r.Position, f.partition, err)
+			}
+			pending += int64(len(r.Data))
+		}
+		f.shard.Advance(uint64(next))
+		from = next
+		if ready != nil && from >= start {
+			close(ready)
+			ready = nil
+		}
+		if pending > 0 && (pending >= max(f.config.SnapshotBytes, size) || time.Since(last) >= f.config.SnapshotEvery) {
+			bytes, _ := f.shard.Size()
+			pending, last, size = 0, time.Now(), int64(bytes)
+			f.tasks.Go(func() {
+				if err := f.Snapshot(ctx); err != nil && ctx.Err() == nil {
+					f.log.Error("snapshot was not written; the log is kept", "error", err)
+				}
+			})
+		}
+		if len(records) == 0 {
+			if err := f.wait(ctx, from, pending > 0, last); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// wait returns when there is something to read, or a snapshot is due.
+func (f *Follower) wait(ctx context.Context, from journal.Position, pending bool, last time.Time) error {
+	waiting, cancel := ctx, context.CancelFunc(func() {})
+	if pending {
+		waiting, cancel = context.WithDeadline(ctx, last.Add(f.config.SnapshotEvery))
+	}
+	defer cancel()
+	err := f.journal.Wait(waiting, f.partition, from)
+	if err != nil && waiting.Err() == nil || ctx.Err() != nil {
+		return fmt.Errorf("audience: %w", err)
+	}
+	return nil
+}
+
+// Snapshot writes one now, and forgets what is older than the last two. It may
+// be called at any time while Run runs, or after.
+func (f *Follower) Snapshot(ctx context.Context) error {
+	f.writing.Lock()
+	defer f.writing.Unlock()
+	began := time.Now()
+	frozen := f.shard.Freeze()
+	if len(f.good) > 0 && frozen.applied == f.good[0] {
+		return nil
+	}
+	number := f.partition.Shard
+	if err := f.folder.write(ctx, number, frozen); err != nil {
+		return err
+	}
+	f.good = append([]uint64{frozen.applied}, f.good...)[:min(2, len(f.good)+1)]
+	f.log.Info("snapshot written", "position", frozen.applied, "took", time.Since(began))
+	if len(f.good) < 2 {
+		return nil
+	}
+	files, err := f.folder.list(number)
+	if err != nil {
+		return err
+	}
+	for _, applied := range files {
+		if applied != f.good[0] && applied != f.good[1] {
+			if err := f.folder.remove(number, applied); err != nil {
+				return err
+			}
+		}
+	}
+	if err := f.journal.Trim(ctx, f.partition, journal.Position(f.good[1])); err != nil {
+		return fmt.Errorf("audience: %w", err)
+	}
+	return nil
+}
+
+// TrimBelow is the position below which no good snapshot needs the log: that
+// of the older of two, 0 while there are not two.
+func (f *Follower) TrimBelow() uint64 {
+	f.writing.Lock()
+	defer f.writing.Unlock()
+	if len(f.good) < 2 {
+		return 0
+	}
+	return f.good[1]
+}

@@ -1,0 +1,427 @@
+package audience
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"reflect"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+
+	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/journal"
+	"github.com/tocsin-push/tocsin/journal/mem"
+	"github.com/tocsin-push/tocsin/record"
+)
+
+var scope = record.Scope{Project: news, Environment: tocsin.Production}
+
+func folderOn(t *testing.T, fs vfs.FS) *Folder {
+	t.Helper()
+	folder, err := OpenFolder(fs, "audience")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return folder
+}
+
+func open(t *testing.T, j journal.Journal, folder *Folder, log *slog.Logger) *Follower {
+	t.Helper()
+	f, err := Open(Default(), 3, j, folder, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// running runs a follower until it is ready; the function returned stops it.
+func running(t *testing.T, f *Follower) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- f.Run(ctx) }()
+	select {
+	case <-f.Ready():
+	case err := <-done:
+		t.Fatal(err)
+	}
+	return func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// everybody describes all subscriptions of a shard, for comparing.
+func everybody(s *Shard) map[tocsin.SubscriptionID]Subscription {
+	all := make(map[tocsin.SubscriptionID]Subscription)
+	for id, p := range s.projects {
+		for _, subscription := range p.rows.ids {
+			v, _ := s.Find(id, subscription)
+			all[subscription] = v
+		}
+	}
+	return all
+}
+
+func TestWritersShareRecords(t *testing.T) {
+	j := mem.New()
+	w := NewWriter(j, 3, 9, time.Now)
+	f := open(t, j, folderOn(t, vfs.NewMem()), slog.New(slog.DiscardHandler))
+	stop := running(t, f)
+	var callers sync.WaitGroup
+	for n := range 300 {
+		callers.Go(func() {
+			mark, err := w.Append(t.Context(), scope, phone(n), optIn(n, n%2 == 0))
+			if err == nil {
+				err = f.Shard().Await(t.Context(), mark)
+			}
+			if v, ok := f.Shard().Find(news, subscription(n)); err != nil || !ok || v.OptedIn != (n%2 == 0) {
+				t.Errorf("after its mark %d is found as %+v, %v, %v", n, v, ok, err)
+			}
+		})
+	}
+	callers.Wait()
+	var many []*record.Change
+	for n := range 2500 {
+		many = append(many, phone(n, with("text", strings.Repeat("x", 500))))
+	}
+	mark, err := w.Append(t.Context(), scope, many...)
+	if err != nil || f.Shard().Await(t.Context(), mark) != nil {
+		t.Fatal(err)
+	}
+	if c := f.Shard().Count(news, query(t, `{"text":{"$exists":true}}`)); c.Matched != 2500 {
+		t.Error(c)
+	}
+	w.Close()
+	stop()
+	if _, err := w.Append(t.Context(), scope, phone(1, with("text", strings.Repeat("x", 400<<10)))); !errors.Is(err, journal.ErrTooLarge) {
+		t.Error(err)
+	}
+}
+
+// failing refuses appends as a full disk does.
+func TestWriterTellsEveryCallerOfAFailure(t *testing.T) {
+	j := mem.New()
+	w := NewWriter(j, 3, 9, time.Now)
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Append(t.Context(), scope, phone(1)); !errors.Is(err, journal.ErrClosed) {
+		t.Error(err)
+	}
+	w.Close()
+}
+
+// story is random changes, the same for the same seed.
+func story(random *rand.Rand, n int) (changes []*record.Change) {
+	for range n {
+		who := random.IntN(60)
+		switch random.IntN(8) {
+		case 0:
+			changes = append(changes, remove(who))
+		case 1:
+			changes = append(changes, optIn(who, random.IntN(2) == 0))
+		case 2:
+			changes = append(changes, gone(who, uint64(random.IntN(100)), time.Time{}))
+		case 3:
+			changes = append(changes, &record.Change{Change: &record.Change_Profile{Profile: &record.ProfileUpdate{
+				Profile:    UserKey(fmt.Sprint(random.IntN(10))),
+				Attributes: []*record.Attribute{{Name: "plan", Value: &record.Attribute_Integer{Integer: int64(random.IntN(3))}}},
+				Tags:       []*record.TagSet{{Name: "tags", Add: []string{fmt.Sprint("t", random.IntN(5))}}}}}})
+		default:
+			changes = append(changes, phone(who, of(fmt.Sprint(random.IntN(10))), with("country", fmt.Sprint(random.IntN(4))),
+				func(u *record.Upsert) {
+					u.Address = token(random.IntN(60))
+					u.Active = noon.Add(time.Duration(random.IntN(100)) * time.Hour).UnixNano()
+					if random.IntN(3) == 0 {
+						u.Tags = []*record.TagSet{{Name: "tags", Replace: []string{"t1"}, Remove: []string{"t2"}}}
+					}
+				}))
+		}
+	}
+	return changes
+}
+
+// However often it is snapshotted and started again, a shard equals the one
+// that read the whole log.
+func TestSnapshotsAndRestartsChangeNothing(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	j, fs := mem.New(), vfs.NewMem()
+	whole := NewShard() // reads what the journal forgets
+	w := NewWriter(j, 3, 9, time.Now)
+	log := slog.New(slog.DiscardHandler)
+	var read journal.Position
+	for range 30 {
+		if _, err := w.Append(t.Context(), scope, story(random, random.IntN(80)+1)...); err != nil {
+			t.Fatal(err)
+		}
+		records, next, err := j.Read(t.Context(), journal.Partition{Topic: journal.Changes, Shard: 3}, read, 64<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		read = next
+		for _, r := range records {
+			e, err := record.Decode(r.Data)
+			if err != nil || whole.Apply(uint64(r.Position), e) != nil {
+				t.Fatal(err)
+			}
+		}
+		f := open(t, j, folderOn(t, fs), log)
+		stop := running(t, f)
+		if random.IntN(2) == 0 {
+			if err := f.Snapshot(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		stop()
+		if have, want := everybody(f.Shard()), everybody(whole); !reflect.DeepEqual(have, want) {
+			t.Fatalf("after a restart it is\n%+v\nwant\n%+v", have, want)
+		}
+		for _, text := range []string{`{"country":"1"}`, `{"plan":{"$in":[1,2]}}`, `{"tags":{"$contains":["t1","t3"]}}`, `{"$not":{"opted_in":true}}`} {
+			q := query(t, text)
+			if have, want := f.Shard().Evaluate(news, q, noon), whole.Evaluate(news, q, noon); !equalAudience(have, want) {
+				t.Fatalf("%s reaches %v, want %v", text, have, want)
+			}
+			if f.Shard().Count(news, q) != whole.Count(news, q) {
+				t.Fatalf("%s counts differ", text)
+			}
+		}
+	}
+	first, err := j.First(t.Context(), journal.Partition{Topic: journal.Changes, Shard: 3})
+	if err != nil || first < 2 {
+		t.Errorf("the log was never trimmed: it starts at %d, %v", first, err)
+	}
+}
+
+func equalAudience(a, b Audience) bool {
+	if len(a.Lots) != len(b.Lots) || a.Generation != b.Generation {
+		return false
+	}
+	for i := range a.Lots {
+		if a.Lots[i].Route != b.Lots[i].Route || a.Lots[i].Bucket != b.Lots[i].Bucket || !a.Lots[i].Ordinals.Equals(b.Lots[i].Ordinals) {
+			return false
+		}
+	}
+	return true
+}
+
+// snapshots fills a folder with two snapshots and leaves a tail in the log.
+func snapshots(t *testing.T, fs vfs.FS) (journal.Journal, []uint64) {
+	t.Helper()
+	j := mem.New()
+	w := NewWriter(j, 3, 9, time.Now)
+	folder := folderOn(t, fs)
+	for n := range 3 {
+		if _, err := w.Append(t.Context(), scope, phone(n)); err != nil {
+			t.Fatal(err)
+		}
+		f := open(t, j, folder, slog.New(slog.DiscardHandler))
+		stop := running(t, f)
+		if err := f.Snapshot(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		stop()
+	}
+	if _, err := w.Append(t.Context(), scope, phone(3)); err != nil {
+		t.Fatal(err)
+	}
+	positions, err := folder.list(3)
+	if err != nil || len(positions) != 2 {
+		t.Fatal(positions, err)
+	}
+	return j, positions
+}
+
+func contents(t *testing.T, fs vfs.FS, path string, change func([]byte) []byte) {
+	t.Helper()
+	file, err := fs.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := file.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := make([]byte, info.Size())
+	if _, err := file.ReadAt(b, 0); err != nil {
+		t.Fatal(err)
+	}
+	b = change(b)
+	file, err = fs.Create(path, vfs.WriteCategoryUnspecified)
+	if err == nil {
+		_, err = file.Write(b)
+	}
+	if err = errors.Join(err, file.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestDamagedSnapshotFallsBackAndSaysSo(t *testing.T) {
+	for name, damage := range map[string]func([]byte) []byte{
+		"flipped bit in the head":    func(b []byte) []byte { b[3] ^= 1; return b },
+		"flipped bit in the length":  func(b []byte) []byte { b[len(fileHead)] ^= 1; return b },
+		"flipped bit in the content": func(b []byte) []byte { b[len(b)/2] ^= 1; return b },
+		"flipped bit at the end":     func(b []byte) []byte { b[len(b)-1] ^= 1; return b },
+		"torn":                       func(b []byte) []byte { return b[:len(b)-16] },
+		"something after the end":    func(b []byte) []byte { return append(b, 0) },
+		"empty":                      func(b []byte) []byte { return nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			fs := vfs.NewMem()
+			j, positions := snapshots(t, fs)
+			path := folderOn(t, fs).path(3, positions[0])
+			contents(t, fs, path, damage)
+			var said bytes.Buffer
+			f := open(t, j, folderOn(t, fs), slog.New(slog.NewTextHandler(&said, nil)))
+			if !strings.Contains(said.String(), path) || !strings.Contains(said.String(), "damaged") {
+				t.Errorf("the log does not name the file: %s", said.String())
+			}
+			if f.Shard().Applied() != positions[1] {
+				t.Error("the older one was not taken")
+			}
+			stop := running(t, f)
+			if c := f.Shard().Count(news, nil); c.Matched != 4 {
+				t.Error(c)
+			}
+			if err := f.Snapshot(t.Context()); err != nil {
+				t.Error(err)
+			}
+			stop()
+			if left, _ := folderOn(t, fs).list(3); len(left) != 2 || left[1] != positions[1] || f.TrimBelow() != positions[1] {
+				t.Errorf("kept are %v, trimmed below %d", left, f.TrimBelow())
+			}
+		})
+	}
+}
+
+func TestNothingGoodLeftIsAnError(t *testing.T) {
+	fs := vfs.NewMem()
+	j, positions := snapshots(t, fs)
+	for _, p := range positions {
+		contents(t, fs, folderOn(t, fs).path(3, p), func(b []byte) []byte { b[len(b)/2] ^= 1; return b })
+	}
+	f := open(t, j, folderOn(t, fs), slog.New(slog.DiscardHandler))
+	if err := f.Run(t.Context()); !errors.Is(err, journal.ErrTrimmed) {
+		t.Errorf("it goes on without what was trimmed: %v", err)
+	}
+}
+
+// A crash after any operation on the folder leaves only whole snapshots.
+func TestCrashAtEveryOperation(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	disk := vfs.NewCrashableMem()
+	var durable uint64 // position of the newest snapshot whose write returned
+	crashes := 0
+	var fs vfs.FS
+	fs = errorfs.Wrap(disk, errorfs.InjectorFunc(func(op errorfs.Op) error {
+		crashed := folderOn(t, disk.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: random.IntN(101), RNG: random}))
+		positions, err := crashed.list(3)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if durable > 0 && (len(positions) == 0 || positions[0] < durable) {
+			t.Errorf("after a crash in %v there are %v, and %d was durable", op, positions, durable)
+		}
+		for _, p := range positions {
+			if _, err := crashed.read(3, p); err != nil {
+				t.Errorf("after a crash in %v: %v", op, err)
+			}
+		}
+		crashes++
+		return nil
+	}))
+	j := mem.New()
+	w := NewWriter(j, 3, 9, time.Now)
+	f := open(t, j, folderOn(t, fs), slog.New(slog.DiscardHandler))
+	stop := running(t, f)
+	for range 4 {
+		mark, err := w.Append(t.Context(), scope, story(random, 400)...)
+		if err != nil || f.Shard().Await(t.Context(), mark) != nil || f.Snapshot(t.Context()) != nil {
+			t.Fatal(err)
+		}
+		durable = f.good[0]
+	}
+	stop()
+	if crashes < 30 {
+		t.Errorf("only %d crashes", crashes)
+	}
+}
+
+// Any operation may fail: the snapshot before it stays, and the log.
+func TestFailureOfEveryOperation(t *testing.T) {
+	for fail := 0; ; fail++ {
+		disk, count := vfs.NewMem(), -1
+		full := errors.New("no space left on device")
+		fs := errorfs.Wrap(disk, errorfs.InjectorFunc(func(errorfs.Op) error {
+			if count >= 0 {
+				if count++; count == fail+1 {
+					return full
+				}
+			}
+			return nil
+		}))
+		j := mem.New()
+		w := NewWriter(j, 3, 9, time.Now)
+		f := open(t, j, folderOn(t, fs), slog.New(slog.DiscardHandler))
+		stop := running(t, f)
+		for n := range 3 {
+			mark, err := w.Append(t.Context(), scope, phone(n))
+			if err != nil || f.Shard().Await(t.Context(), mark) != nil {
+				t.Fatal(err)
+			}
+			if n == 2 {
+				count = 0
+			}
+			if err := f.Snapshot(t.Context()); err != nil && (n < 2 || !errors.Is(err, full)) {
+				t.Fatal(err)
+			}
+		}
+		stop()
+		again := open(t, j, folderOn(t, disk), slog.New(slog.DiscardHandler))
+		stop = running(t, again)
+		if c := again.Shard().Count(news, nil); c.Matched != 3 {
+			t.Errorf("after operation %d failed: %+v", fail, c)
+		}
+		stop()
+		if count <= fail {
+			if fail < 5 {
+				t.Errorf("only %d operations failed", fail)
+			}
+			return
+		}
+	}
+}
+
+// It writes snapshots by itself, when the log has grown or time has passed.
+func TestSnapshotsComeByThemselves(t *testing.T) {
+	j, fs := mem.New(), vfs.NewMem()
+	w := NewWriter(j, 3, 9, time.Now)
+	c := Default()
+	c.SnapshotBytes = 1 << 10
+	f, err := Open(c, 3, j, folderOn(t, fs), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop := running(t, f)
+	for n := 0; f.TrimBelow() == 0; n++ {
+		mark, err := w.Append(t.Context(), scope, phone(n))
+		if err != nil || f.Shard().Await(t.Context(), mark) != nil {
+			t.Fatal(err)
+		}
+	}
+	stop()
+}
