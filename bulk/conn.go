@@ -46,7 +46,8 @@ type conn struct {
 	open  atomic.Int32 // streams allowed; a hint for the pool
 	slow  atomic.Int64 // moving average of the nanoseconds to the last answer of a run
 
-	dead bool // guarded by the pool's lock: it has ended
+	// Guarded by the pool's lock: it is one of the pool's, it has ended.
+	joined, dead bool
 
 	mu       sync.Mutex
 	wake     sync.Cond

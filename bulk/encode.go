@@ -131,7 +131,10 @@ func (e *encoder) ready(s *Shape) *form {
 func (e *encoder) teach(dst []byte, s *Shape, p Pushes, i int) []byte {
 	if e.changed { // RFC 7541 4.2: the least limit and the last one open the block
 		if e.smallest < e.limit {
-			dst = appendInt(dst, 0x20, 5, e.smallest)
+			// Nothing of the table is kept: some peers take a second change only
+			// with an empty one.
+			e.entries, e.size = e.entries[:0], 0
+			dst = appendInt(dst, 0x20, 5, 0)
 		}
 		dst = appendInt(dst, 0x20, 5, e.limit)
 		e.changed = false

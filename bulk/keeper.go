@@ -113,6 +113,7 @@ func (p *Pool) connect() {
 	}
 	if err == nil && !c.dead {
 		p.conns = append(p.conns, c)
+		c.joined = true
 	}
 	var given []*job
 	if err != nil {
@@ -153,9 +154,9 @@ func (p *Pool) failed(err error) (given []*job) {
 // any answer counts as a failed attempt: the next would end alike.
 func (p *Pool) removed(c *conn, err error) {
 	p.mu.Lock()
-	c.dead = true
+	joined := c.joined
+	c.joined, c.dead = false, true
 	here := func(x *conn) bool { return x == c }
-	joined := slices.ContainsFunc(p.conns, here)
 	p.conns = slices.DeleteFunc(p.conns, here)
 	p.idle = slices.DeleteFunc(p.idle, here)
 	var given []*job

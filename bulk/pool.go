@@ -174,8 +174,11 @@ func (p *Pool) pick() *conn {
 func (p *Pool) take(c *conn) *job {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if !c.joined { // it shakes hands, or it is over
+		return nil
+	}
 	if len(p.queue) == 0 {
-		if !slices.Contains(p.idle, c) && slices.Contains(p.conns, c) {
+		if !slices.Contains(p.idle, c) {
 			p.idle = append(p.idle, c)
 		}
 		return nil
