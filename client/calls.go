@@ -1,0 +1,183 @@
+package client
+
+import (
+	"context"
+	"iter"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"github.com/tocsin-push/tocsin"
+)
+
+// CreateProject creates a project. It is not repeated: two would be made.
+func (c *Client) CreateProject(ctx context.Context, r ProjectRequest) (p Project, err error) {
+	err = c.do(ctx, call{method: http.MethodPost, path: "/v1/projects", body: r, once: true}, &p)
+	return p, err
+}
+
+// Projects reads a page of projects behind one, oldest first.
+func (c *Client) Projects(ctx context.Context, after tocsin.ProjectID, limit int) (p Projects, err error) {
+	err = c.do(ctx, call{method: http.MethodGet, path: "/v1/projects", query: paging("after", after.String(), limit)}, &p)
+	return p, err
+}
+
+func paging(name, from string, limit int) url.Values {
+	q := url.Values{}
+	if from != "" {
+		q.Set(name, from)
+	}
+	if limit > 0 {
+		q.Set("limit", strconv.Itoa(limit))
+	}
+	return q
+}
+
+func projectPath(id tocsin.ProjectID) string { return "/v1/projects/" + id.String() }
+
+// Project reads a project.
+func (c *Client) Project(ctx context.Context, id tocsin.ProjectID) (p Project, err error) {
+	err = c.do(ctx, call{method: http.MethodGet, path: projectPath(id)}, &p)
+	return p, err
+}
+
+// UpdateProject changes name or origins.
+func (c *Client) UpdateProject(ctx context.Context, id tocsin.ProjectID, r ProjectUpdate) (p Project, err error) {
+	err = c.do(ctx, call{method: http.MethodPatch, path: projectPath(id), body: r}, &p)
+	return p, err
+}
+
+// CreateKey creates an API key. It is not repeated: two would be made.
+func (c *Client) CreateKey(ctx context.Context, project tocsin.ProjectID, r KeyRequest) (k Key, err error) {
+	err = c.do(ctx, call{method: http.MethodPost, path: projectPath(project) + "/keys", body: r, once: true}, &k)
+	return k, err
+}
+
+// Keys lists the keys of a project.
+func (c *Client) Keys(ctx context.Context, project tocsin.ProjectID) (k Keys, err error) {
+	err = c.do(ctx, call{method: http.MethodGet, path: projectPath(project) + "/keys"}, &k)
+	return k, err
+}
+
+// RevokeKey ends a key.
+func (c *Client) RevokeKey(ctx context.Context, project tocsin.ProjectID, key tocsin.KeyID) error {
+	return c.do(ctx, call{method: http.MethodDelete, path: projectPath(project) + "/keys/" + key.String()}, nil)
+}
+
+// SetCredential sets or replaces the credential of one provider.
+func (c *Client) SetCredential(ctx context.Context, project tocsin.ProjectID, r CredentialRequest) (out Credential, err error) {
+	err = c.do(ctx, call{method: http.MethodPut, path: projectPath(project) + "/credentials", body: r}, &out)
+	return out, err
+}
+
+// Credentials lists the credentials of a project, without their secrets.
+func (c *Client) Credentials(ctx context.Context, project tocsin.ProjectID) (out Credentials, err error) {
+	err = c.do(ctx, call{method: http.MethodGet, path: projectPath(project) + "/credentials"}, &out)
+	return out, err
+}
+
+// PutSubscription registers a subscription, or changes what is set of one.
+func (c *Client) PutSubscription(ctx context.Context, s Subscription) (out Registered, err error) {
+	err = c.do(ctx, call{method: http.MethodPost, path: "/v1/subscriptions", body: s}, &out)
+	return out, err
+}
+
+// PutSubscriptions does the same for up to 10,000. Bad ones are in the result,
+// not in the error.
+func (c *Client) PutSubscriptions(ctx context.Context, b Batch) (out BatchResult, err error) {
+	err = c.do(ctx, call{method: http.MethodPost, path: "/v1/subscriptions/batch", body: b}, &out)
+	return out, err
+}
+
+// Subscription reads what is known of a subscription.
+func (c *Client) Subscription(ctx context.Context, id tocsin.SubscriptionID) (out Known, err error) {
+	err = c.do(ctx, call{method: http.MethodGet, path: "/v1/subscriptions/" + id.String()}, &out)
+	return out, err
+}
+
+// DeleteSubscription deletes a subscription.
+func (c *Client) DeleteSubscription(ctx context.Context, id tocsin.SubscriptionID) error {
+	return c.do(ctx, call{method: http.MethodDelete, path: "/v1/subscriptions/" + id.String()}, nil)
+}
+
+// UpdateProfile sets attributes and tags of a person, on every device.
+func (c *Client) UpdateProfile(ctx context.Context, user string, r ProfileUpdate) error {
+	return c.do(ctx, call{method: http.MethodPatch, path: "/v1/profiles/" + url.PathEscape(user), body: r}, nil)
+}
+
+// Send asks for a send. The key may be empty: then one is drawn, so that a
+// repetition after a lost answer makes no second send.
+func (c *Client) Send(ctx context.Context, r SendRequest, key string) (s Send, err error) {
+	if key == "" {
+		key = newKey()
+	}
+	err = c.do(ctx, call{method: http.MethodPost, path: "/v1/sends", body: r, header: http.Header{"Idempotency-Key": {key}}}, &s)
+	return s, err
+}
+
+// Sends reads a page of sends older than one, newest first.
+func (c *Client) Sends(ctx context.Context, before tocsin.SendID, limit int) (s Sends, err error) {
+	err = c.do(ctx, call{method: http.MethodGet, path: "/v1/sends", query: paging("before", before.String(), limit)}, &s)
+	return s, err
+}
+
+// GetSend reads a send with its counters.
+func (c *Client) GetSend(ctx context.Context, id tocsin.SendID) (s Send, err error) {
+	err = c.do(ctx, call{method: http.MethodGet, path: "/v1/sends/" + id.String()}, &s)
+	return s, err
+}
+
+// Cancel stops what has not left yet.
+func (c *Client) Cancel(ctx context.Context, id tocsin.SendID) (s Send, err error) {
+	err = c.do(ctx, call{method: http.MethodPost, path: "/v1/sends/" + id.String() + "/cancel"}, &s)
+	return s, err
+}
+
+// Trace tells what became of one subscription in one send.
+func (c *Client) Trace(ctx context.Context, id tocsin.SendID, subscription tocsin.SubscriptionID) (t Trace, err error) {
+	err = c.do(ctx, call{method: http.MethodGet, path: "/v1/sends/" + id.String() + "/trace/" + subscription.String()}, &t)
+	return t, err
+}
+
+// WatchSend yields a send whenever its counters change, until it has ended.
+func (c *Client) WatchSend(ctx context.Context, id tocsin.SendID) iter.Seq2[Send, error] {
+	return watch[Send](ctx, c, "/v1/sends/"+id.String()+"/events")
+}
+
+// Count answers how many subscriptions a target has.
+func (c *Client) Count(ctx context.Context, t Target) (out Count, err error) {
+	err = c.do(ctx, call{method: http.MethodPost, path: "/v1/targets/count", body: CountRequest{t}}, &out)
+	return out, err
+}
+
+// Preview reads a few of a target's recipients.
+func (c *Client) Preview(ctx context.Context, r PreviewRequest) (out Preview, err error) {
+	err = c.do(ctx, call{method: http.MethodPost, path: "/v1/targets/preview", body: r}, &out)
+	return out, err
+}
+
+// RegisterDevice registers an install with the device key. It is not repeated:
+// two would be made.
+func (c *Client) RegisterDevice(ctx context.Context, s Subscription) (d Device, err error) {
+	err = c.do(ctx, call{method: http.MethodPost, path: "/v1/device/subscriptions", body: s, once: true}, &d)
+	return d, err
+}
+
+func devicePath(d Device) string { return "/v1/device/subscriptions/" + d.ID.String() }
+
+func installed(d Device) http.Header { return http.Header{"Tocsin-Install": {d.Secret}} }
+
+// RefreshDevice tells that an install is alive, and what has changed.
+func (c *Client) RefreshDevice(ctx context.Context, d Device, s Subscription) error {
+	return c.do(ctx, call{method: http.MethodPut, path: devicePath(d), header: installed(d), body: s}, nil)
+}
+
+// OptDevice opts an install in or out.
+func (c *Client) OptDevice(ctx context.Context, d Device, in bool) error {
+	return c.do(ctx, call{method: http.MethodPut, path: devicePath(d) + "/opted-in", header: installed(d), body: OptIn{in}}, nil)
+}
+
+// DeleteDevice forgets an install.
+func (c *Client) DeleteDevice(ctx context.Context, d Device) error {
+	return c.do(ctx, call{method: http.MethodDelete, path: devicePath(d), header: installed(d)}, nil)
+}
