@@ -21,7 +21,7 @@ type service struct {
 	rules    atomic.Pointer[rules]
 	server   *server
 	attempts attempts
-	quota    gate
+	quotas   []*gate // of the provider's customers
 	rate     gate
 	totals   totals
 	log      *slog.Logger

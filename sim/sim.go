@@ -2,6 +2,7 @@ package sim
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
 	"errors"
@@ -25,9 +26,9 @@ type Sim struct {
 	ledger   Ledger
 	names    names
 	services []*service
-	control  *http.Server
 	servers  []*server
-	running  sync.WaitGroup // of the plain HTTP servers
+	plain    []*http.Server // control, token endpoint, browsers
+	running  sync.WaitGroup // of those
 	log      *slog.Logger
 }
 
@@ -70,16 +71,18 @@ func Start(cfg Config, log *slog.Logger) (_ *Sim, err error) {
 		s.setup.Projects = append(s.setup.Projects, client.ProjectRequest{Name: fmt.Sprintf("Newsroom %d", n+1),
 			Environment: tocsin.Development})
 	}
-	if err := s.startAPNs(ca); err != nil {
-		return nil, err
+	for _, start := range []func(*authority) error{s.startAPNs, s.startFCM, s.startControl} {
+		if err := start(ca); err != nil {
+			return nil, err
+		}
 	}
-	return s, s.startControl()
+	return s, nil
 }
 
 // Stop ends every connection and returns when all goroutines have.
 func (s *Sim) Stop() {
-	if s.control != nil {
-		s.control.Close()
+	for _, server := range s.plain {
+		server.Close()
 	}
 	for _, server := range s.servers {
 		server.stop()
@@ -121,14 +124,17 @@ func (s *Sim) SetOptions(p tocsin.Provider, o Options) error {
 	return nil
 }
 
-// Reset forgets the ledger, attempts and totals; connections and options stay.
+// Reset forgets the ledger, attempts and totals and fills the quotas;
+// connections and options stay.
 func (s *Sim) Reset() {
 	s.ledger.Reset()
 	s.names.reset()
 	for _, service := range s.services {
 		service.attempts.reset()
 		service.totals.reset()
-		service.quota.next.Store(0)
+		for _, quota := range service.quotas {
+			quota.next.Store(0)
+		}
 	}
 }
 
@@ -200,19 +206,55 @@ func (s *Sim) credential(project int, c client.CredentialRequest, origin string)
 	p.Credentials = append(p.Credentials, c)
 }
 
-func (s *Sim) startControl() error {
+func (s *Sim) startFCM(ca *authority) error {
+	listener, err := s.listen(s.config.TokenPort)
+	if err != nil {
+		return err
+	}
+	files, tokens, err := newServiceAccounts(s.config.Projects, origin(listener)+"/token")
+	if err != nil {
+		listener.Close()
+		return err
+	}
+	at, err := s.startService(ca, tocsin.FCM, s.config.FCMPort, s.config.FCM, func(v *service) func(*conn) handler {
+		tokens.rules = &v.rules
+		return (&fcm{v, tokens.accounts}).open
+	})
+	if err != nil {
+		listener.Close()
+		return err
+	}
+	for _, project := range tokens.projects {
+		v := s.service(tocsin.FCM)
+		v.quotas = append(v.quotas, &project.quota)
+	}
+	s.serve(tls.NewListener(listener, ca.config("h2", "http/1.1")), tokens)
+	for n, file := range files {
+		s.credential(n, client.CredentialRequest{Provider: tocsin.FCM, FCM: file}, at)
+	}
+	return nil
+}
+
+func (s *Sim) startControl(*authority) error {
 	listener, err := s.listen(s.config.ControlPort)
 	if err != nil {
 		return err
 	}
 	s.setup.Control = "http://" + listener.Addr().String()
-	s.control = &http.Server{Handler: s.routes(), ReadHeaderTimeout: handshakeTimeout}
+	s.serve(listener, s.routes())
+	return nil
+}
+
+// serve answers with the standard library, where speed does not matter.
+func (s *Sim) serve(listener net.Listener, handler http.Handler) {
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: handshakeTimeout,
+		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)}
+	s.plain = append(s.plain, server)
 	s.running.Go(func() {
-		if err := s.control.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			s.log.Error("control endpoint failed", "error", err)
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			s.log.Error("cannot serve", "address", listener.Addr().String(), "error", err)
 		}
 	})
-	return nil
 }
 
 // writeSecret writes a JSON file at once or not at all; it holds private keys.
