@@ -51,7 +51,7 @@ func population(n int) (log [][]byte) {
 				u.Provider, u.Address, u.Topic = uint32(tocsin.APNs), bytes(32), "org.example.app"
 			default:
 				u.Provider, u.Host = uint32(tocsin.WebPush), "https://updates.push.services.mozilla.com"
-				u.Address = WebPushAddress(u.Host+"/wpush/v2/"+word(140), bytes(65), bytes(16))
+				u.Address = browser(u.Host+"/wpush/v2/"+word(140), bytes(65), bytes(16))
 			}
 			text := func(name, v string) *record.Attribute {
 				return &record.Attribute{Name: name, Value: &record.Attribute_Text{Text: v}}

@@ -21,10 +21,9 @@
 //   - opted in is true until somebody says otherwise.
 //
 // Follower is the shell: it tails the log from the newest good snapshot,
-// writes snapshots and trims the log below the older of two. Writer appends
-// changes in groups. Limits builds changes from the bodies of client.
+// writes snapshots and trims the log below the older of two.
 //
-// Reads: topic changes, its snapshot files. Writes: topic changes (Writer),
-// its snapshot files. Must never import account, a provider, plan, fanout,
+// Reads: topic changes, its snapshot files. Writes: its snapshot files, and
+// trims topic changes. Must never import account, a provider, plan, fanout,
 // receipt or anything above.
 package audience

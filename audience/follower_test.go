@@ -9,7 +9,6 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -22,7 +21,10 @@ import (
 	"github.com/tocsin-push/tocsin/record"
 )
 
-var scope = record.Scope{Project: news, Environment: tocsin.Production}
+var (
+	scope     = record.Scope{Project: news, Environment: tocsin.Production}
+	partition = journal.Partition{Topic: journal.Changes, Shard: 3}
+)
 
 func folderOn(t *testing.T, fs vfs.FS) *Folder {
 	t.Helper()
@@ -40,6 +42,25 @@ func open(t *testing.T, j journal.Journal, folder *Folder, log *slog.Logger) *Fo
 		t.Fatal(err)
 	}
 	return f
+}
+
+// appender writes changes to the log of shard 3.
+type appender struct {
+	journal journal.Journal
+	writer  *record.Writer
+}
+
+func newAppender(j journal.Journal) *appender { return &appender{j, record.NewWriter(9)} }
+
+// append writes one record and returns the mark that shows it.
+func (a *appender) append(t *testing.T, changes ...*record.Change) (mark uint64) {
+	t.Helper()
+	e := a.writer.Next(&record.Envelope{Body: &record.Envelope_Changes{Changes: &record.Changes{Changes: changes}}}, noon, scope)
+	positions, err := a.journal.Append(t.Context(), partition, record.Encode(e))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return uint64(positions[0]) + 1
 }
 
 // running runs a follower until it is ready; the function returned stops it.
@@ -73,55 +94,6 @@ func everybody(s *Shard) map[tocsin.SubscriptionID]Subscription {
 	return all
 }
 
-func TestWritersShareRecords(t *testing.T) {
-	j := mem.New()
-	w := NewWriter(j, 3, 9, time.Now)
-	f := open(t, j, folderOn(t, vfs.NewMem()), slog.New(slog.DiscardHandler))
-	stop := running(t, f)
-	var callers sync.WaitGroup
-	for n := range 300 {
-		callers.Go(func() {
-			mark, err := w.Append(t.Context(), scope, phone(n), optIn(n, n%2 == 0))
-			if err == nil {
-				err = f.Shard().Await(t.Context(), mark)
-			}
-			if v, ok := f.Shard().Find(news, subscription(n)); err != nil || !ok || v.OptedIn != (n%2 == 0) {
-				t.Errorf("after its mark %d is found as %+v, %v, %v", n, v, ok, err)
-			}
-		})
-	}
-	callers.Wait()
-	var many []*record.Change
-	for n := range 2500 {
-		many = append(many, phone(n, with("text", strings.Repeat("x", 500))))
-	}
-	mark, err := w.Append(t.Context(), scope, many...)
-	if err != nil || f.Shard().Await(t.Context(), mark) != nil {
-		t.Fatal(err)
-	}
-	if c := f.Shard().Count(news, query(t, `{"text":{"$exists":true}}`)); c.Matched != 2500 {
-		t.Error(c)
-	}
-	w.Close()
-	stop()
-	if _, err := w.Append(t.Context(), scope, phone(1, with("text", strings.Repeat("x", 400<<10)))); !errors.Is(err, journal.ErrTooLarge) {
-		t.Error(err)
-	}
-}
-
-// failing refuses appends as a full disk does.
-func TestWriterTellsEveryCallerOfAFailure(t *testing.T) {
-	j := mem.New()
-	w := NewWriter(j, 3, 9, time.Now)
-	if err := j.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := w.Append(t.Context(), scope, phone(1)); !errors.Is(err, journal.ErrClosed) {
-		t.Error(err)
-	}
-	w.Close()
-}
-
 // story is random changes, the same for the same seed.
 func story(random *rand.Rand, n int) (changes []*record.Change) {
 	for range n {
@@ -132,7 +104,11 @@ func story(random *rand.Rand, n int) (changes []*record.Change) {
 		case 1:
 			changes = append(changes, optIn(who, random.IntN(2) == 0))
 		case 2:
-			changes = append(changes, gone(who, uint64(random.IntN(100)), time.Time{}))
+			at := time.Time{}
+			if random.IntN(2) == 0 {
+				at = noon.Add(time.Duration(random.IntN(100)) * time.Hour)
+			}
+			changes = append(changes, gone(who, uint64(3*random.IntN(60)), at))
 		case 3:
 			changes = append(changes, &record.Change{Change: &record.Change_Profile{Profile: &record.ProfileUpdate{
 				Profile:    UserKey(fmt.Sprint(random.IntN(10))),
@@ -160,14 +136,12 @@ func TestSnapshotsAndRestartsChangeNothing(t *testing.T) {
 	random := rand.New(rand.NewPCG(seed, 0))
 	j, fs := mem.New(), vfs.NewMem()
 	whole := NewShard() // reads what the journal forgets
-	w := NewWriter(j, 3, 9, time.Now)
+	w := newAppender(j)
 	log := slog.New(slog.DiscardHandler)
 	var read journal.Position
 	for range 30 {
-		if _, err := w.Append(t.Context(), scope, story(random, random.IntN(80)+1)...); err != nil {
-			t.Fatal(err)
-		}
-		records, next, err := j.Read(t.Context(), journal.Partition{Topic: journal.Changes, Shard: 3}, read, 64<<20)
+		w.append(t, story(random, random.IntN(80)+1)...)
+		records, next, err := j.Read(t.Context(), partition, read, 64<<20)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -199,7 +173,7 @@ func TestSnapshotsAndRestartsChangeNothing(t *testing.T) {
 			}
 		}
 	}
-	first, err := j.First(t.Context(), journal.Partition{Topic: journal.Changes, Shard: 3})
+	first, err := j.First(t.Context(), partition)
 	if err != nil || first < 2 {
 		t.Errorf("the log was never trimmed: it starts at %d, %v", first, err)
 	}
@@ -221,12 +195,10 @@ func equalAudience(a, b Audience) bool {
 func snapshots(t *testing.T, fs vfs.FS) (journal.Journal, []uint64) {
 	t.Helper()
 	j := mem.New()
-	w := NewWriter(j, 3, 9, time.Now)
+	w := newAppender(j)
 	folder := folderOn(t, fs)
 	for n := range 3 {
-		if _, err := w.Append(t.Context(), scope, phone(n)); err != nil {
-			t.Fatal(err)
-		}
+		w.append(t, phone(n))
 		f := open(t, j, folder, slog.New(slog.DiscardHandler))
 		stop := running(t, f)
 		if err := f.Snapshot(t.Context()); err != nil {
@@ -234,9 +206,7 @@ func snapshots(t *testing.T, fs vfs.FS) (journal.Journal, []uint64) {
 		}
 		stop()
 	}
-	if _, err := w.Append(t.Context(), scope, phone(3)); err != nil {
-		t.Fatal(err)
-	}
+	w.append(t, phone(3))
 	positions, err := folder.list(3)
 	if err != nil || len(positions) != 2 {
 		t.Fatal(positions, err)
@@ -345,12 +315,11 @@ func TestCrashAtEveryOperation(t *testing.T) {
 		return nil
 	}))
 	j := mem.New()
-	w := NewWriter(j, 3, 9, time.Now)
+	w := newAppender(j)
 	f := open(t, j, folderOn(t, fs), slog.New(slog.DiscardHandler))
 	stop := running(t, f)
 	for range 4 {
-		mark, err := w.Append(t.Context(), scope, story(random, 400)...)
-		if err != nil || f.Shard().Await(t.Context(), mark) != nil || f.Snapshot(t.Context()) != nil {
+		if err := errors.Join(f.Shard().Await(t.Context(), w.append(t, story(random, 400)...)), f.Snapshot(t.Context())); err != nil {
 			t.Fatal(err)
 		}
 		durable = f.good[0]
@@ -375,12 +344,11 @@ func TestFailureOfEveryOperation(t *testing.T) {
 			return nil
 		}))
 		j := mem.New()
-		w := NewWriter(j, 3, 9, time.Now)
+		w := newAppender(j)
 		f := open(t, j, folderOn(t, fs), slog.New(slog.DiscardHandler))
 		stop := running(t, f)
 		for n := range 3 {
-			mark, err := w.Append(t.Context(), scope, phone(n))
-			if err != nil || f.Shard().Await(t.Context(), mark) != nil {
+			if err := f.Shard().Await(t.Context(), w.append(t, phone(n))); err != nil {
 				t.Fatal(err)
 			}
 			if n == 2 {
@@ -409,7 +377,7 @@ func TestFailureOfEveryOperation(t *testing.T) {
 // It writes snapshots by itself, when the log has grown or time has passed.
 func TestSnapshotsComeByThemselves(t *testing.T) {
 	j, fs := mem.New(), vfs.NewMem()
-	w := NewWriter(j, 3, 9, time.Now)
+	w := newAppender(j)
 	c := Default()
 	c.SnapshotBytes = 1 << 10
 	f, err := Open(c, 3, j, folderOn(t, fs), slog.New(slog.DiscardHandler))
@@ -418,8 +386,7 @@ func TestSnapshotsComeByThemselves(t *testing.T) {
 	}
 	stop := running(t, f)
 	for n := 0; f.TrimBelow() == 0; n++ {
-		mark, err := w.Append(t.Context(), scope, phone(n))
-		if err != nil || f.Shard().Await(t.Context(), mark) != nil {
+		if err := f.Shard().Await(t.Context(), w.append(t, phone(n))); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -93,7 +93,10 @@ func (p *project) stored(ordinal uint32) (address, secret []byte) {
 		return nil, nil
 	}
 	n := int(b[0])
-	return b[1+n:], b[1 : 1+n]
+	if n > 0 {
+		secret = b[1 : 1+n]
+	}
+	return b[1+n:], secret
 }
 
 func (p *project) store(ordinal uint32, address, secret []byte) {

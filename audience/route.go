@@ -41,13 +41,6 @@ func identity(p tocsin.Provider, address []byte) []byte {
 	return address
 }
 
-// WebPushAddress is the stored form of a browser's subscription.
-func WebPushAddress(endpoint string, p256dh, auth []byte) []byte {
-	b := binary.BigEndian.AppendUint16(nil, uint16(len(endpoint)))
-	b = append(b, endpoint...)
-	return append(append(b, p256dh...), auth...)
-}
-
 // seconds keeps an instant of Unix nanoseconds in whole seconds, rounded up:
 // an address is kept rather than dropped. 0 is never.
 func seconds(nanos int64) uint32 {

@@ -1,6 +1,7 @@
 package audience
 
 import (
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"slices"
@@ -72,6 +73,11 @@ func phone(n int, more ...func(*record.Upsert)) *record.Change {
 		f(u)
 	}
 	return upsert(u)
+}
+
+func browser(endpoint string, p256dh, auth []byte) []byte {
+	b := binary.BigEndian.AppendUint16(nil, uint16(len(endpoint)))
+	return slices.Concat(b, []byte(endpoint), p256dh, auth)
 }
 
 func token(n int) []byte { return fmt.Appendf(nil, "token %026d", n) }
@@ -182,7 +188,7 @@ func TestOneLiveSubscriptionPerAddress(t *testing.T) {
 	for n, keys := range []string{"first", "second"} {
 		w.apply(news, phone(4+n, func(u *record.Upsert) {
 			u.Provider, u.Topic, u.Host = uint32(tocsin.WebPush), "", "https://push.example.net"
-			u.Address = WebPushAddress("https://push.example.net/x", []byte(keys), []byte("auth"))
+			u.Address = browser("https://push.example.net/x", []byte(keys), []byte("auth"))
 		}))
 	}
 	w.expect(`{"provider":"webpush"}`, 5)
