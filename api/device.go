@@ -97,15 +97,15 @@ func (s *Server) registerDevice(ctx context.Context, in *rawInput) (*body[client
 	return &body[client.Device]{client.Device{ID: id, Secret: secret.Reveal()}}, nil
 }
 
-// install is a request about one install by itself.
-type install struct {
-	subscriptionPath
+// Install is a request about one install by itself.
+type Install struct {
+	SubscriptionPath
 	Secret string `header:"Tocsin-Install" maxLength:"100" doc:"Secret that the registration gave"`
 }
 
 // own finds the install and checks its secret. A wrong secret and an unknown
 // install look alike.
-func (s *Server) own(ctx context.Context, in *install) (profile string, at tocsin.Shard, err error) {
+func (s *Server) own(ctx context.Context, in *Install) (profile string, at tocsin.Shard, err error) {
 	found, at, err := s.live(ctx, caller(ctx).Project, in.Subscription)
 	if err != nil {
 		return "", 0, err
@@ -117,7 +117,7 @@ func (s *Server) own(ctx context.Context, in *install) (profile string, at tocsi
 }
 
 type refreshInput struct {
-	install
+	Install
 	kept *keptBody
 }
 
@@ -128,7 +128,7 @@ func (in *refreshInput) Resolve(ctx huma.Context) []error {
 }
 
 func (s *Server) refreshDevice(ctx context.Context, in *refreshInput) (*body[client.Registered], error) {
-	profile, at, err := s.own(ctx, &in.install)
+	profile, at, err := s.own(ctx, &in.Install)
 	if err != nil {
 		return nil, err
 	}
@@ -149,10 +149,10 @@ func (s *Server) refreshDevice(ctx context.Context, in *refreshInput) (*body[cli
 }
 
 func (s *Server) optDevice(ctx context.Context, in *struct {
-	install
+	Install
 	Body client.OptIn
 }) (*empty, error) {
-	_, at, err := s.own(ctx, &in.install)
+	_, at, err := s.own(ctx, &in.Install)
 	if err != nil {
 		return nil, err
 	}
@@ -160,7 +160,7 @@ func (s *Server) optDevice(ctx context.Context, in *struct {
 		Subscription: in.Subscription.Bytes(), OptedIn: in.Body.OptedIn}}})
 }
 
-func (s *Server) deleteDevice(ctx context.Context, in *install) (*empty, error) {
+func (s *Server) deleteDevice(ctx context.Context, in *Install) (*empty, error) {
 	_, at, err := s.own(ctx, in)
 	if err != nil {
 		return nil, err

@@ -107,7 +107,7 @@ func (m *imports) end(id tocsin.ImportID) {
 	delete(m.running, id)
 }
 
-type importPath struct {
+type ImportPath struct {
 	Import tocsin.ImportID `path:"import"`
 }
 
@@ -132,20 +132,20 @@ func (s *Server) importRoutes() {
 		summary: "Follow an import as server-sent events, until it is finished", need: read}, s.followImport)
 }
 
-// streamInput is a request whose body is read piece by piece.
-type streamInput struct {
+// StreamInput is a request whose body is read piece by piece.
+type StreamInput struct {
 	w http.ResponseWriter
 	r *http.Request
 }
 
 // Resolve keeps the request.
-func (in *streamInput) Resolve(ctx huma.Context) []error {
+func (in *StreamInput) Resolve(ctx huma.Context) []error {
 	in.r, in.w = humago.Unwrap(ctx)
 	return nil
 }
 
 // format is what the body holds: client.NDJSON, client.CSV or "json".
-func (in *streamInput) format() (string, error) {
+func (in *StreamInput) format() (string, error) {
 	kind, _, err := mime.ParseMediaType(in.r.Header.Get("Content-Type"))
 	switch {
 	case err == nil && kind == "application/x-ndjson":
@@ -159,7 +159,7 @@ func (in *streamInput) format() (string, error) {
 }
 
 func (s *Server) createImport(ctx context.Context, in *struct {
-	streamInput
+	StreamInput
 	Name string `query:"name" maxLength:"100" doc:"Name of an import whose stream is the body"`
 }) (*body[client.Import], error) {
 	request := client.ImportRequest{Name: in.Name}
@@ -191,7 +191,7 @@ func (s *Server) createImport(ctx context.Context, in *struct {
 	if err := s.imports.put(ctx, project, row); err != nil || format == "json" {
 		return &body[client.Import]{row.Import}, err
 	}
-	row, err = s.stream(ctx, &in.streamInput, row)
+	row, err = s.stream(ctx, &in.StreamInput, row)
 	if err != nil {
 		return nil, err
 	}
@@ -199,8 +199,8 @@ func (s *Server) createImport(ctx context.Context, in *struct {
 }
 
 func (s *Server) continueImport(ctx context.Context, in *struct {
-	streamInput
-	importPath
+	StreamInput
+	ImportPath
 	Offset int64 `query:"offset" minimum:"0" doc:"Where in the stream the body begins: the offset of the import"`
 }) (*body[client.Import], error) {
 	row, err := s.imports.get(ctx, caller(ctx).Project, in.Import)
@@ -222,7 +222,7 @@ func (s *Server) continueImport(ctx context.Context, in *struct {
 			client.FieldError{Field: "query.offset", Reason: fmt.Sprintf("want %d", row.Offset)})
 		return nil, f
 	}
-	row, err = s.stream(ctx, &in.streamInput, row)
+	row, err = s.stream(ctx, &in.StreamInput, row)
 	if err != nil {
 		return nil, err
 	}
@@ -257,7 +257,7 @@ func (s *Server) listImports(ctx context.Context, in *struct {
 	return out, nil
 }
 
-func (s *Server) getImport(ctx context.Context, in *importPath) (*body[client.Import], error) {
+func (s *Server) getImport(ctx context.Context, in *ImportPath) (*body[client.Import], error) {
 	row, err := s.imports.get(ctx, caller(ctx).Project, in.Import)
 	if err != nil {
 		return nil, err
@@ -265,7 +265,7 @@ func (s *Server) getImport(ctx context.Context, in *importPath) (*body[client.Im
 	return &body[client.Import]{row.Import}, nil
 }
 
-func (s *Server) followImport(ctx context.Context, in *importPath) (*huma.StreamResponse, error) {
+func (s *Server) followImport(ctx context.Context, in *ImportPath) (*huma.StreamResponse, error) {
 	project := caller(ctx).Project
 	if _, err := s.imports.get(ctx, project, in.Import); err != nil {
 		return nil, err

@@ -14,7 +14,7 @@ import (
 	"github.com/tocsin-push/tocsin/provider"
 )
 
-type projectPath struct {
+type ProjectPath struct {
 	Project tocsin.ProjectID `path:"project"`
 }
 
@@ -103,7 +103,7 @@ func (s *Server) listProjects(ctx context.Context, in *struct {
 	return out, nil
 }
 
-func (s *Server) getProject(ctx context.Context, in *projectPath) (*body[client.Project], error) {
+func (s *Server) getProject(ctx context.Context, in *ProjectPath) (*body[client.Project], error) {
 	if err := mayName(ctx, in.Project); err != nil {
 		return nil, err
 	}
@@ -115,7 +115,7 @@ func (s *Server) getProject(ctx context.Context, in *projectPath) (*body[client.
 }
 
 func (s *Server) updateProject(ctx context.Context, in *struct {
-	projectPath
+	ProjectPath
 	Body client.ProjectUpdate
 }) (*body[client.Project], error) {
 	if err := mayName(ctx, in.Project); err != nil {
@@ -137,7 +137,7 @@ func absent(err error, what string) error {
 }
 
 func (s *Server) createKey(ctx context.Context, in *struct {
-	projectPath
+	ProjectPath
 	Body client.KeyRequest
 }) (*body[client.Key], error) {
 	if err := mayName(ctx, in.Project); err != nil {
@@ -168,7 +168,7 @@ func keyBody(k account.Key) client.Key {
 	return out
 }
 
-func (s *Server) listKeys(ctx context.Context, in *projectPath) (*body[client.Keys], error) {
+func (s *Server) listKeys(ctx context.Context, in *ProjectPath) (*body[client.Keys], error) {
 	if err := mayName(ctx, in.Project); err != nil {
 		return nil, err
 	}
@@ -189,7 +189,7 @@ func (s *Server) listKeys(ctx context.Context, in *projectPath) (*body[client.Ke
 }
 
 func (s *Server) revokeKey(ctx context.Context, in *struct {
-	projectPath
+	ProjectPath
 	Key tocsin.KeyID `path:"key"`
 }) (*empty, error) {
 	if err := mayName(ctx, in.Project); err != nil {
@@ -199,7 +199,7 @@ func (s *Server) revokeKey(ctx context.Context, in *struct {
 }
 
 func (s *Server) setCredential(ctx context.Context, in *struct {
-	projectPath
+	ProjectPath
 	Body client.CredentialRequest
 }) (*body[client.Credential], error) {
 	if err := mayName(ctx, in.Project); err != nil {
@@ -212,7 +212,7 @@ func (s *Server) setCredential(ctx context.Context, in *struct {
 	return &body[client.Credential]{credentialBody(set)}, nil
 }
 
-func (s *Server) listCredentials(ctx context.Context, in *projectPath) (*body[client.Credentials], error) {
+func (s *Server) listCredentials(ctx context.Context, in *ProjectPath) (*body[client.Credentials], error) {
 	if err := mayName(ctx, in.Project); err != nil {
 		return nil, err
 	}

@@ -42,9 +42,6 @@ func route[I, O any](s *Server, op operation, handle func(context.Context, *I) (
 		Middlewares:                  huma.Middlewares{s.authenticate(op.need)},
 		Responses:                    map[string]*huma.Response{"default": s.problems()},
 	}
-	if op.raw != nil {
-		h.RequestBody = &huma.RequestBody{Required: true, Content: op.raw}
-	}
 	switch op.method {
 	case http.MethodPost, http.MethodPut, http.MethodPatch:
 		if op.limit == 0 {
@@ -66,6 +63,14 @@ func route[I, O any](s *Server, op operation, handle func(context.Context, *I) (
 		}
 		return out, nil
 	})
+	if op.raw != nil { // told afterwards, so that the library leaves the body alone
+		at := s.api.OpenAPI().Paths[op.path]
+		for method, known := range map[string]*huma.Operation{http.MethodPost: at.Post, http.MethodPut: at.Put} {
+			if method == op.method {
+				known.RequestBody = &huma.RequestBody{Required: true, Content: op.raw}
+			}
+		}
+	}
 }
 
 func (s *Server) problems() *huma.Response {

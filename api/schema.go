@@ -117,7 +117,7 @@ func describe() huma.Config {
 				"key": {Type: "http", Scheme: "bearer", Description: "API key (tcs_...), or the device key (tcd_...) for the device API"},
 			}},
 		},
-		Formats:       map[string]huma.Format{"application/json": huma.DefaultJSONFormat},
+		Formats:       map[string]huma.Format{"application/json": huma.DefaultJSONFormat, "json": huma.DefaultJSONFormat},
 		DefaultFormat: "application/json",
 		Transformers:  []huma.Transformer{reshape},
 	}

@@ -16,7 +16,7 @@ import (
 	"github.com/tocsin-push/tocsin/record"
 )
 
-type sendPath struct {
+type SendPath struct {
 	Send tocsin.SendID `path:"send"`
 }
 
@@ -123,7 +123,7 @@ func (s *Server) listSends(ctx context.Context, in *struct {
 	return out, nil
 }
 
-func (s *Server) getSend(ctx context.Context, in *sendPath) (*body[client.Send], error) {
+func (s *Server) getSend(ctx context.Context, in *SendPath) (*body[client.Send], error) {
 	row, err := s.listing.get(ctx, caller(ctx).Project, in.Send)
 	if err != nil {
 		return nil, err
@@ -135,7 +135,7 @@ func (s *Server) getSend(ctx context.Context, in *sendPath) (*body[client.Send],
 // cancelSend answers once the cancel is durable in the log of sends, where it
 // stops what is not cut yet, and in the ledger of every shard that may hold a
 // recipient, where it stops what is not claimed yet.
-func (s *Server) cancelSend(ctx context.Context, in *sendPath) (*body[client.Send], error) {
+func (s *Server) cancelSend(ctx context.Context, in *SendPath) (*body[client.Send], error) {
 	c := caller(ctx)
 	row, err := s.listing.get(ctx, c.Project, in.Send)
 	if err != nil {

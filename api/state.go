@@ -90,7 +90,7 @@ func counterBody(s *receipt.Status) *client.Counters {
 }
 
 // followSend writes the send whenever it has changed.
-func (s *Server) followSend(ctx context.Context, in *sendPath) (*huma.StreamResponse, error) {
+func (s *Server) followSend(ctx context.Context, in *SendPath) (*huma.StreamResponse, error) {
 	row, err := s.listing.get(ctx, caller(ctx).Project, in.Send)
 	if err != nil {
 		return nil, err
@@ -108,7 +108,7 @@ func (s *Server) followSend(ctx context.Context, in *sendPath) (*huma.StreamResp
 
 // tracePath names one push.
 type tracePath struct {
-	sendPath
+	SendPath
 	Subscription tocsin.SubscriptionID `path:"subscription"`
 }
 

@@ -25,7 +25,7 @@ const (
 // cores), appended (in order, so that the last line about a subscription
 // wins) and waited for, each stage ahead of the next by a few pieces. The
 // offset only ever names lines whose changes are durable.
-func (s *Server) stream(ctx context.Context, in *streamInput, row *importRow) (*importRow, error) {
+func (s *Server) stream(ctx context.Context, in *StreamInput, row *importRow) (*importRow, error) {
 	who := scope(ctx, 0)
 	reader, err := s.intake(ctx, who.Project)
 	if err != nil {
@@ -55,7 +55,7 @@ func (s *Server) stream(ctx context.Context, in *streamInput, row *importRow) (*
 }
 
 // patient lets a read wait BodyTime for the next bytes, not for all of them.
-func (s *Server) patient(in *streamInput) io.Reader {
+func (s *Server) patient(in *StreamInput) io.Reader {
 	deadline := http.NewResponseController(in.w)
 	return readFunc(func(p []byte) (int, error) {
 		deadline.SetReadDeadline(time.Now().Add(s.BodyTime))

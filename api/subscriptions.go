@@ -18,7 +18,7 @@ import (
 	"github.com/tocsin-push/tocsin/record"
 )
 
-type subscriptionPath struct {
+type SubscriptionPath struct {
 	Subscription tocsin.SubscriptionID `path:"subscription"`
 }
 
@@ -181,7 +181,7 @@ func strict(data []byte, into any) error {
 	return nil
 }
 
-func (s *Server) getSubscription(ctx context.Context, in *subscriptionPath) (*body[client.Known], error) {
+func (s *Server) getSubscription(ctx context.Context, in *SubscriptionPath) (*body[client.Known], error) {
 	found, _, err := s.live(ctx, caller(ctx).Project, in.Subscription)
 	if err != nil {
 		return nil, err
@@ -222,7 +222,7 @@ func valueOf(v index.Value) client.Value {
 	return client.TextValue(v.Text)
 }
 
-func (s *Server) deleteSubscription(ctx context.Context, in *subscriptionPath) (*empty, error) {
+func (s *Server) deleteSubscription(ctx context.Context, in *SubscriptionPath) (*empty, error) {
 	_, at, err := s.live(ctx, caller(ctx).Project, in.Subscription)
 	if err != nil {
 		return nil, err
