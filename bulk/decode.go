@@ -11,6 +11,8 @@ import (
 // connection: the tables of the two sides have parted.
 var errCompression = errors.New("bulk: malformed header block")
 
+var errLateResize = errors.New("bulk: table size changed within a header block")
+
 // meaning says which of the few headers that we read a name is.
 type meaning uint8
 
@@ -65,7 +67,7 @@ func (d *decoder) decode(b []byte) error {
 			b, err = d.literal(b, 6, true)
 		case c >= 0x20:
 			if !first {
-				return errCompression // RFC 7541 4.2
+				return errLateResize // RFC 7541 4.2
 			}
 			if b, err = d.resize(b); err != nil {
 				return err

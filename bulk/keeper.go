@@ -117,7 +117,8 @@ func (p *Pool) connect() {
 	}
 	var given []*job
 	if err != nil {
-		given = p.failed(err)
+		p.failed(err)
+		given = p.unreachable()
 	}
 	p.tell()
 	p.mu.Unlock()
@@ -131,12 +132,11 @@ func (p *Pool) connect() {
 	p.wake()
 }
 
-// failed notes a failed connection and sets the time of the next attempt. While
-// no connection is left it returns what waits for one, as the service cannot be
-// reached. The lock is held.
-func (p *Pool) failed(err error) (given []*job) {
+// failed notes a failed connection and sets the time of the next attempt. The
+// lock is held.
+func (p *Pool) failed(err error) {
 	if p.closed {
-		return nil
+		return
 	}
 	p.failures++
 	p.lastErr = err
@@ -144,6 +144,11 @@ func (p *Pool) failed(err error) (given []*job) {
 	wait = wait/2 + rand.N(wait/2+1)
 	p.notYet = time.Now().Add(wait)
 	p.log.Warn("connection failed", "origin", p.origin, "error", err, "failures", p.failures, "retry_in", wait)
+}
+
+// unreachable returns what waits for a connection when there is none and none
+// is on its way. The lock is held.
+func (p *Pool) unreachable() (given []*job) {
 	if len(p.conns) == 0 && p.dials == 0 {
 		given, p.queue = p.queue, nil
 	}
@@ -151,7 +156,8 @@ func (p *Pool) failed(err error) (given []*job) {
 }
 
 // removed takes a connection out that is over. One that ended soon and without
-// any answer counts as a failed attempt: the next would end alike.
+// any answer counts as a failed attempt; from the second in a row on, what is
+// queued does not wait for a third.
 func (p *Pool) removed(c *conn, err error) {
 	p.mu.Lock()
 	joined := c.joined
@@ -167,7 +173,9 @@ func (p *Pool) removed(c *conn, err error) {
 		p.failures, p.notYet = 0, time.Time{}
 		p.log.Info("connection ended", "origin", p.origin, "error", err)
 	case c.blamed || time.Since(c.since) < p.cfg.DialTimeout:
-		given = p.failed(err)
+		if p.failed(err); p.failures > 1 {
+			given = p.unreachable()
+		}
 	}
 	p.tell()
 	p.mu.Unlock()

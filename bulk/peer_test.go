@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"io"
 	"net"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -46,12 +47,14 @@ func piped(t *testing.T, cfg Config, script func(n int, p *peer), test func(pool
 		}
 		roots := x509.NewCertPool()
 		roots.AddCert(x)
+		var peers sync.WaitGroup
+		defer peers.Wait()
 		n := 0
 		dial := func(context.Context, string, string) (net.Conn, error) {
 			near, far := net.Pipe()
 			k := n
 			n++
-			go func() {
+			peers.Go(func() {
 				defer far.Close()
 				c := tls.Server(far, &tls.Config{Certificates: []tls.Certificate{certificate}, NextProtos: []string{"h2"}})
 				if c.Handshake() != nil {
@@ -68,7 +71,7 @@ func piped(t *testing.T, cfg Config, script func(n int, p *peer), test func(pool
 				p.encoder = hpack.NewEncoder(&p.block)
 				script(k, p)
 				io.Copy(io.Discard, c) // until the client leaves
-			}()
+			})
 			return near, nil
 		}
 		pool, err := New(cfg, Options{Origin: "https://example.com", TLS: &tls.Config{RootCAs: roots}, Dial: dial, Log: quiet()})

@@ -253,6 +253,7 @@ func TestResets(t *testing.T) {
 }
 
 func TestAnswersInEveryForm(t *testing.T) {
+	finished := make(chan struct{})
 	piped(t, quick(), func(_ int, p *peer) {
 		p.settings()
 		var s []uint32
@@ -287,6 +288,7 @@ func TestAnswersInEveryForm(t *testing.T) {
 		p.framer.WriteData(s[5], true, []byte(strings.Repeat("e", 6000)))
 
 		p.framer.WriteData(s[6], true, []byte("no head"))
+		defer close(finished)
 		for {
 			switch f := p.frame().(type) {
 			case *http2.PingFrame:
@@ -301,6 +303,7 @@ func TestAnswersInEveryForm(t *testing.T) {
 		}
 	}, func(pool *Pool) {
 		b := push(pool, 7)
+		<-finished
 		expect(t, b, accepted, accepted, provider.Gone, provider.Later, provider.Later, provider.Refused, lost)
 		got := map[int]provider.Detail{}
 		for _, d := range b.Details {
