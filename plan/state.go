@@ -208,3 +208,21 @@ func (s *retries) decode(now time.Time, data []byte, parts store.Parts, saver *s
 	saver.ledger, saver.parts = state.Next, parts
 	return nil
 }
+
+// Snapshot reads the fold of the ledger that was saved last, an empty one when
+// there is none. It is a snapshot in the sense of the ledger's rules: the fold
+// at a position, and nothing of an owner's memory.
+func Snapshot(rows []store.Row) (*ledger.Fold, error) {
+	data, parts, err := store.JoinParts(ledgerKey, rows)
+	if err != nil {
+		return nil, err
+	}
+	if parts.Version == 0 {
+		return ledger.New(), nil
+	}
+	state := new(record.PlanState)
+	if err := proto.Unmarshal(data, state); err != nil {
+		return nil, fmt.Errorf("plan: state of the ledger: %w", err)
+	}
+	return ledger.Unmarshal(state.Fold)
+}
