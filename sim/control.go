@@ -20,6 +20,7 @@ import (
 //	GET  /sends                    tags seen
 //	GET  /setup                    credentials of every project
 //	GET  /totals                   connections, violations and the like
+//	GET  /acks                     what real browsers said of their notifications
 //	GET  /faults                   options by provider
 //	POST /faults                   {"apns":{"shares":{"gone":0.01}}}: what is absent stays
 //	POST /reset                    forget ledger, attempts and totals
@@ -37,6 +38,7 @@ func (s *Sim) routes() http.Handler {
 	})
 	mux.HandleFunc("GET /setup", func(w http.ResponseWriter, r *http.Request) { write(w, s.setup) })
 	mux.HandleFunc("GET /totals", func(w http.ResponseWriter, r *http.Request) { write(w, s.Totals()) })
+	mux.HandleFunc("GET /acks", func(w http.ResponseWriter, r *http.Request) { write(w, s.Acks()) })
 	mux.HandleFunc("GET /faults", func(w http.ResponseWriter, r *http.Request) { write(w, s.options()) })
 	mux.HandleFunc("POST /faults", s.postFaults)
 	mux.HandleFunc("POST /reset", func(w http.ResponseWriter, r *http.Request) {

@@ -14,6 +14,7 @@ import (
 // Setup is what a sender needs to talk to the simulators.
 type Setup struct {
 	Control  string                  `json:"control"`  // URL of the control endpoint
+	Browser  string                  `json:"browser"`  // WebSocket URL for dom.push.serverURL
 	Root     string                  `json:"root"`     // PEM of the root that signs every simulator
 	Projects []client.ProjectRequest `json:"projects"` // ready for POST /v1/projects
 }

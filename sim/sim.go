@@ -29,6 +29,10 @@ type Sim struct {
 	servers  []*server
 	plain    []*http.Server // control, token endpoint, browsers
 	running  sync.WaitGroup // of those
+	browsers *browsers
+	sockets  *browserEndpoint
+	ctx      context.Context // of browsers' connections
+	cancel   context.CancelFunc
 	log      *slog.Logger
 }
 
@@ -57,6 +61,7 @@ func Start(cfg Config, log *slog.Logger) (_ *Sim, err error) {
 		return nil, err
 	}
 	s := &Sim{config: cfg, log: log}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {
 			s.Stop()
@@ -71,7 +76,7 @@ func Start(cfg Config, log *slog.Logger) (_ *Sim, err error) {
 		s.setup.Projects = append(s.setup.Projects, client.ProjectRequest{Name: fmt.Sprintf("Newsroom %d", n+1),
 			Environment: tocsin.Development})
 	}
-	for _, start := range []func(*authority) error{s.startAPNs, s.startFCM, s.startControl} {
+	for _, start := range []func(*authority) error{s.startAPNs, s.startFCM, s.startWebPush, s.startControl} {
 		if err := start(ca); err != nil {
 			return nil, err
 		}
@@ -81,11 +86,15 @@ func Start(cfg Config, log *slog.Logger) (_ *Sim, err error) {
 
 // Stop ends every connection and returns when all goroutines have.
 func (s *Sim) Stop() {
+	s.cancel()
 	for _, server := range s.plain {
 		server.Close()
 	}
 	for _, server := range s.servers {
 		server.stop()
+	}
+	if s.sockets != nil {
+		s.sockets.stop()
 	}
 	s.running.Wait()
 }
@@ -99,6 +108,9 @@ func (s *Sim) Roots() *x509.CertPool {
 	pool.AppendCertsFromPEM([]byte(s.setup.Root))
 	return pool
 }
+
+// Acks are what real browsers said of the notifications they were sent.
+func (s *Sim) Acks() []Ack { return s.browsers.all() }
 
 // Ledger is what all providers received.
 func (s *Sim) Ledger() *Ledger { return &s.ledger }
@@ -163,7 +175,7 @@ func (s *Sim) startService(ca *authority, p tocsin.Provider, port int, o Options
 	log := s.log.With("provider", p.String())
 	v := &service{provider: p, seed: s.config.Seed, ledger: &s.ledger, names: &s.names, log: log}
 	v.rules.Store(r)
-	v.server = &server{listener: listener, tls: ca.config("h2"), totals: &v.totals, log: log, open: open(v),
+	v.server = &server{listener: listener, tls: ca.config("h2"), totals: &v.totals, log: log,
 		settings: settings{s.config.StreamWindow, s.config.ConnWindow},
 		streams: func() uint32 {
 			if r := v.rules.Load(); r.FirstStream > 0 {
@@ -171,6 +183,7 @@ func (s *Sim) startService(ca *authority, p tocsin.Provider, port int, o Options
 			}
 			return uint32(v.rules.Load().Streams)
 		}}
+	v.server.open = open(v)
 	s.services = append(s.services, v)
 	s.servers = append(s.servers, v.server)
 	v.server.start()
@@ -231,6 +244,32 @@ func (s *Sim) startFCM(ca *authority) error {
 	s.serve(tls.NewListener(listener, ca.config("h2", "http/1.1")), tokens)
 	for n, file := range files {
 		s.credential(n, client.CredentialRequest{Provider: tocsin.FCM, FCM: file}, at)
+	}
+	return nil
+}
+
+func (s *Sim) startWebPush(ca *authority) error {
+	listener, err := s.listen(s.config.BrowserPort)
+	if err != nil {
+		return err
+	}
+	s.browsers = &browsers{agents: make(map[string]*agent), byID: make(map[[16]byte]*browser), removed: make(map[[16]byte]bool)}
+	push := &webPush{every: s.config.DecryptEvery, vapid: &vapidCache{}, browsers: s.browsers}
+	at, err := s.startService(ca, tocsin.WebPush, s.config.WebPushPort, s.config.WebPush, func(v *service) func(*conn) handler {
+		push.service, push.origin = v, origin(v.server.listener)
+		s.browsers.origin = push.origin
+		return push.open
+	})
+	if err != nil {
+		listener.Close()
+		return err
+	}
+	s.setup.Browser = "ws://" + listener.Addr().String() + "/"
+	s.sockets = &browserEndpoint{browsers: s.browsers, ctx: s.ctx}
+	s.serve(listener, s.sockets)
+	for n := range s.setup.Projects {
+		s.credential(n, client.CredentialRequest{Provider: tocsin.WebPush,
+			WebPush: &client.WebPushCredential{Subject: "mailto:operator@example.com"}}, at)
 	}
 	return nil
 }
