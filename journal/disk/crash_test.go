@@ -18,6 +18,7 @@ import (
 
 func TestPowerLoss(t *testing.T)    { crashtest.PowerLoss(t, newScript(40)) }
 func TestFailures(t *testing.T)     { crashtest.Failures(t, newScript(12)) }
+func TestFailingStart(t *testing.T) { crashtest.FailingStart(t, newScript(4)) }
 func TestFlippedBytes(t *testing.T) { crashtest.FlippedBytes(t, newScript(40)) }
 func TestTornTails(t *testing.T)    { crashtest.TornTails(t, newScript(40)) }
 
@@ -104,9 +105,9 @@ func (s *script) acknowledge(p journal.Partition, e extent) {
 }
 
 // Check allows more than was acknowledged: the append or trim under way.
-func (s *script) Check(fs vfs.FS, acknowledged any) (err error) {
+func (s *script) Check(fs vfs.FS, acknowledged any, stop func(error)) (err error) {
 	ctx := context.Background()
-	j, err := disk.Open("/data/journal", s.config(fs, func(err error) { panic(err) }))
+	j, err := disk.Open("/data/journal", s.config(fs, stop))
 	if err != nil {
 		return err
 	}

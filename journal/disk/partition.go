@@ -233,7 +233,6 @@ func (p *partition) trim(f *folder.Folder, before journal.Position) (*pebble.Bat
 		p.size -= len(p.tail[0].Data)
 		p.tail = p.tail[1:]
 	}
-	p.first = before
-	p.signal()
+	p.first = before // nobody to wake: who waits, waits at durable or above
 	return batch, nil
 }

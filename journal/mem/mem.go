@@ -158,7 +158,6 @@ func (j *Journal) Trim(ctx context.Context, at journal.Partition, before journal
 	p.first = before
 	// A copy, so that the trimmed records' memory goes.
 	p.records = append([]journal.Record(nil), p.from(before)...)
-	p.signal()
 	return nil
 }
 

@@ -17,6 +17,7 @@ import (
 
 func TestPowerLoss(t *testing.T)    { crashtest.PowerLoss(t, newScript(60)) }
 func TestFailures(t *testing.T)     { crashtest.Failures(t, newScript(20)) }
+func TestFailingStart(t *testing.T) { crashtest.FailingStart(t, newScript(8)) }
 func TestFlippedBytes(t *testing.T) { crashtest.FlippedBytes(t, newScript(60)) }
 func TestTornTails(t *testing.T)    { crashtest.TornTails(t, newScript(60)) }
 
@@ -71,10 +72,14 @@ func (s *script) acknowledge(change func(*state)) {
 	change(&s.acked)
 }
 
-func (s *script) Play(fs vfs.FS, stop func(error), played func()) (err error) {
+func (s *script) open(fs vfs.FS, stop func(error)) (*Store, error) {
 	c := quick(fs, newClock())
 	c.Stop = stop
-	engine, err := Open("/data/store", c)
+	return Open("/data/store", c)
+}
+
+func (s *script) Play(fs vfs.FS, stop func(error), played func()) (err error) {
+	engine, err := s.open(fs, stop)
 	if err != nil {
 		return err
 	}
@@ -108,8 +113,8 @@ func (s *script) Play(fs vfs.FS, stop func(error), played func()) (err error) {
 }
 
 // Check allows more than was acknowledged: the write under way.
-func (s *script) Check(fs vfs.FS, acknowledged any) (err error) {
-	engine, err := Open("/data/store", quick(fs, newClock()))
+func (s *script) Check(fs vfs.FS, acknowledged any, stop func(error)) (err error) {
+	engine, err := s.open(fs, stop)
 	if err != nil {
 		return err
 	}

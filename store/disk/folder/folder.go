@@ -38,6 +38,7 @@ type Folder struct {
 }
 
 // Open locks the folder, checks its logs and opens the database, new ones too.
+// After an error the process should end: Pebble may leave goroutines behind.
 func Open(dir string, c Config) (_ *Folder, err error) {
 	defer func() {
 		if err != nil {
@@ -65,7 +66,7 @@ func Open(dir string, c Config) (_ *Folder, err error) {
 		err = f.open()
 	}
 	if err != nil {
-		return nil, errors.Join(err, n.file.Close())
+		return nil, errors.Join(err, f.guard.close())
 	}
 	return f, nil
 }
@@ -107,7 +108,7 @@ func (f *Folder) open() (err error) {
 	f.guard.mu.Lock()
 	defer f.guard.mu.Unlock()
 	f.guard.note.complete = true
-	return f.guard.note.save(true)
+	return f.guard.save(true)
 }
 
 // Explain adds the name of the damaged file to an error that Pebble returned.
@@ -160,9 +161,9 @@ func (f *Folder) Full(part uint64) (bool, error) {
 func (f *Folder) Close() error {
 	err := f.DB.Close()
 	f.guard.mu.Lock()
-	defer f.guard.mu.Unlock()
-	err = errors.Join(err, f.guard.note.save(true), f.guard.note.file.Close(), f.lock.Close())
-	if err != nil {
+	err = errors.Join(err, f.guard.save(true))
+	f.guard.mu.Unlock()
+	if err = errors.Join(err, f.guard.close(), f.lock.Close()); err != nil {
 		return fmt.Errorf("closing folder %s: %w", f.dir, err)
 	}
 	return nil

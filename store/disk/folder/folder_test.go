@@ -192,6 +192,48 @@ func TestDamageBehindANoteThatLags(t *testing.T) {
 	t.Logf("%d flips refused, %d taken for a torn write", refused, silent)
 }
 
+// A power loss may tear the slot that was being written. The other one is then
+// right, if older.
+func TestTornNote(t *testing.T) {
+	disk := vfs.NewCrashableMem()
+	f, err := Open("/data", config(disk))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 * noteEvery {
+		commit(t, f, fmt.Sprintf("%03d", i), 5000) // flushes, new logs, removed logs
+		torn := disk.CrashClone(vfs.CrashCloneCfg{})
+		w, err := torn.OpenReadWrite("/data/"+noteName, vfs.WriteCategoryUnspecified)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.guard.mu.Lock()
+		slot := f.guard.note.slot
+		f.guard.mu.Unlock()
+		_, err = w.WriteAt([]byte("tocsin synced 1 999 "), slot*slotSize)
+		if err := errors.Join(err, w.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if i%9 != 0 {
+			continue
+		}
+		left, err := Open("/data", config(torn))
+		if err != nil {
+			t.Fatalf("after %d commits: %v", i+1, err)
+		}
+		value, closer, err := left.DB.Get(fmt.Appendf(nil, "%03d", i))
+		if err != nil || len(value) != 5000 {
+			t.Fatalf("after %d commits the last row has %d bytes, %v", i+1, len(value), err)
+		}
+		if err := errors.Join(closer.Close(), left.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestNoteKeepsTheNewestLogsWhenItIsFull(t *testing.T) {
 	n := note{logs: map[string]prefix{"MANIFEST-000001": {7, 9}}}
 	for i := range 300 {

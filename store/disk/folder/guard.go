@@ -1,6 +1,7 @@
 package folder
 
 import (
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"strings"
@@ -20,6 +21,24 @@ type guard struct {
 	mu   sync.Mutex
 	note *note
 	read string // the log that was opened last for reading, for error messages
+	shut bool   // the note is closed; what Pebble left running changes no log any more
+}
+
+var errShut = errors.New("the folder was closed")
+
+// save saves the note. g.mu is held.
+func (g *guard) save(sync bool) error {
+	if g.shut {
+		return errShut
+	}
+	return g.note.save(sync)
+}
+
+func (g *guard) close() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.shut = true
+	return g.note.file.Close()
 }
 
 // isLog: these files are written from the start to the end and hold no
@@ -38,7 +57,7 @@ func (g *guard) forget(name string) error {
 		return nil
 	}
 	delete(g.note.logs, g.PathBase(name))
-	return g.note.save(true)
+	return g.save(true)
 }
 
 func (g *guard) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
@@ -72,7 +91,7 @@ func (g *guard) watch(f vfs.File, err error, path string) (vfs.File, error) {
 
 // failed stops the process when a log failed; else the error is Pebble's.
 func (g *guard) failed(what, path string, err error) error {
-	if err != nil && isLog(g.PathBase(path)) {
+	if err != nil && !errors.Is(err, errShut) && isLog(g.PathBase(path)) {
 		g.stop(fmt.Errorf("%s %s: %w", what, path, err))
 	}
 	return err
@@ -138,7 +157,7 @@ func (g *guard) synced(name string, p prefix) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.note.logs[name] = p
-	return g.note.save(!strings.HasSuffix(name, ".log"))
+	return g.save(!strings.HasSuffix(name, ".log"))
 }
 
 // logFile is written from the start to the end, by one goroutine at a time.
@@ -163,6 +182,11 @@ func (l *logFile) Sync() error { return l.synced(l.File.Sync()) }
 func (l *logFile) SyncData() error { return l.synced(l.File.SyncData()) }
 
 func (l *logFile) synced(err error) error {
+	if err == nil && strings.HasPrefix(l.guard.PathBase(l.path), "MANIFEST-") {
+		// Pebble's marker names the manifest next: on a disk that orders nothing
+		// the marker could be there after a power loss, and the manifest not.
+		err = syncDir(l.guard.FS, l.guard.PathDir(l.path))
+	}
 	if err == nil {
 		err = l.guard.synced(l.guard.PathBase(l.path), l.prefix)
 	}

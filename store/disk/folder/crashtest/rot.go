@@ -96,7 +96,7 @@ func shown(file string) string {
 // file, or everything acknowledged must be there, as it was.
 func judge(t *testing.T, engine Engine, disk *vfs.MemFS, file string) (refused bool) {
 	t.Helper()
-	err := engine.Check(disk, engine.Acknowledged())
+	err := engine.Check(disk, engine.Acknowledged(), unexpected)
 	if err == nil {
 		return false
 	}
@@ -120,7 +120,7 @@ func FlippedBytes(t *testing.T, open func() Engine) {
 	}
 	engine := open()
 	disk := played(t, engine)
-	if err := engine.Check(copyOf(disk), engine.Acknowledged()); err != nil {
+	if err := engine.Check(copyOf(disk), engine.Acknowledged(), unexpected); err != nil {
 		t.Fatal(err)
 	}
 	all := files(t, disk, "/")
@@ -182,7 +182,7 @@ func TornTails(t *testing.T, open func() Engine) {
 			}
 			longer := copyOf(disk)
 			rewrite(t, longer, file, append(slices.Clone(content), strings.Repeat("garbage", 100)...))
-			if err := engine.Check(longer, engine.Acknowledged()); err != nil {
+			if err := engine.Check(longer, engine.Acknowledged(), unexpected); err != nil {
 				t.Errorf("%s with an unfinished write at its end: %v", file, err)
 			}
 		}
