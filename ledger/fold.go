@@ -71,9 +71,13 @@ func New() *Fold {
 	}
 }
 
-// Next is the position to read next, as far as the records tell: one above the
-// last one applied.
+// Next is the position to read next: one above the last record applied, or what
+// Advance told.
 func (f *Fold) Next() uint64 { return f.next }
+
+// Advance says that the ledger holds no record below next that was not applied:
+// positions have gaps, and a trim may end in one.
+func (f *Fold) Advance(next uint64) { f.next = max(f.next, next) }
 
 // Term is the position of the take in force, 0 before the first.
 func (f *Fold) Term() uint64 { return f.term }

@@ -133,6 +133,7 @@ func (m *Machine) Step(now time.Time, event Event) []Effect {
 		for _, r := range e.Records {
 			m.readLedger(now, r)
 		}
+		m.retries.fold.Advance(e.Next)
 		m.retries.next = max(m.retries.next, e.Next)
 	case Ended:
 		m.marked(now, e.Ends)

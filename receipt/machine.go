@@ -99,6 +99,7 @@ func (m *Machine) Step(now time.Time, event Event) []Effect {
 		for _, r := range e.Records {
 			m.read(r)
 		}
+		m.fold.Advance(e.Next)
 		m.next = max(m.next, e.Next)
 	case Appended:
 		m.appended(now, e)
