@@ -75,7 +75,7 @@ func (p *project) cut(rows *roaring.Bitmap, at time.Time) []Lot {
 	for n := many.NextMany(buffer); n > 0; n = many.NextMany(buffer) {
 		for _, ordinal := range buffer[:n] {
 			bucket, active := 0, p.rows.active[ordinal]
-			for bucket < len(since) && (active < since[bucket] || active == 0) {
+			for bucket < len(since) && active < since[bucket] {
 				bucket++
 			}
 			slot := int(p.rows.route[ordinal])*Buckets + bucket

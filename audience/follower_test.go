@@ -191,6 +191,48 @@ func equalAudience(a, b Audience) bool {
 	return true
 }
 
+// A repeat of a record is dropped also when the first was before the snapshot.
+func TestSnapshotRemembersWhatItHasSeen(t *testing.T) {
+	w := newWorld(t)
+	w.apply(news, phone(0))
+	w.apply(news, remove(0))
+	w.shard = reread(t, w.shard.Freeze())
+	w.again(w.pos+3, w.log[0])
+	w.expect(`{}`)
+}
+
+// What was frozen stays as it was while the shard goes on.
+func TestFrozenIsOneMoment(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	w := newWorld(t)
+	w.apply(news, story(random, 200)...)
+	want, frozen := everybody(w.shard), w.shard.Freeze()
+	done := make(chan *Shard)
+	go func() { done <- reread(t, frozen) }()
+	for range 50 {
+		w.apply(news, story(random, 20)...)
+	}
+	for _, again := range []*Shard{<-done, reread(t, frozen)} {
+		if have := everybody(again); !reflect.DeepEqual(have, want) {
+			t.Fatalf("it is\n%+v\nwant\n%+v", have, want)
+		}
+	}
+}
+
+func reread(t *testing.T, frozen *Shard) *Shard {
+	var file bytes.Buffer
+	if err := frozen.Encode(&file); err != nil {
+		t.Error(err)
+	}
+	again, err := Decode(&file)
+	if err != nil {
+		t.Error(err)
+	}
+	return again
+}
+
 // snapshots fills a folder with two snapshots and leaves a tail in the log.
 func snapshots(t *testing.T, fs vfs.FS) (journal.Journal, []uint64) {
 	t.Helper()

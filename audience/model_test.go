@@ -147,11 +147,15 @@ func TestAgreesWithTheRulesReadPlainly(t *testing.T) {
 		seed := rand.Uint64()
 		random := rand.New(rand.NewPCG(seed, 0))
 		m, w := newModel(), newWorld(t)
+		w.apply(news)
 		for step := range 40 {
 			changes := story(random, 1+random.IntN(10))
 			pos := w.apply(news, changes...)
 			for _, c := range changes {
 				m.apply(pos, c)
+			}
+			if p := w.shard.projects[news]; p.byAddress.Len() != int(p.live.GetCardinality()) {
+				t.Fatalf("seed %d, step %d: %d addresses of %d subscriptions", seed, step, p.byAddress.Len(), p.live.GetCardinality())
 			}
 			have := everybody(w.shard)
 			want := make(map[tocsin.SubscriptionID]Subscription)

@@ -26,9 +26,9 @@ func NewShard() *Shard {
 	return &Shard{projects: make(map[tocsin.ProjectID]*project), seen: make(record.Seen)}
 }
 
-// Apply takes the next record of the log, which stood at pos. A repeat of a
-// record and one below Applied do nothing. On ErrChange nothing was applied
-// and the shard cannot go on.
+// Apply takes the next record of the log, which stood at pos. A repeat does
+// nothing, be it appended or read twice. On ErrChange nothing was applied and
+// the shard cannot go on.
 func (s *Shard) Apply(pos uint64, e *record.Envelope) error {
 	changes, err := check(e)
 	if err != nil {
@@ -36,9 +36,6 @@ func (s *Shard) Apply(pos uint64, e *record.Envelope) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if pos < s.applied {
-		return nil
-	}
 	if s.seen.First(e) {
 		id := tocsin.ProjectID(e.Project)
 		p := s.projects[id]

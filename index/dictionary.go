@@ -22,7 +22,7 @@ func newDictionary(seed maphash.Seed) *dictionary {
 }
 
 // distinct is the number of values that some row has.
-func (d *dictionary) distinct() int { return d.table.count }
+func (d *dictionary) distinct() int { return d.table.Len() }
 
 func (d *dictionary) hash(v Value) uint64 {
 	if v.textual() {

@@ -228,6 +228,24 @@ func TestArenaGivesSpaceBack(t *testing.T) {
 	}
 }
 
+// A value that no row has any more is forgotten, and its code given again.
+func TestValuesGoWithTheirLastRow(t *testing.T) {
+	x := New()
+	for i := range 1000 {
+		v := Value{Kind: Text, Text: fmt.Sprint(i)}
+		x.Set(1, "name", v)
+		x.Set(1, "name", v)
+		x.ChangeTags(1, "tags", false, nil, []string{fmt.Sprint(i)}, []string{fmt.Sprint(i - 1)})
+	}
+	if c, s := x.columns["name"], x.sets["tags"]; c.dict.distinct() != 1 || len(c.dict.kinds) > 3 || s.dict.distinct() != 1 || len(s.dict.kinds) > 3 {
+		t.Error("dictionaries remember what nobody has")
+	}
+	x.Clear(1)
+	if x.columns["name"].dict.distinct() != 0 || x.sets["tags"].dict.distinct() != 0 {
+		t.Error("something is left of a row that was cleared")
+	}
+}
+
 func TestTornSnapshotsAreRefused(t *testing.T) {
 	x := New()
 	for row := range uint32(300) {

@@ -82,5 +82,8 @@ func (t *Table) Delete(hash uint64, number uint32, hashOf func(number uint32) ui
 	t.slots[at] = 0
 }
 
+// Len is the number of entries.
+func (t *Table) Len() int { return t.count }
+
 // Size is the memory in use, in bytes.
 func (t *Table) Size() int { return 5 * len(t.slots) }
