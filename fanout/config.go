@@ -16,6 +16,7 @@ type Config struct {
 	Retake    time.Duration // wait before taking again after losing the shard or a failed append
 	OpenWait  time.Duration // how long an open waits for the grant of the claim that it would carry
 	Attempts  int           // limit where a send names none
+	Leave     time.Duration // how long a clean end may take
 
 	// Waits before a push is tried again, unless the provider says otherwise:
 	// the first is doubled with every attempt, up to Most, and jittered.
@@ -38,6 +39,7 @@ func Default() Config {
 		Retake:    200 * time.Millisecond,
 		OpenWait:  5 * time.Millisecond,
 		Attempts:  5,
+		Leave:     15 * time.Second,
 		// APNs asks for 15 minutes after a 5xx; FCM for at least 10 s, at most an hour.
 		APNs:        Retry{15 * time.Minute, time.Hour},
 		FCM:         Retry{10 * time.Second, time.Hour},
@@ -56,8 +58,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("fanout: range size must be 1 to %d and not above the window", tocsin.PageSize)
 	case c.Chunk < 64 || c.Chunk > 448<<10:
 		return errors.New("fanout: chunk must be 64 bytes to 448 KiB")
-	case c.Retake <= 0 || c.OpenWait < 0:
-		return errors.New("fanout: retake must be above 0, open wait not below")
+	case c.Retake <= 0 || c.OpenWait < 0 || c.Leave <= 0:
+		return errors.New("fanout: retake and leave must be above 0, open wait not below")
 	case c.Attempts < 1 || c.Attempts > 1000:
 		return errors.New("fanout: attempts must be 1 to 1000")
 	}

@@ -1,0 +1,78 @@
+package fanout
+
+import (
+	"sync"
+	"time"
+
+	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/audience"
+	"github.com/tocsin-push/tocsin/content"
+	"github.com/tocsin-push/tocsin/ledger"
+	"github.com/tocsin-push/tocsin/record"
+)
+
+// contents is what the ranges of one send share: its compiled message and the
+// values that came with explicit recipients.
+type contents struct {
+	slice  *record.Slice
+	scope  record.Scope
+	due    time.Time
+	expiry time.Time
+
+	once     sync.Once
+	compiled *content.Compiled
+	err      error // of compiling: every push is refused
+	names    []string
+	collapse string
+	ttl      time.Duration
+	values   map[uint32]map[string]string // by ordinal
+}
+
+func newContents(e *record.Envelope, s *ledger.Send) *contents {
+	return &contents{slice: e.GetSlice(), scope: s.Scope, due: s.Due, expiry: s.Expiry}
+}
+
+// ready compiles once; any worker may be the first.
+func (c *contents) ready(a *audience.Shard) {
+	c.once.Do(func() {
+		c.collapse = content.Collapse(c.scope.Project, tocsin.SendID(c.slice.Send))
+		c.ttl = c.expiry.Sub(c.due)
+		c.compiled, c.err = content.Compile(c.slice.Message, content.Meta{
+			Collapse: c.collapse, TTL: c.ttl, Urgent: c.scope.Class == tocsin.Urgent,
+		})
+		if c.err == nil {
+			c.names = c.compiled.Names()
+		}
+		for _, r := range c.slice.Recipients {
+			if len(r.Values) > 0 {
+				_, c.values = a.Explicit(c.scope.Project, c.slice.Recipients, c.due)
+				return
+			}
+		}
+	})
+}
+
+// variant is one language of one provider, and its whole payload where nothing
+// in it is personal.
+type variant struct {
+	language string
+	*content.Variant
+	constant []byte
+}
+
+// variants remembers the languages of a range: mostly one or two.
+type variants []variant
+
+func (v *variants) of(c *contents, p tocsin.Provider, language string) *variant {
+	for i := range *v {
+		if (*v)[i].language == language {
+			return &(*v)[i]
+		}
+	}
+	found := variant{language: language, Variant: c.compiled.Variant(p, language)}
+	if constant, ok := found.Constant(); ok {
+		found.constant = constant
+	}
+	*v = append(*v, found)
+	return &(*v)[len(*v)-1]
+}

@@ -1,0 +1,217 @@
+package fanout
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/audience"
+	"github.com/tocsin-push/tocsin/content"
+	"github.com/tocsin-push/tocsin/ledger"
+	"github.com/tocsin-push/tocsin/provider"
+)
+
+// flight is one granted range on its way: loaded, rendered, handed to its lane,
+// and accounted for. Its buffers are used again, so that a push costs a few
+// writes into arrays.
+type flight struct {
+	owner    *Owner
+	contents *contents
+	claim    ClaimRef
+	last     bool
+	span     ledger.Span
+	ordinals []uint32
+	people   audience.Recipients
+	variants variants
+	text     []byte   // rendered payloads, one after the other
+	ends     []int    // where each ends in text; -1 for a constant one
+	index    []int    // of each push of the batch in the range
+	decided  []Answer // by index in the range; Count 0: the lane decides
+	batch    provider.Batch
+}
+
+func newFlight() *flight {
+	f := new(flight)
+	f.batch.Done = func(*provider.Batch) { f.owner.lanes.bench.post(f.account) }
+	return f
+}
+
+// load takes what it needs of the send; called by the owner's goroutine.
+func (f *flight) load(o *Owner, c *contents, e Deliver) {
+	f.owner, f.contents, f.claim, f.last, f.span = o, c, e.Claim, e.Last, e.Span
+	f.ordinals = e.Send.Ordinals(e.Page, f.ordinals[:0])[e.Span.From:e.Span.To]
+	f.batch.Route = e.Route
+	f.batch.Stop.Store(false)
+	// The same range of the same attempt gets the same name again: for a
+	// provider that drops repeats a resend is one.
+	name := binary.BigEndian.AppendUint32(append(make([]byte, 0, 40), e.Send.ID[:]...), uint32(o.shard))
+	name = binary.BigEndian.AppendUint32(name, uint32(e.Page))
+	name = binary.BigEndian.AppendUint32(name, uint32(e.Span.From))
+	name = binary.BigEndian.AppendUint32(name, uint32(e.Attempt))
+	sum := sha256.Sum256(name)
+	copy(f.batch.ID[:], sum[:])
+}
+
+// clear lets go of what is not ours; the buffers stay.
+func (f *flight) clear() {
+	f.owner, f.contents = nil, nil
+	clear(f.batch.Addresses)
+	clear(f.batch.Payloads)
+	clear(f.variants)
+	f.variants = f.variants[:0]
+}
+
+// leave looks at eligibility, renders and hands over to the lane.
+func (f *flight) leave() {
+	c, n := f.contents, len(f.ordinals)
+	c.ready(f.owner.audience)
+	f.batch.Addresses, f.batch.Payloads = f.batch.Addresses[:0], f.batch.Payloads[:0]
+	f.batch.Results, f.batch.Details, f.batch.Wrote = f.batch.Results[:0], f.batch.Details[:0], f.batch.Wrote[:0]
+	f.text, f.ends, f.index = f.text[:0], f.ends[:0], f.index[:0]
+	f.decided = slices.Grow(f.decided[:0], n)[:n]
+	clear(f.decided)
+	lane := f.owner.lanes.lane(f.batch.Route)
+	switch {
+	case c.err != nil:
+		f.decideAll(tocsin.Refused, tocsin.ReasonRender)
+	case !time.Now().Before(c.expiry):
+		f.decideAll(tocsin.Expired, 0)
+	case lane == nil || f.batch.Stop.Load(): // nothing of it is written: released
+	default:
+		f.render()
+	}
+	if len(f.batch.Addresses) == 0 {
+		f.account()
+		return
+	}
+	f.batch.Results = slices.Grow(f.batch.Results, len(f.batch.Addresses))[:len(f.batch.Addresses)]
+	clear(f.batch.Results)
+	lane.Send(&f.batch)
+}
+
+func (f *flight) decideAll(o tocsin.Outcome, r tocsin.Reason) {
+	for i := range f.decided {
+		f.decided[i] = Answer{Count: 1, Outcome: o, Reason: r}
+	}
+}
+
+func (f *flight) render() {
+	c, b := f.contents, &f.batch
+	r := audience.Route{Provider: b.Route.Provider, Host: b.Route.Host, Topic: b.Route.Topic}
+	if r.Provider == tocsin.WebPush {
+		r.Vapid = b.Route.Credential
+	}
+	f.owner.audience.Load(c.scope.Project, r, f.ordinals, c.names, &f.people)
+	i := 0
+	value := func(name string) (string, bool) {
+		if v, ok := c.values[f.ordinals[i]][name]; ok {
+			return v, true
+		}
+		return f.people.Value(i, name)
+	}
+	personal := false
+	for ; i < len(f.ordinals); i++ {
+		if reason := f.people.Blocked[i]; reason != 0 {
+			f.decided[i] = Answer{Count: 1, Outcome: tocsin.Suppressed, Reason: reason}
+			continue
+		}
+		v := f.variants.of(c, r.Provider, f.people.Languages[i])
+		payload, end := v.constant, -1
+		if payload == nil {
+			text, err := v.Append(f.text, value)
+			if err != nil {
+				f.decided[i] = Answer{Count: 1, Outcome: tocsin.Refused, Reason: tocsin.ReasonRender}
+				if errors.Is(err, content.ErrSize) {
+					f.decided[i].Reason = tocsin.ReasonSize
+				}
+				continue
+			}
+			f.text, end, personal = text, len(text), true
+		}
+		if len(f.index) == 0 {
+			b.Headers = provider.Headers{
+				Urgent: v.Urgent(), Background: v.Background(), Expiry: c.expiry, TTL: c.ttl, Collapse: c.collapse,
+			}
+		}
+		b.Addresses = append(b.Addresses, f.people.Addresses[i])
+		b.Payloads = append(b.Payloads, payload)
+		f.ends = append(f.ends, end)
+		f.index = append(f.index, i)
+	}
+	if !personal {
+		return
+	}
+	// Only now: text may have moved while it grew.
+	from := 0
+	for i, end := range f.ends {
+		if end >= 0 {
+			b.Payloads[i] = f.text[from:end:end]
+			from = end
+		}
+	}
+}
+
+// account turns what the lane wrote into the batch into an Answered.
+func (f *flight) account() {
+	b := &f.batch
+	e := Answered{Claim: f.claim, Jitter: rand.Float64()}
+	if f.allAccepted() {
+		e.Answers = []Answer{{Count: len(b.Results), Result: provider.Accepted}}
+	} else {
+		f.answers(&e)
+	}
+	f.drift(&e)
+	f.owner.observe(f, e.Answers)
+	f.owner.box.post(message{event: e, flight: f})
+}
+
+func (f *flight) allAccepted() bool {
+	if len(f.index) < len(f.ordinals) || len(f.batch.Details) > 0 {
+		return false
+	}
+	for _, r := range f.batch.Results {
+		if r != provider.Accepted {
+			return false
+		}
+	}
+	return true
+}
+
+func (f *flight) answers(e *Answered) {
+	b := &f.batch
+	slices.SortFunc(b.Details, func(x, y provider.Detail) int { return x.Index - y.Index })
+	details := b.Details
+	at, sent := 0, len(b.Addresses)
+	for i := range f.decided {
+		a := f.decided[i]
+		if a.Count == 0 {
+			a = Answer{Count: 1, Result: provider.Unsent}
+			if at < sent && f.index[at] == i {
+				a.Result = b.Results[at]
+				for len(details) > 0 && details[0].Index < at {
+					details = details[1:]
+				}
+				if len(details) > 0 && details[0].Index == at {
+					f.detail(e, &a, details[0], i)
+				} else if a.Result == provider.Gone {
+					f.detail(e, &a, provider.Detail{}, i)
+				}
+				at++
+			}
+		}
+		if n := len(e.Answers) - 1; n >= 0 && e.Answers[n].same(a) {
+			e.Answers[n].Count++
+			continue
+		}
+		e.Answers = append(e.Answers, a)
+	}
+}
+
+func (a Answer) same(b Answer) bool {
+	b.Count = a.Count
+	return a == b
+}

@@ -1,0 +1,372 @@
+package fanout
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/pace"
+	"github.com/tocsin-push/tocsin/provider"
+)
+
+// LanesConfig holds the settings of the ways out of a process.
+type LanesConfig struct {
+	Pace    pace.Config
+	Look    time.Duration // how often lanes are asked for their capacity
+	Warm    time.Duration // limit for bringing up a lane's connections
+	Reopen  time.Duration // wait after a lane that could not be opened
+	Close   time.Duration // limit for the answers that a lane which closes waits for
+	Workers int           // goroutines that load, render and account for ranges; 0: one a processor
+}
+
+// DefaultLanes are the settings for production.
+func DefaultLanes() LanesConfig {
+	return LanesConfig{Pace: pace.Default(), Look: 20 * time.Millisecond, Warm: 10 * time.Second, Reopen: 5 * time.Second, Close: 10 * time.Second}
+}
+
+// Validate says what is wrong with the settings.
+func (c LanesConfig) Validate() error {
+	if c.Look <= 0 || c.Warm <= 0 || c.Reopen <= 0 || c.Close <= 0 || c.Workers < 0 {
+		return fmt.Errorf("fanout: times of lanes must be above 0, workers not below")
+	}
+	return c.Pace.Validate()
+}
+
+// Credentials finds the credentials of a project, in clear.
+type Credentials func(context.Context, tocsin.ProjectID) ([]provider.Credential, error)
+
+// Lanes holds the lanes of a process, opens them when first asked for, and
+// paces all shards through one machine. One Lanes serves all owners.
+type Lanes struct {
+	config      LanesConfig
+	providers   map[tocsin.Provider]provider.Provider
+	credentials Credentials
+	log         *slog.Logger
+	metrics     *metrics
+	box         *mailbox[any]
+	bench       *bench
+	flights     sync.Pool
+	ended       chan struct{} // closed when Run returns
+
+	mu   sync.RWMutex
+	open map[provider.Route]provider.Lane
+}
+
+// NewLanes makes the lanes of a process; nothing is opened before it is asked
+// for. It fails when its metrics are registered already.
+func NewLanes(config LanesConfig, providers map[tocsin.Provider]provider.Provider, credentials Credentials,
+	registerer prometheus.Registerer, log *slog.Logger) (*Lanes, error) {
+	metrics, err := newMetrics(registerer)
+	if err != nil {
+		return nil, err
+	}
+	return &Lanes{
+		config: config, providers: providers, credentials: credentials, log: log.With("room", "fanout"), metrics: metrics,
+		box: newMailbox[any](), bench: newBench(), ended: make(chan struct{}), open: map[provider.Route]provider.Lane{},
+	}, nil
+}
+
+// Replaced tells of a new credential. Its lanes close once they have their
+// answers, and open anew.
+func (l *Lanes) Replaced(c provider.Credential) { l.box.post(replaced{c}) }
+
+// What is posted to the goroutine that runs the pace machine.
+type (
+	requests struct { // of one owner's step
+		owner *mailbox[message]
+		shard tocsin.Shard
+		all   []pace.Event
+	}
+	opened struct {
+		way     *way
+		version uint64 // of the way when opening began
+		lane    provider.Lane
+		subject string
+		quota   int
+		err     error
+	}
+	replaced struct{ credential provider.Credential }
+	departed struct {
+		shard tocsin.Shard
+		noted chan struct{}
+	}
+)
+
+// way is a route in use.
+type way struct {
+	route    provider.Route
+	project  tocsin.ProjectID
+	lane     provider.Lane
+	version  uint64 // raised by every replacement
+	subject  string // "" until it was opened once
+	pending  []pace.Ask
+	capacity int
+	reopen   time.Time // after a failure; zero while opening or open
+}
+
+// pacer is the state of the goroutine that runs the machine.
+type pacer struct {
+	*Lanes
+	ctx     context.Context
+	tasks   sync.WaitGroup
+	machine *pace.Machine
+	ways    map[provider.Route]*way
+	order   []*way
+	owners  map[tocsin.Shard]*mailbox[message]
+	timer   *time.Timer
+}
+
+// Run paces until ctx ends, which is no error; owners must have stopped before.
+// It returns when all lanes are closed.
+func (l *Lanes) Run(ctx context.Context) error {
+	var workers sync.WaitGroup
+	n := l.config.Workers
+	if n == 0 {
+		n = runtime.GOMAXPROCS(0)
+	}
+	for range n {
+		workers.Go(l.bench.run)
+	}
+	defer close(l.ended)
+	defer workers.Wait()
+	defer l.bench.close()
+	p := &pacer{
+		Lanes: l, ctx: ctx, machine: pace.New(l.config.Pace), ways: map[provider.Route]*way{},
+		owners: map[tocsin.Shard]*mailbox[message]{}, timer: time.NewTimer(time.Hour),
+	}
+	defer p.closeAll()
+	defer p.timer.Stop()
+	look := time.NewTicker(l.config.Look)
+	defer look.Stop()
+	var items []any
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-l.box.arrive:
+			items = l.box.take(items)
+			for _, item := range items {
+				p.do(item)
+			}
+		case <-p.timer.C:
+			p.step(pace.Tick{})
+		case <-look.C:
+			p.look()
+		}
+	}
+}
+
+func (p *pacer) do(item any) {
+	switch e := item.(type) {
+	case requests:
+		if e.owner != nil {
+			p.owners[e.shard] = e.owner
+		}
+		for _, event := range e.all {
+			p.request(event)
+		}
+	case opened:
+		p.opened(e)
+	case replaced:
+		p.replaced(e.credential)
+	case departed:
+		delete(p.owners, e.shard)
+		close(e.noted)
+	}
+}
+
+func (p *pacer) request(event pace.Event) {
+	switch e := event.(type) {
+	case pace.Ask:
+		w := p.way(e.Route, e.Project)
+		if w.subject == "" {
+			w.pending = append(w.pending, e)
+			return
+		}
+		e.Subject = w.subject
+		p.step(e)
+	case pace.Drop:
+		for _, w := range p.order {
+			for i, ask := range w.pending {
+				if ask.Ticket == e.Ticket {
+					w.pending = append(w.pending[:i], w.pending[i+1:]...)
+					return
+				}
+			}
+		}
+		p.step(e)
+	case pace.Finished:
+		if w := p.ways[e.Route]; w != nil {
+			e.Subject = w.subject
+			p.step(e)
+		}
+	}
+}
+
+func (p *pacer) step(e pace.Event) {
+	for _, effect := range p.machine.Step(time.Now(), e) {
+		switch e := effect.(type) {
+		case pace.Grant:
+			owner := p.owners[e.Ticket.Shard]
+			if owner == nil {
+				p.request(pace.Finished{Route: e.Route, N: e.N})
+				continue
+			}
+			owner.post(message{event: Granted{Grant: e}})
+		case pace.Wake:
+			p.timer.Reset(time.Until(e.At))
+		}
+	}
+}
+
+func (p *pacer) way(r provider.Route, project tocsin.ProjectID) *way {
+	w := p.ways[r]
+	if w == nil {
+		w = &way{route: r, project: project}
+		p.ways[r] = w
+		p.order = append(p.order, w)
+		p.openWay(w)
+	}
+	return w
+}
+
+// openWay opens the lane of a way off this goroutine.
+func (p *pacer) openWay(w *way) {
+	w.reopen = time.Time{}
+	version, route, project := w.version, w.route, w.project
+	p.tasks.Go(func() {
+		result := opened{way: w, version: version}
+		result.lane, result.subject, result.quota, result.err = p.openLane(route, project)
+		p.box.post(result)
+	})
+}
+
+func (p *pacer) openLane(r provider.Route, project tocsin.ProjectID) (lane provider.Lane, subject string, quota int, err error) {
+	all, err := p.credentials(p.ctx, project)
+	for _, c := range all {
+		if c.ID != r.Credential || c.Provider != r.Provider {
+			continue
+		}
+		by := p.providers[r.Provider]
+		if by == nil {
+			return nil, "", 0, fmt.Errorf("fanout: %s is not offered here", r.Provider)
+		}
+		if lane, err = by.Lane(r, c); err != nil {
+			return nil, "", 0, err
+		}
+		warm, cancel := context.WithTimeout(p.ctx, p.Lanes.config.Warm)
+		defer cancel()
+		if err := lane.Warm(warm); err != nil && p.ctx.Err() == nil {
+			p.log.Warn("a lane is not warm yet", "provider", r.Provider.String(), "host", r.Host, "error", err)
+		}
+		if quota = c.Quota; quota == 0 {
+			quota = by.Quota()
+		}
+		return lane, by.Subject(r, c), quota, nil
+	}
+	if err == nil {
+		err = fmt.Errorf("fanout: project %s has no such %s credential", project, r.Provider)
+	}
+	return nil, "", 0, err
+}
+
+func (p *pacer) opened(e opened) {
+	w := e.way
+	if e.version != w.version { // replaced meanwhile
+		p.closeLane(e.lane)
+		return
+	}
+	if e.err != nil {
+		p.log.Warn("a lane could not be opened", "provider", w.route.Provider.String(), "project", w.project.String(), "error", e.err)
+		w.reopen = time.Now().Add(p.Lanes.config.Reopen)
+		return
+	}
+	w.lane, w.subject = e.lane, e.subject
+	p.mu.Lock()
+	p.open[w.route] = w.lane
+	p.mu.Unlock()
+	p.step(pace.Configured{Subject: w.subject, Quota: e.quota})
+	for _, ask := range w.pending {
+		ask.Subject = w.subject
+		p.step(ask)
+	}
+	w.pending = nil
+	p.lookAt(w)
+}
+
+// replaced closes the lanes of the credential and opens them with the new one.
+func (p *pacer) replaced(c provider.Credential) {
+	p.step(pace.Replaced{Credential: c.ID})
+	for _, w := range p.order {
+		if w.route.Credential != c.ID {
+			continue
+		}
+		w.version++
+		p.mu.Lock()
+		delete(p.open, w.route)
+		p.mu.Unlock()
+		p.closeLane(w.lane)
+		w.lane, w.capacity = nil, 0
+		p.step(pace.Capacity{Route: w.route})
+		p.openWay(w)
+	}
+}
+
+func (p *pacer) closeLane(lane provider.Lane) {
+	if lane == nil {
+		return
+	}
+	p.tasks.Go(func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(p.ctx), p.Lanes.config.Close)
+		defer cancel()
+		if err := lane.Close(ctx); err != nil {
+			p.log.Warn("a lane did not close in time", "error", err)
+		}
+	})
+}
+
+// look asks every lane for its capacity, and tries again what could not be opened.
+func (p *pacer) look() {
+	for _, w := range p.order {
+		if !w.reopen.IsZero() && time.Now().After(w.reopen) {
+			p.openWay(w)
+		}
+		p.lookAt(w)
+	}
+}
+
+func (p *pacer) lookAt(w *way) {
+	if w.lane == nil {
+		return
+	}
+	if n := w.lane.Capacity(); n != w.capacity {
+		w.capacity = n
+		p.step(pace.Capacity{Route: w.route, N: n})
+	}
+}
+
+func (p *pacer) closeAll() {
+	p.tasks.Wait() // lanes still opening
+	for _, item := range p.box.take(nil) {
+		if e, ok := item.(opened); ok {
+			p.closeLane(e.lane)
+		}
+	}
+	for _, w := range p.order {
+		p.closeLane(w.lane)
+	}
+	p.tasks.Wait()
+}
+
+// lane is the open lane of a route, nil when there is none now.
+func (l *Lanes) lane(r provider.Route) provider.Lane {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.open[r]
+}

@@ -1,0 +1,37 @@
+package fanout
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/tocsin-push/tocsin/provider"
+)
+
+// metrics count by range; per project, environment and class (law L10).
+type metrics struct {
+	pushes *prometheus.CounterVec
+}
+
+func newMetrics(r prometheus.Registerer) (*metrics, error) {
+	m := &metrics{pushes: prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "tocsin_fanout_pushes_total",
+		Help: "Pushes that were claimed and came back, by what became of them.",
+	}, []string{"project", "environment", "class", "provider", "result"})}
+	return m, r.Register(m.pushes)
+}
+
+var resultNames = [...]string{
+	provider.Accepted: "accepted", provider.Gone: "gone", provider.Refused: "refused", provider.Later: "later", provider.Fault: "fault",
+	provider.Unprocessed: "unprocessed", provider.Lost: "lost", provider.Unsent: "unsent", provider.Pending: "unsent",
+}
+
+func (o *Owner) observe(f *flight, answers []Answer) {
+	scope := f.contents.scope
+	for _, a := range answers {
+		result := resultNames[a.Result]
+		if a.Outcome != 0 {
+			result = a.Outcome.String()
+		}
+		o.lanes.metrics.pushes.WithLabelValues(scope.Project.String(), scope.Environment.String(), scope.Class.String(),
+			f.batch.Route.Provider.String(), result).Add(float64(a.Count))
+	}
+}

@@ -1,0 +1,193 @@
+package fanout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/tocsin-push/tocsin/journal"
+	"github.com/tocsin-push/tocsin/record"
+)
+
+const (
+	tailBytes  = 4 << 20 // of one read
+	slicesRead = 256 << 10
+)
+
+func (o *Owner) partition(t journal.Topic) journal.Partition {
+	return journal.Partition{Topic: t, Shard: o.shard}
+}
+
+func encode(records []*record.Envelope) [][]byte {
+	data := make([][]byte, len(records))
+	for i, e := range records {
+		data[i] = record.Encode(e)
+	}
+	return data
+}
+
+// tail follows the ledger. A CatchUp wakes it from its waiting.
+type tail struct {
+	mu     sync.Mutex
+	behind bool               // CatchUp was asked for
+	wake   context.CancelFunc // of the waiting under way
+	stop   context.CancelFunc
+}
+
+func (t *tail) catchUp() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.behind = true
+	if t.wake != nil {
+		t.wake()
+	}
+}
+
+func (o *Owner) follow(ctx context.Context, from uint64) {
+	if o.tail != nil {
+		o.tail.stop()
+	}
+	t := &tail{}
+	ctx, t.stop = context.WithCancel(ctx)
+	o.tail = t
+	o.tasks.Go(func() { o.readLedger(ctx, t, journal.Position(from)) })
+}
+
+func (o *Owner) readLedger(ctx context.Context, t *tail, from journal.Position) {
+	p := o.partition(journal.Ledger)
+	var end journal.Position // to reach for CaughtUp, 0 none
+	for ctx.Err() == nil {
+		read, next, err := o.journal.Read(ctx, p, from, tailBytes)
+		if err == nil {
+			var records []Record
+			if records, err = decode(p, read); err == nil && len(records) > 0 {
+				o.box.post(message{event: LedgerRead{Records: records}})
+			}
+			from = next
+		}
+		if err == nil && end > 0 && from >= end {
+			end = 0
+			o.box.post(message{event: CaughtUp{}})
+		}
+		if err == nil && len(read) == 0 {
+			end, err = o.waitLedger(ctx, t, from, end)
+		}
+		switch {
+		case err == nil || ctx.Err() != nil:
+		case errors.Is(err, journal.ErrTrimmed):
+			o.box.post(message{event: Trimmed{}})
+			o.reload(ctx)
+			return
+		case errors.Is(err, journal.ErrClosed), errors.Is(err, record.ErrNewer), errors.Is(err, record.ErrDamaged):
+			o.box.post(message{fatal: err})
+			return
+		default:
+			o.log.Warn("reading the ledger failed, repeated", "error", err)
+			pause(ctx, o.config.Retake)
+		}
+	}
+}
+
+// waitLedger waits for a record; when the machine wants to catch up it returns
+// the end that is to be reached.
+func (o *Owner) waitLedger(ctx context.Context, t *tail, from, end journal.Position) (journal.Position, error) {
+	waiting, wake := context.WithCancel(ctx)
+	defer wake()
+	t.mu.Lock()
+	behind := t.behind
+	t.behind = false
+	t.wake = wake
+	t.mu.Unlock()
+	if behind {
+		return o.journal.End(ctx, o.partition(journal.Ledger))
+	}
+	err := o.journal.Wait(waiting, o.partition(journal.Ledger), from)
+	if waiting.Err() != nil {
+		err = nil
+	}
+	return end, err
+}
+
+// reload starts from a newer snapshot after the tail was trimmed away.
+func (o *Owner) reload(ctx context.Context) {
+	for ctx.Err() == nil {
+		fold, err := o.snapshot(ctx)
+		if err == nil {
+			o.box.post(message{event: Assigned{Fold: fold}})
+			return
+		}
+		o.log.Error("no snapshot of the ledger, repeated", "error", err)
+		pause(ctx, o.config.Retake)
+	}
+}
+
+func (o *Owner) readSlices(ctx context.Context, from uint64) {
+	p := o.partition(journal.Slices)
+	at := journal.Position(from)
+	for ctx.Err() == nil {
+		read, next, err := o.journal.Read(ctx, p, at, slicesRead)
+		if err == nil && len(read) > 0 {
+			var records []Record
+			if records, err = decode(p, read); err == nil {
+				o.box.post(message{event: SlicesRead{Records: records, Next: uint64(next)}})
+				return
+			}
+		}
+		if err == nil {
+			at = next
+			err = o.journal.Wait(ctx, p, at)
+		}
+		switch {
+		case err == nil || ctx.Err() != nil:
+		case errors.Is(err, journal.ErrTrimmed), errors.Is(err, journal.ErrClosed), errors.Is(err, record.ErrNewer), errors.Is(err, record.ErrDamaged):
+			o.box.post(message{fatal: fmt.Errorf("fanout: %s at %d: %w", p, at, err)})
+			return
+		default:
+			o.log.Warn("reading slices failed, repeated", "error", err)
+			pause(ctx, o.config.Retake)
+		}
+	}
+}
+
+func (o *Owner) fetchSlice(ctx context.Context, position uint64) {
+	p := o.partition(journal.Slices)
+	for ctx.Err() == nil {
+		read, _, err := o.journal.Read(ctx, p, journal.Position(position), 1)
+		if err == nil || errors.Is(err, journal.ErrTrimmed) {
+			event := SliceFetched{Position: position}
+			if len(read) > 0 && uint64(read[0].Position) == position {
+				event.Envelope, err = record.Decode(read[0].Data)
+			}
+			if event.Envelope == nil {
+				o.log.Error("the slice of an open send is not there any more", "position", position, "error", err)
+			}
+			o.box.post(message{event: event})
+			return
+		}
+		if ctx.Err() == nil {
+			o.log.Warn("reading a slice failed, repeated", "error", err)
+		}
+		pause(ctx, o.config.Retake)
+	}
+}
+
+func decode(p journal.Partition, read []journal.Record) ([]Record, error) {
+	records := make([]Record, len(read))
+	for i, r := range read {
+		e, err := record.Decode(r.Data)
+		if err != nil {
+			return nil, fmt.Errorf("fanout: %s at %d: %w", p, r.Position, err)
+		}
+		records[i] = Record{Position: uint64(r.Position), Envelope: e}
+	}
+	return records, nil
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
+}
