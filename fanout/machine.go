@@ -135,6 +135,7 @@ func (m *Machine) Step(now time.Time, event Event) []Effect {
 	case Answered:
 		m.answered(e)
 	case Tick:
+		m.woken = time.Time{} // the clock may have been set back since
 	}
 	m.work()
 	return m.out

@@ -144,6 +144,7 @@ func (m *Machine) Step(now time.Time, event Event) []Effect {
 	case Replaced:
 		m.replaced(now, e.Credential)
 	case Tick:
+		m.woken = time.Time{} // the clock may have been set back since
 	}
 	m.issueDue(now)
 	m.cutDue(now)

@@ -106,6 +106,7 @@ func (m *Machine) Step(now time.Time, event Event) []Effect {
 	case Saved:
 		m.saved(now, e)
 	case Tick:
+		m.woken = time.Time{} // the clock may have been set back since
 	}
 	m.drop(now)
 	m.save(now)
