@@ -27,7 +27,7 @@ type apnsSession struct {
 	bearer []byte        // last provider token that was looked up ...
 	token  *apnsToken    // ... and what it proved to be
 	bound  *apnsToken    // the token that this connection is bound to
-	since  time.Time     // when bound was first seen here
+	since  int64         // when bound was first seen here
 	topic  apnsTopicSeen // last topic that was allowed
 }
 
@@ -203,7 +203,7 @@ func (a *apnsSession) headers(r *request, id *[16]byte) refusal {
 		if !ok {
 			return refusal{400, "BadExpirationDate"}
 		}
-		if at > 0 && at < a.conn.pipe.read.Unix() {
+		if at > 0 && at < a.conn.pipe.nanos/1e9 {
 			a.totals.stale.Add(1)
 		}
 	}

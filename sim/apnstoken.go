@@ -26,7 +26,7 @@ type apnsKey struct {
 // apnsToken is a provider token after verification; a nil key is a refused one.
 type apnsToken struct {
 	key    *apnsKey
-	issued time.Time
+	issued int64 // Unix nanoseconds
 }
 
 // apnsKeys verifies provider tokens, each once.
@@ -47,7 +47,7 @@ func (k *apnsKeys) verify(bearer []byte) *apnsToken {
 	if parsed, err := parseJWT(bearer); err == nil {
 		key := k.keys[parsed.Header.Key]
 		if key != nil && parsed.Claims.Issuer == key.team && parsed.byES256(key.public) {
-			t = &apnsToken{key: key, issued: time.Unix(parsed.Claims.Issued, 0)}
+			t = &apnsToken{key: key, issued: parsed.Claims.Issued * 1e9}
 		}
 	}
 	k.mu.Lock()
@@ -70,11 +70,11 @@ func (a *apnsSession) authorise(r *request) refusal {
 		a.bearer = append(a.bearer[:0], bearer...)
 		a.token = a.keys.verify(bearer)
 	}
-	t, now, rules := a.token, a.conn.pipe.read, a.rules.Load()
+	t, now, rules := a.token, a.conn.pipe.nanos, a.rules.Load()
 	switch {
-	case t.key == nil || rules.Revoked || t.issued.After(now.Add(clockSkew)):
+	case t.key == nil || rules.Revoked || t.issued > now+int64(clockSkew):
 		return refusal{403, "InvalidProviderToken"}
-	case now.Sub(t.issued) > time.Duration(rules.TokenAge):
+	case now-t.issued > int64(rules.TokenAge):
 		return refusal{403, "ExpiredProviderToken"}
 	case t == a.bound:
 		return refusal{}
@@ -83,7 +83,7 @@ func (a *apnsSession) authorise(r *request) refusal {
 		if old.key != t.key {
 			return refusal{403, "UnrelatedKeyIdInToken"}
 		}
-		if now.Sub(a.since) < tokenUpdates && now.Sub(old.issued) <= time.Duration(rules.TokenAge) {
+		if now-a.since < int64(tokenUpdates) && now-old.issued <= int64(rules.TokenAge) {
 			return refusal{429, "TooManyProviderTokenUpdates"}
 		}
 	}

@@ -9,6 +9,13 @@ import (
 	"time"
 )
 
+const (
+	// readBuffer holds more than a frame of the greatest length.
+	readBuffer = 32 << 10
+	// flushAt is when answers leave although more can be read.
+	flushAt = 16 << 10
+)
+
 // handler answers the requests of one connection, on its reader goroutine. An
 // error ends the connection.
 type handler interface{ serve(*request) error }
@@ -133,7 +140,7 @@ func (c *conn) parse() error {
 	}
 	c.to = copy(c.in, c.in[c.from:c.to])
 	c.from = 0
-	if len(c.out) >= pipeBuffer/4 {
+	if len(c.out) >= flushAt {
 		c.flush()
 	}
 	return nil
@@ -241,7 +248,7 @@ func (c *conn) writeNow(b []byte) {
 func (c *conn) writeLocked(b []byte) {
 	_, err := c.tls.Write(b)
 	if err = errors.Join(err, c.pipe.send()); err != nil {
-		c.pipe.Close() // the reader sees it and reports
+		c.pipe.end() // the reader sees it and reports
 	}
 }
 

@@ -1,60 +1,100 @@
 package sim
 
 import (
+	"io"
 	"net"
 	"sync"
+	"syscall"
 	"time"
 )
 
 const (
-	pipeBuffer = 256 << 10
+	// outBuffer is how much is written at once, at most.
+	outBuffer = 64 << 10
 	// writeTimeout bounds how long a peer that does not read can hold a connection.
 	writeTimeout = 30 * time.Second
 )
 
-// pipe stands between TLS and the socket so that a system call carries many
-// TLS records: crypto/tls alone makes one for each record of 16 KiB.
+// pipe stands between TLS and the socket. It tells when nothing is left to
+// read, which is when answers are worth writing, and lets one system call carry
+// many TLS records: crypto/tls alone makes one for each record of 16 KiB.
 type pipe struct {
-	net.Conn
-	idle func() // called when Read is about to wait
-	read time.Time
-	in   []byte
-	from int
-	to   int
+	*net.TCPConn
+	raw   syscall.RawConn
+	idle  func()    // called when Read is about to wait
+	read  time.Time // when the last bytes came
+	nanos int64     // the same as Unix nanoseconds
+
+	step func(fd uintptr) bool // p.try, made once
+	into []byte                // its argument and results
+	n    int
+	err  error
 
 	mu  sync.Mutex
 	out []byte
 }
 
-func newPipe(c net.Conn) *pipe {
-	return &pipe{Conn: c, in: make([]byte, pipeBuffer), idle: func() {}}
+func newPipe(c *net.TCPConn) (*pipe, error) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	p := &pipe{TCPConn: c, raw: raw, idle: func() {}}
+	p.step = p.try
+	return p, nil
 }
 
 // Read is called by TLS, on the connection's reader alone.
 func (p *pipe) Read(b []byte) (int, error) {
-	if p.from == p.to {
-		p.idle()
-		if err := p.send(); err != nil {
-			return 0, err
-		}
-		n, err := p.Conn.Read(p.in)
-		p.read = time.Now()
-		p.from, p.to = 0, n
-		if n == 0 {
-			return 0, err
+	if len(b) == 0 {
+		return 0, nil
+	}
+	p.into, p.n, p.err = b, 0, nil
+	if err := p.raw.Read(p.step); err != nil {
+		return 0, err
+	}
+	p.into = nil
+	if p.err != nil {
+		return 0, p.err
+	}
+	if p.n == 0 {
+		return 0, io.EOF
+	}
+	p.read = time.Now()
+	p.nanos = p.read.UnixNano()
+	return p.n, nil
+}
+
+// try reads what there is; false waits until there is something.
+func (p *pipe) try(fd uintptr) bool {
+	for {
+		n, err := syscall.Read(int(fd), p.into)
+		switch err {
+		case nil:
+			p.n = n
+			return true
+		case syscall.EINTR:
+		case syscall.EAGAIN:
+			p.idle()
+			p.err = p.send()
+			return p.err != nil
+		default:
+			p.err = err
+			return true
 		}
 	}
-	n := copy(b, p.in[p.from:p.to])
-	p.from += n
-	return n, nil
 }
+
+// end makes every further Read fail. Close would wait for the Read under way,
+// which may be the caller.
+func (p *pipe) end() { p.SetReadDeadline(time.Unix(1, 0)) }
 
 // Write keeps bytes until send, or until there are many.
 func (p *pipe) Write(b []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.out = append(p.out, b...)
-	if len(p.out) >= pipeBuffer {
+	if len(p.out) >= outBuffer {
 		return len(b), p.sendLocked()
 	}
 	return len(b), nil
@@ -70,10 +110,10 @@ func (p *pipe) sendLocked() error {
 	if len(p.out) == 0 {
 		return nil
 	}
-	if err := p.Conn.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+	if err := p.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
 		return err
 	}
-	_, err := p.Conn.Write(p.out)
+	_, err := p.TCPConn.Write(p.out)
 	p.out = p.out[:0]
 	return err
 }

@@ -21,7 +21,7 @@ const (
 
 // server accepts HTTP/2 connections on one listener.
 type server struct {
-	listener net.Listener
+	listener *net.TCPListener
 	tls      *tls.Config
 	settings settings
 	open     func(*conn) handler
@@ -46,7 +46,7 @@ func (s *server) start() {
 	s.conns, s.stopping = make(map[*conn]struct{}), make(chan struct{})
 	s.running.Go(func() {
 		for {
-			socket, err := s.listener.Accept()
+			socket, err := s.listener.AcceptTCP()
 			if errors.Is(err, net.ErrClosed) {
 				return
 			}
@@ -63,10 +63,15 @@ func (s *server) start() {
 	})
 }
 
-func (s *server) connection(socket net.Conn) {
-	p := newPipe(socket)
+func (s *server) connection(socket *net.TCPConn) {
+	p, err := newPipe(socket)
+	if err != nil {
+		s.log.Error("cannot read a socket", "error", err)
+		socket.Close()
+		return
+	}
 	c := &conn{server: s, pipe: p, tls: tls.Server(p, s.tls), decoder: newDecoder(),
-		in: make([]byte, pipeBuffer/4), streams: make(map[uint32]*stream), drains: make(map[uint32]bool),
+		in: make([]byte, readBuffer), streams: make(map[uint32]*stream), drains: make(map[uint32]bool),
 		send: firstWindow, sendInitial: firstWindow, done: make(chan struct{})}
 	c.handler = s.open(c)
 	if !s.admit(c) {
@@ -85,7 +90,7 @@ func (s *server) connection(socket net.Conn) {
 	}
 	s.totals.connections.Add(1)
 	p.idle = c.flush
-	err := c.run()
+	err = c.run()
 	if c.farewell != nil {
 		c.farewell.Stop()
 	}

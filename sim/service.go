@@ -10,7 +10,7 @@ import (
 )
 
 // parseEvery is one in how many bodies of a connection is parsed as a whole.
-const parseEvery = 64
+const parseEvery = 256
 
 // service is what the three simulated providers have in common.
 type service struct {
@@ -103,7 +103,7 @@ func (s *session) judge(token, send uint64) verdict {
 // record appends to the ledger.
 func (s *session) record(token, send uint64, id *[16]byte, status int, v verdict) {
 	r := s.share.next()
-	r.At, r.Token, r.Send, r.ID = s.conn.pipe.read.UnixNano(), token, send, *id
+	r.At, r.Token, r.Send, r.ID = s.conn.pipe.nanos, token, send, *id
 	r.Status, r.Attempt, r.Provider, r.Fault = uint16(status), v.attempt, s.provider, v.fault
 	s.share.publish()
 }

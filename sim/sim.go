@@ -152,12 +152,12 @@ func (s *Sim) Reset() {
 
 func (s *Sim) service(p tocsin.Provider) *service { return s.services[p-tocsin.APNs] }
 
-func (s *Sim) listen(port int) (net.Listener, error) {
+func (s *Sim) listen(port int) (*net.TCPListener, error) {
 	l, err := net.Listen("tcp", net.JoinHostPort(s.config.Host, strconv.Itoa(port)))
 	if err != nil {
 		return nil, fmt.Errorf("sim: %w", err)
 	}
-	return l, nil
+	return l.(*net.TCPListener), nil
 }
 
 func origin(l net.Listener) string { return "https://" + l.Addr().String() }
