@@ -177,3 +177,18 @@ type Provider interface {
 	// Quota is the provider's default in pushes per minute; 0 is none.
 	Quota() int
 }
+
+// Settle gives every push of a batch that no connection has the same result and
+// detail, and calls Done.
+func Settle(b *Batch, r Result, d Detail) {
+	b.Results = append(b.Results[:0], make([]Result, len(b.Addresses))...)
+	b.Details, b.Wrote = b.Details[:0], b.Wrote[:0]
+	for i := range b.Results {
+		b.Results[i] = r
+		if d != (Detail{}) {
+			d.Index = i
+			b.Details = append(b.Details, d)
+		}
+	}
+	b.Done(b)
+}
