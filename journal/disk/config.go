@@ -10,7 +10,7 @@ import (
 
 // Config is how a journal is opened.
 type Config struct {
-	// Memory is the size in bytes of one table in memory: 256 KiB to 1 GiB. Two
+	// Memory is the size in bytes of one table in memory: 64 KiB to 1 GiB. Two
 	// of them and a cache of the same size may exist.
 	Memory uint64
 	// Tail bounds, in bytes a partition, the records kept in memory for readers
@@ -37,8 +37,8 @@ func Default() Config {
 
 func (c Config) Validate() error {
 	switch {
-	case c.Memory < 256<<10 || c.Memory > 1<<30:
-		return errors.New("journal: Memory must be 256 KiB to 1 GiB")
+	case c.Memory < 64<<10 || c.Memory > 1<<30:
+		return errors.New("journal: Memory must be 64 KiB to 1 GiB")
 	case c.Tail < 0 || c.Tail > 64<<20:
 		return errors.New("journal: Tail must be 0 to 64 MiB")
 	case c.FS == nil || c.Now == nil || c.Log == nil || c.Stop == nil:

@@ -47,12 +47,12 @@ func newScript(rounds int) func() crashtest.Engine {
 
 func content(p journal.Partition, at journal.Position) []byte {
 	line := fmt.Appendf(nil, "%s at %d; ", p, at)
-	return bytes.Repeat(line, int(at)%7*int(at)%13*90)
+	return bytes.Repeat(line, int(at)%7*int(at)%13*25)
 }
 
 func (s *script) config(fs vfs.FS, stop func(error)) disk.Config {
 	c := disk.Default()
-	c.Memory, c.Tail, c.FS, c.Stop = 256<<10, 4<<10, fs, stop
+	c.Memory, c.Tail, c.FS, c.Stop = 64<<10, 4<<10, fs, stop
 	c.Log = slog.New(slog.DiscardHandler)
 	return c
 }

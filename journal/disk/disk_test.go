@@ -14,7 +14,7 @@ import (
 // quick is a configuration for tests; a fatal error ends the test.
 func quick(fs vfs.FS) disk.Config {
 	c := disk.Default()
-	c.Memory, c.Tail, c.FS = 256<<10, 4<<10, fs
+	c.Memory, c.Tail, c.FS = 64<<10, 4<<10, fs
 	c.Log = slog.New(slog.DiscardHandler)
 	c.Stop = func(err error) { panic(err) }
 	return c

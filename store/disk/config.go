@@ -10,7 +10,7 @@ import (
 
 // Config is how a store is opened.
 type Config struct {
-	// Memory is the size in bytes of one table in memory: 256 KiB to 1 GiB. Two
+	// Memory is the size in bytes of one table in memory: 64 KiB to 1 GiB. Two
 	// of them and a cache of the same size may exist.
 	Memory uint64
 	// Reserve is the free space in bytes of which half must be left: below that,
@@ -36,8 +36,8 @@ func Default() Config {
 
 func (c Config) Validate() error {
 	switch {
-	case c.Memory < 256<<10 || c.Memory > 1<<30:
-		return errors.New("store: Memory must be 256 KiB to 1 GiB")
+	case c.Memory < 64<<10 || c.Memory > 1<<30:
+		return errors.New("store: Memory must be 64 KiB to 1 GiB")
 	case c.Sweep < time.Second || c.Sweep > time.Hour:
 		return errors.New("store: Sweep must be 1 s to 1 h")
 	case c.FS == nil || c.Now == nil || c.Log == nil || c.Stop == nil:

@@ -48,7 +48,7 @@ func newScript(rounds int) func() crashtest.Engine {
 }
 
 func value(key string, version uint64) []byte {
-	return []byte(strings.Repeat(fmt.Sprintf("%s at %d; ", key, version), int(version)*37%11*150))
+	return []byte(strings.Repeat(fmt.Sprintf("%s at %d; ", key, version), int(version)*37%11*40))
 }
 
 func removed(version uint64) bool { return version%5 == 0 }

@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"errors"
 	"log/slog"
 	"sync/atomic"
 	"testing"
@@ -27,7 +28,7 @@ func (c *clock) advance(d time.Duration) { c.nanos.Add(int64(d)) }
 // quick is a configuration for tests; a fatal error ends the test.
 func quick(fs vfs.FS, c *clock) Config {
 	conf := Default()
-	conf.Memory, conf.FS, conf.Now, conf.Reserve = 256<<10, fs, c.now, 1
+	conf.Memory, conf.FS, conf.Now, conf.Reserve = 64<<10, fs, c.now, 1
 	conf.Sweep = time.Hour // tests sweep themselves
 	conf.Log = slog.New(slog.DiscardHandler)
 	conf.Stop = func(err error) { panic(err) }
@@ -117,5 +118,36 @@ func TestSweep(t *testing.T) {
 	stored("renewed", "kept lock")
 	if due, err := s.due(clock.now().Add(1000 * time.Hour)); err != nil || len(due) != 0 {
 		t.Fatalf("%d index entries are left, %v", len(due), err)
+	}
+}
+
+// Below half of the reserve nothing is written, and everything is still read.
+func TestNearlyFull(t *testing.T) {
+	fs, clock := vfs.NewMem(), newClock()
+	c := quick(fs, clock)
+	c.Reserve = 1000
+	s := open(t, "/store", c)
+	defer s.Close()
+	at, free := store.Place{Table: "t"}, func(n uint64) {
+		fs.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: n, TotalBytes: 10_000})
+		clock.advance(time.Second)
+	}
+	free(500)
+	if err := s.Write(t.Context(), at, store.Write{Key: "k", Version: 1}); err != nil {
+		t.Fatal(err)
+	}
+	free(499)
+	if err := s.Write(t.Context(), at, store.Write{Key: "k", Version: 2}); !errors.Is(err, store.ErrFull) {
+		t.Fatalf("Write on a nearly full disk: %v", err)
+	}
+	if ok, _, err := s.PutIf(t.Context(), at, "p", nil, []byte("v"), time.Time{}); ok || !errors.Is(err, store.ErrFull) {
+		t.Fatalf("PutIf on a nearly full disk: %v, %v", ok, err)
+	}
+	if row, err := s.Get(t.Context(), at, "k"); err != nil || row.Version != 1 {
+		t.Fatalf("Get on a nearly full disk: %+v, %v", row, err)
+	}
+	free(500)
+	if err := s.Write(t.Context(), at, store.Write{Key: "k", Version: 2}); err != nil {
+		t.Fatal(err)
 	}
 }

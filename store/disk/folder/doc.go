@@ -11,6 +11,14 @@
 // were synced and their checksum; Open compares them before Pebble sees the
 // folder, and changes nothing when they differ.
 //
+// A damaged byte of SYNCED itself is not refused as such: its other half counts
+// then, which was true a few commits earlier; if the logs have changed since,
+// the start is refused. A log that is kept only to be used again is checked too.
+//
+// Beside the data, up to four logs of about Config.Memory bytes each stay on the
+// disk. Trimmed or deleted data leaves it within a minute or so of quiet, when
+// Pebble has compacted the tables that held it.
+//
 // What cannot be told apart: SYNCED is written after every sync, but is itself
 // synced at every 64th only. So after a kill of the process every acknowledged
 // byte is covered. After a power loss up to 63 of the last commits may not be;

@@ -137,7 +137,11 @@ func fail(t *testing.T, fault error, begin func() (Engine, *vfs.MemFS), run func
 		engine, disk := begin()
 		var ops atomic.Int64
 		var where atomic.Value
+		var killed atomic.Bool
 		faulty := errorfs.Wrap(disk, errorfs.InjectorFunc(func(op errorfs.Op) error {
+			if killed.Load() {
+				select {} // a dead process changes nothing
+			}
 			if ops.Add(1) != n {
 				return nil
 			}
@@ -146,13 +150,14 @@ func fail(t *testing.T, fault error, begin func() (Engine, *vfs.MemFS), run func
 		}))
 		dead, done := make(chan error, 8), make(chan error, 1)
 		go func() {
-			// A dead process runs nothing, so the goroutine that stops it stays.
-			done <- run(engine, faulty, func(err error) { dead <- err; select {} })
+			done <- run(engine, faulty, func(err error) { killed.Store(true); dead <- err; select {} })
 		}()
 		left := disk
+		var acknowledged any
 		select {
 		case <-dead:
 			stopped++
+			acknowledged = engine.Acknowledged() // before the clone: one more append may be under way
 			left = disk.CrashClone(vfs.CrashCloneCfg{})
 		case err := <-done:
 			switch {
@@ -165,7 +170,10 @@ func fail(t *testing.T, fault error, begin func() (Engine, *vfs.MemFS), run func
 				survived++
 			}
 		}
-		if err := engine.Check(left, engine.Acknowledged(), unexpected); err != nil {
+		if acknowledged == nil {
+			acknowledged = engine.Acknowledged()
+		}
+		if err := engine.Check(left, acknowledged, unexpected); err != nil {
 			t.Fatalf("after operation %d (%v) failed with %v: %v", n, where.Load(), fault, err)
 		}
 		if ops.Load() < n {

@@ -114,7 +114,7 @@ func FlippedBytes(t *testing.T, open func() Engine) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 0))
-	samples := 30
+	samples := 25
 	if testing.Short() {
 		samples = 8
 	}
