@@ -101,7 +101,7 @@ func (e *edge) release(lane func(*provider.Batch)) {
 
 // town is one shard with people in it, its owner, and the provider.
 type town struct {
-	*testing.T
+	testing.TB
 	ctx      context.Context
 	config   Config
 	journal  journal.Journal
@@ -130,10 +130,10 @@ func (w *town) credentials(context.Context, tocsin.ProjectID) ([]provider.Creden
 
 func address(n int) []byte { return binary.BigEndian.AppendUint64(make([]byte, 24), uint64(n)) }
 
-func newTown(t *testing.T, people int) *town {
+func newTown(t testing.TB, people int, by map[tocsin.Provider]provider.Provider) *town {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	w := &town{
-		T: t, ctx: ctx, config: Default(), journal: mem.New(), audience: audience.NewShard(), version: 1, writer: record.NewWriter(7),
+		TB: t, ctx: ctx, config: Default(), journal: mem.New(), audience: audience.NewShard(), version: 1, writer: record.NewWriter(7),
 		fold: ledger.New(), edge: &edge{seen: map[string][]byte{}, times: map[string]int{}},
 	}
 	w.config.APNs = Retry{First: time.Millisecond, Most: time.Millisecond}
@@ -150,7 +150,10 @@ func newTown(t *testing.T, people int) *town {
 	if err := w.audience.Apply(1, e); err != nil {
 		t.Fatal(err)
 	}
-	lanes, err := NewLanes(DefaultLanes(), map[tocsin.Provider]provider.Provider{tocsin.APNs: w.edge}, w.credentials, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
+	if by == nil {
+		by = map[tocsin.Provider]provider.Provider{tocsin.APNs: w.edge}
+	}
+	lanes, err := NewLanes(DefaultLanes(), by, w.credentials, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -257,7 +260,7 @@ func (w *town) closed(id tocsin.SendID) *ledger.Send {
 }
 
 func TestShellSendsToEverybodyOnce(t *testing.T) {
-	w := newTown(t, 5000)
+	w := newTown(t, 5000, nil)
 	w.owner()
 	s := w.closed(w.send(1, &record.Slice{}))
 	if s.Audience != 5000 || s.Count(tocsin.Accepted) != 5000 {
@@ -291,7 +294,7 @@ func contains(text, part string) bool {
 }
 
 func TestShellAccountsForEveryAnswer(t *testing.T) {
-	w := newTown(t, 3000)
+	w := newTown(t, 3000, nil)
 	w.edge.answer = func(a []byte) (provider.Result, provider.Detail) {
 		switch n := binary.BigEndian.Uint64(a[24:]); {
 		case n%10 == 1:
@@ -328,7 +331,7 @@ func TestShellAccountsForEveryAnswer(t *testing.T) {
 }
 
 func TestShellLeavesWithoutAMark(t *testing.T) {
-	w := newTown(t, 20_000)
+	w := newTown(t, 20_000, nil)
 	leave := w.owner()
 	id := w.send(1, &record.Slice{})
 	claims := 0
@@ -346,7 +349,7 @@ func TestShellLeavesWithoutAMark(t *testing.T) {
 }
 
 func TestShellWaitsForAnotherCredential(t *testing.T) {
-	w := newTown(t, 2000)
+	w := newTown(t, 2000, nil)
 	w.edge.wrong = 1
 	w.owner()
 	id := w.send(1, &record.Slice{})
@@ -369,7 +372,7 @@ func TestShellWaitsForAnotherCredential(t *testing.T) {
 }
 
 func TestShellStopsACancelledSend(t *testing.T) {
-	w := newTown(t, 20_000)
+	w := newTown(t, 20_000, nil)
 	w.edge.hold = true
 	w.owner()
 	id := w.send(1, &record.Slice{})
