@@ -69,6 +69,7 @@ type (
 	Evaluated struct {
 		Slice      uint64
 		Generation uint64
+		Changes    uint64        // applied when it was evaluated, or later
 		Lots       []*record.Lot // each at most Config.Chunk bytes of ordinals
 		Unknown    uint64
 	}

@@ -212,8 +212,8 @@ func (m *Machine) advance(j *job) {
 		m.endRest(j)
 		return
 	}
-	if j.content == nil {
-		return
+	if j.content == nil || m.applied < j.send.Changes {
+		return // until its content is fetched, and its people are known here
 	}
 	for _, f := range j.feeds {
 		for f.asked < asksAhead {

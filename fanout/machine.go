@@ -120,7 +120,7 @@ func (m *Machine) Step(now time.Time, event Event) []Effect {
 	case SliceFetched:
 		m.fetched(e)
 	case Applied:
-		m.applied = max(m.applied, e.Changes)
+		m.readChanges(e.Changes)
 	case Evaluated:
 		m.evaluated(e)
 	case Appended:
@@ -172,6 +172,21 @@ func (m *Machine) toPace(e pace.Event) { m.emit(Pace{Event: e}) }
 func (m *Machine) finish(r provider.Route, n int) {
 	if n > 0 {
 		m.toPace(pace.Finished{Route: r, N: n})
+	}
+}
+
+// readChanges goes on with sends whose people were not known here: after a
+// start the audience may be behind the owner before.
+func (m *Machine) readChanges(applied uint64) {
+	was := m.applied
+	m.applied = max(was, applied)
+	if m.phase != owning {
+		return
+	}
+	for _, s := range m.fold.Sends() {
+		if j := m.jobs[s.ID]; j != nil && s.Changes > was && s.Changes <= applied {
+			m.look(j)
+		}
 	}
 }
 

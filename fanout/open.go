@@ -187,7 +187,7 @@ func (m *Machine) putOpen(j *job, chunks [][]*record.Lot, claim *task) {
 	}
 	for n, lots := range chunks {
 		o := &record.Open{
-			Send: s.Send, Slice: j.position, Chunk: uint32(n), Chunks: uint32(len(chunks)), Generation: j.audience.Generation,
+			Send: s.Send, Slice: j.position, Chunk: uint32(n), Chunks: uint32(len(chunks)), Generation: j.audience.Generation, Changes: j.audience.Changes,
 			Lots: lots, OnDoubt: onDoubt, Attempts: attempts, Due: s.Due, Expiry: m.expiryOf(j).UnixNano(), Unknown: j.audience.Unknown,
 		}
 		if claim != nil {

@@ -18,7 +18,15 @@ func (m *Machine) answered(e Answered) {
 		return
 	}
 	delete(m.underway, e.Claim)
-	m.toPace(report(t, e))
+	told := report(t, e)
+	m.toPace(told)
+	if told.Throttled > 0 || told.Faulted > 0 { // nothing more leaves there before pace lets it
+		for _, o := range m.onTheirWay() {
+			if o.feed.route == t.feed.route {
+				m.emit(Halt{Claim: o.ref})
+			}
+		}
+	}
 	if m.phase != owning || e.Claim.Term != m.term {
 		return
 	}

@@ -332,3 +332,43 @@ func TestAPermissionThatComesEarlyIsKept(t *testing.T) {
 		t.Errorf("written %d times, want twice", w.written[w.key(id, 3)])
 	}
 }
+
+// The ordinals of an open may be of people whom a new owner has not applied yet.
+func TestANewOwnerWaitsForThePeopleOfAnOpen(t *testing.T) {
+	w := newWorld(t)
+	w.changes = 70
+	a := w.owner()
+	id := w.send(1, &record.Slice{}, 40)
+	for len(a.delivers) == 0 {
+		a.step(Applied{Changes: 70})
+		_ = a.read(5) || a.readSlices() || a.lookUp() || a.append(99, false) || a.grant(99)
+	}
+	a.m = nil
+	a.delivers = nil
+	b := w.owner()
+	b.step(Applied{Changes: 69})
+	w.settle()
+	if len(b.asks)+len(w.written) > 0 {
+		t.Fatal("sent to people it does not know")
+	}
+	b.step(Applied{Changes: 70})
+	w.settle()
+	w.closed(id)
+}
+
+func TestSlowDownHoldsBackWhatIsOnItsWay(t *testing.T) {
+	w := newWorld(t)
+	a := w.owner()
+	id := w.send(1, &record.Slice{}, 60)
+	for len(a.delivers) < 3 {
+		_ = a.read(5) || a.readSlices() || a.lookUp() || a.append(99, false) || a.grant(99)
+	}
+	d := a.delivers[0]
+	a.delivers = a.delivers[1:]
+	a.step(Answered{Claim: d.Claim, Answers: []Answer{{Count: 16, Result: provider.Later, Scope: provider.WholeQuota, RetryAfter: time.Second}}})
+	if a.halts != 2 || !a.delivers[0].halted || !a.delivers[1].halted {
+		t.Fatalf("%d of 2 halted", a.halts)
+	}
+	w.settle()
+	w.want(id, "accepted:60")
+}

@@ -34,7 +34,8 @@ type world struct {
 	audience map[uint64][]*record.Lot // by slice
 	answer   func(d Deliver, i int) provider.Result
 	names    uint64
-	window   int // the most pushes that were ever claimed and unsettled
+	window   int    // the most pushes that were ever claimed and unsettled
+	changes  uint64 // applied when a slice is evaluated
 }
 
 type logs struct{ data [][]byte }
@@ -199,7 +200,7 @@ func (a *actor) lookUp() bool {
 	if len(a.evaluate) > 0 {
 		e := a.evaluate[0]
 		a.evaluate = a.evaluate[1:]
-		a.step(Evaluated{Slice: e.Position, Generation: 1, Lots: a.w.audience[e.Position]})
+		a.step(Evaluated{Slice: e.Position, Generation: 1, Changes: a.w.changes, Lots: a.w.audience[e.Position]})
 		return true
 	}
 	return false

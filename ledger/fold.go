@@ -222,7 +222,7 @@ func (f *Fold) open(position uint64, e *record.Envelope, o *record.Open) Verdict
 	f.partial = nil
 	if o.Chunk == 0 {
 		part = &partial{chunks: o.Chunks, send: &Send{
-			ID: id, Scope: record.Of(e), Slice: o.Slice, Generation: o.Generation, Due: instant(o.Due), Expiry: instant(o.Expiry),
+			ID: id, Scope: record.Of(e), Slice: o.Slice, Generation: o.Generation, Changes: o.Changes, Due: instant(o.Due), Expiry: instant(o.Expiry),
 			OnDoubt: tocsin.OnDoubt(o.OnDoubt), Attempts: int(o.Attempts), Unknown: o.Unknown,
 		}}
 	}

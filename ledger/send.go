@@ -18,6 +18,7 @@ type Send struct {
 	Opened     uint64 // position of the record that put the open in force
 	Term       uint64 // of the open
 	Generation uint64 // of the shard's ordinals
+	Changes    uint64 // its ordinals are known to whoever has applied changes below this position
 	Due        time.Time
 	Expiry     time.Time // nothing leaves after it; zero never
 	OnDoubt    tocsin.OnDoubt

@@ -132,7 +132,7 @@ func (w *packer) bytes(b []byte) {
 func (w *packer) send(s *Send) {
 	w.raw(s.ID[:])
 	w.raw(s.Scope.Project[:])
-	w.numbers(uint64(s.Scope.Environment), uint64(s.Scope.Class), s.Slice, s.Opened, s.Term, s.Generation, nanos(s.Due), nanos(s.Expiry),
+	w.numbers(uint64(s.Scope.Environment), uint64(s.Scope.Class), s.Slice, s.Opened, s.Term, s.Generation, s.Changes, nanos(s.Due), nanos(s.Expiry),
 		uint64(s.OnDoubt), uint64(s.Attempts), s.Unknown, bit(s.Cancelled), uint64(len(s.lots)))
 	for _, lot := range s.lots {
 		w.raw(lot.Credential[:])
@@ -203,7 +203,7 @@ func (r *unpacker) send() *Send {
 	s := &Send{ID: r.id()}
 	s.Scope.Project = tocsin.ProjectID(fixed(r.raw(16)))
 	s.Scope.Environment, s.Scope.Class = tocsin.Environment(r.number()), tocsin.Class(r.number())
-	s.Slice, s.Opened, s.Term, s.Generation = r.number(), r.number(), r.number(), r.number()
+	s.Slice, s.Opened, s.Term, s.Generation, s.Changes = r.number(), r.number(), r.number(), r.number(), r.number()
 	s.Due, s.Expiry = r.time(), r.time()
 	s.OnDoubt, s.Attempts, s.Unknown, s.Cancelled = tocsin.OnDoubt(r.number()), r.int(), r.number(), r.bit()
 	for range r.count() {

@@ -1061,6 +1061,7 @@ type Open struct {
 	Expiry        int64                  `protobuf:"varint,11,opt,name=expiry,proto3" json:"expiry,omitempty"`   // nothing leaves after it
 	Unknown       uint64                 `protobuf:"varint,12,opt,name=unknown,proto3" json:"unknown,omitempty"` // explicit recipients that nobody knows
 	Claim         *Claim                 `protobuf:"bytes,13,opt,name=claim,proto3" json:"claim,omitempty"`      // only when open and claim are one record; its stamp is absent
+	Changes       uint64                 `protobuf:"varint,14,opt,name=changes,proto3" json:"changes,omitempty"` // the audience may hold anybody below this position of changes
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1184,6 +1185,13 @@ func (x *Open) GetClaim() *Claim {
 		return x.Claim
 	}
 	return nil
+}
+
+func (x *Open) GetChanges() uint64 {
+	if x != nil {
+		return x.Changes
+	}
+	return 0
 }
 
 // Lot is the part of an audience on one route and in one activity bucket.
@@ -3342,7 +3350,7 @@ const file_record_proto_rawDesc = "" +
 	"\vincarnation\x18\x01 \x01(\x06R\vincarnation\x12\x1e\n" +
 	"\n" +
 	"supersedes\x18\x02 \x01(\x04R\n" +
-	"supersedes\"\xf9\x02\n" +
+	"supersedes\"\x93\x03\n" +
 	"\x04Open\x12*\n" +
 	"\x05stamp\x18\x01 \x01(\v2\x14.tocsin.record.StampR\x05stamp\x12\x12\n" +
 	"\x04send\x18\x02 \x01(\fR\x04send\x12\x14\n" +
@@ -3359,7 +3367,8 @@ const file_record_proto_rawDesc = "" +
 	" \x01(\x03R\x03due\x12\x16\n" +
 	"\x06expiry\x18\v \x01(\x03R\x06expiry\x12\x18\n" +
 	"\aunknown\x18\f \x01(\x04R\aunknown\x12*\n" +
-	"\x05claim\x18\r \x01(\v2\x14.tocsin.record.ClaimR\x05claim\"{\n" +
+	"\x05claim\x18\r \x01(\v2\x14.tocsin.record.ClaimR\x05claim\x12\x18\n" +
+	"\achanges\x18\x0e \x01(\x04R\achanges\"{\n" +
 	"\x03Lot\x12*\n" +
 	"\x05route\x18\x01 \x01(\v2\x14.tocsin.record.RouteR\x05route\x12\x16\n" +
 	"\x06bucket\x18\x02 \x01(\rR\x06bucket\x12\x1a\n" +
