@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/index"
@@ -168,10 +169,8 @@ func (p *project) register(pos uint64, ordinal uint32, alive bool, u *record.Ups
 
 // update changes a profile and all its subscriptions.
 func (p *project) update(u *record.ProfileUpdate) {
-	if number, ok := p.person(u.Profile); ok || len(u.Profile) > len(userPrefix) && u.Profile[:len(userPrefix)] == userPrefix {
-		if !ok {
-			number = p.personOrNew(u.Profile)
-		}
+	if strings.HasPrefix(u.Profile, userPrefix) {
+		number, _ := p.personOrNew(u.Profile)
 		setAll(p.people.known, number, u.Attributes, u.Tags)
 	}
 	p.subscriptions(u.Profile, func(ordinal uint32) { setAll(p.known, ordinal, u.Attributes, u.Tags) })

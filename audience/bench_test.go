@@ -5,8 +5,12 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/record"
@@ -15,8 +19,8 @@ import (
 
 // population writes the changes of n registrations with 5 attributes, in
 // records of 1,000, as the log holds them: 60 % FCM, 30 % APNs, 10 % Web Push.
-func population(n int) (log [][]byte) {
-	random := rand.New(rand.NewPCG(1, 2))
+func population(seed uint64, n int) (log [][]byte) {
+	random := rand.New(rand.NewPCG(seed, 2))
 	writer := record.NewWriter(1)
 	bytes := func(n int) []byte {
 		b := make([]byte, n)
@@ -83,6 +87,16 @@ func replay(b *testing.B, log [][]byte) *Shard {
 	return shard
 }
 
+// processor is the CPU time of the process so far: it says more than the clock
+// on a machine that is shared.
+func processor(b *testing.B) time.Duration {
+	var use syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &use); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(use.Utime.Nano() + use.Stime.Nano())
+}
+
 func heap() uint64 {
 	runtime.GC()
 	runtime.GC()
@@ -91,27 +105,73 @@ func heap() uint64 {
 	return m.HeapAlloc
 }
 
-// One iteration applies a million registrations with 5 attributes from bytes
-// of the log, and says what one costs in memory, everything included.
+// One iteration applies a million registrations with 5 attributes to 8 shards,
+// from the bytes of their logs, and says what one costs in memory, everything
+// included.
 func BenchmarkApply(b *testing.B) {
-	const n = 1_000_000
-	log := population(n)
+	const n, shards = 1_000_000, 8
+	var logs [shards][][]byte
+	for i := range logs {
+		logs[i] = population(uint64(i), n/shards)
+	}
 	before := heap()
+	var spent time.Duration
 	for b.Loop() {
-		shard := replay(b, log)
+		var all [shards]*Shard
+		var running sync.WaitGroup
+		began := processor(b)
+		for i := range all {
+			running.Go(func() { all[i] = replay(b, logs[i]) })
+		}
+		running.Wait()
+		spent += processor(b) - began
 		b.StopTimer()
 		b.ReportMetric(float64(heap()-before)/n, "B/subscription")
-		own, _ := shard.Size()
-		b.ReportMetric(float64(own)/n, "B/counted")
-		runtime.KeepAlive(shard)
+		runtime.KeepAlive(all)
 		b.StartTimer()
 	}
 	b.ReportMetric(float64(n*b.N)/b.Elapsed().Seconds(), "rows/s")
+	b.ReportMetric(spent.Seconds()/float64(b.N), "CPU-s/M")
+}
+
+// One iteration freezes a million subscriptions on one shard, writes them to a
+// file, or reads them back.
+func BenchmarkSnapshot(b *testing.B) {
+	shard := replay(b, population(1, 1_000_000))
+	folder, err := OpenFolder(vfs.Default, b.TempDir())
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Run("freeze", func(b *testing.B) {
+		for b.Loop() {
+			shard.Freeze()
+		}
+	})
+	b.Run("write", func(b *testing.B) {
+		frozen := shard.Freeze()
+		for b.Loop() {
+			if err := folder.write(b.Context(), 1, frozen); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	if err := folder.write(b.Context(), 1, shard.Freeze()); err != nil {
+		b.Fatal(err)
+	}
+	b.Run("read", func(b *testing.B) {
+		began := processor(b)
+		for b.Loop() {
+			if _, err := folder.read(1, shard.Applied()); err != nil {
+				b.Fatal(err)
+			}
+		}
+		b.ReportMetric((processor(b)-began).Seconds()/float64(b.N), "CPU-s/M")
+	})
 }
 
 // One iteration counts, evaluates or loads on a million subscriptions.
 func BenchmarkRead(b *testing.B) {
-	shard := replay(b, population(1_000_000))
+	shard := replay(b, population(1, 1_000_000))
 	q, err := target.Parse(target.Default(), []byte(`{"country":"FR","plan":{"$in":["basic","premium"]},"$or":[{"age":30},{"language":"fr"}],"$not":{"city":"city 7"},"opted_in":true}`))
 	if err != nil {
 		b.Fatal(err)

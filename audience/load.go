@@ -16,6 +16,7 @@ type Recipients struct {
 	IDs       []tocsin.SubscriptionID
 	Versions  []uint64        // of the address
 	Blocked   []tocsin.Reason // 0: may be sent to; else ReasonOptedOut or ReasonErased
+	Applied   uint64          // all of this is as of the changes below this position
 
 	names  []string
 	values []value
@@ -52,6 +53,7 @@ func (s *Shard) Load(project tocsin.ProjectID, route Route, ordinals []uint32, n
 
 	s.mu.RLock()
 	defer s.mu.RUnlock()
+	into.Applied = s.applied
 	p := s.projects[project]
 	var optedIn, language index.Column
 	columns := make([]index.Column, len(names))

@@ -34,16 +34,16 @@ func (p *project) person(key string) (number uint32, ok bool) {
 }
 
 // personOrNew finds or makes the profile.
-func (p *project) personOrNew(key string) uint32 {
-	number, ok := p.person(key)
-	if !ok {
+func (p *project) personOrNew(key string) (number uint32, known bool) {
+	number, known = p.person(key)
+	if !known {
 		w := &p.people
 		number = uint32(len(w.key))
 		w.key = append(w.key, w.keys.Add([]byte(key)))
 		w.first = append(w.first, 0)
 		w.byKey.Insert(p.hashKey([]byte(key)), number, p.hashOfKey)
 	}
-	return number
+	return number, known
 }
 
 // subscriptions calls each for the live subscriptions of a profile key.
@@ -72,9 +72,10 @@ func (p *project) subscriptions(key string, each func(ordinal uint32)) {
 // belong makes a subscription one of the key's, and gives it what is known of
 // the person when it was not, or begins anew.
 func (p *project) belong(ordinal uint32, key string, anew bool) {
-	profile := uint32(0)
+	profile, known := uint32(0), false
 	if strings.HasPrefix(key, userPrefix) {
-		profile = p.personOrNew(key) + 1
+		profile, known = p.personOrNew(key)
+		profile++
 	}
 	r, w := &p.rows, &p.people
 	if was := r.profile[ordinal]; was != profile {
@@ -92,7 +93,7 @@ func (p *project) belong(ordinal uint32, key string, anew bool) {
 		}
 		anew = true
 	}
-	if !anew || profile == 0 {
+	if !anew || !known {
 		return
 	}
 	for name, v := range w.known.Attributes(profile - 1) {

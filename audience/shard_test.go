@@ -313,6 +313,9 @@ func TestLoadSeesWhatIsNow(t *testing.T) {
 		if !slices.Equal(r.Blocked, []tocsin.Reason{0, tocsin.ReasonErased, tocsin.ReasonOptedOut, tocsin.ReasonErased, 0, tocsin.ReasonErased}) {
 			t.Fatal(r.Blocked)
 		}
+		if r.Applied != w.shard.Applied() {
+			t.Errorf("as of %d, want %d", r.Applied, w.shard.Applied())
+		}
 		if string(r.Addresses[0]) != string(token(0)) || string(r.Addresses[4]) != string(token(44)) || r.Addresses[1] != nil || r.Addresses[3] != nil {
 			t.Errorf("addresses %s", r.Addresses)
 		}
