@@ -11,7 +11,7 @@ import (
 // Config holds the settings of a shard's owner.
 type Config struct {
 	Window    int           // pushes claimed and unsettled, at most, a shard
-	RangeSize int           // pushes of one claim, at most; 1 to tocsin.PageSize, not above Window
+	RangeSize int           // pushes of one claim, at most; 1 to tocsin.PageSize, and never above Window
 	Chunk     int           // bytes of ordinals in one record of an open
 	Retake    time.Duration // wait before taking again after losing the shard or a failed append
 	OpenWait  time.Duration // how long an open waits for the grant of the claim that it would carry
@@ -54,8 +54,8 @@ func (c Config) Validate() error {
 	switch {
 	case c.Window < 1:
 		return errors.New("fanout: window must be at least 1 push")
-	case c.RangeSize < 1 || c.RangeSize > tocsin.PageSize || c.RangeSize > c.Window:
-		return fmt.Errorf("fanout: range size must be 1 to %d and not above the window", tocsin.PageSize)
+	case c.RangeSize < 1 || c.RangeSize > tocsin.PageSize:
+		return fmt.Errorf("fanout: range size must be 1 to %d", tocsin.PageSize)
 	case c.Chunk < 64 || c.Chunk > 448<<10:
 		return errors.New("fanout: chunk must be 64 bytes to 448 KiB")
 	case c.Retake <= 0 || c.OpenWait < 0 || c.Leave <= 0:

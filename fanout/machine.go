@@ -73,6 +73,7 @@ type sliceReader struct {
 // New starts a machine without a shard's state: it waits for Assigned. The
 // incarnation names the records it writes: random, not 0, never used before.
 func New(config Config, shard tocsin.Shard, incarnation uint64) *Machine {
+	config.RangeSize = min(config.RangeSize, config.Window)
 	return &Machine{
 		config: config, shard: shard, incarnation: incarnation, writer: record.NewWriter(incarnation),
 		jobs: map[tocsin.SendID]*job{}, asked: map[uint64]*task{}, claims: map[uint64]*task{}, underway: map[ClaimRef]*task{},

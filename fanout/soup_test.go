@@ -17,7 +17,7 @@ import (
 func TestSoup(t *testing.T) {
 	reached := map[string]int{}
 	rapid.Check(t, func(t *rapid.T) { soup(t, reached) })
-	for _, want := range []string{"crash", "lost append", "late append", "second owner", "leave", "cancel", "marked"} {
+	for _, want := range []string{"crash", "lost append", "late append", "second owner", "leave", "cancel", "trimmed", "marked"} {
 		if reached[want] == 0 {
 			t.Errorf("never reached: %s", want)
 		}
@@ -95,6 +95,10 @@ func soup(t *rapid.T, reached map[string]int) {
 			}
 		case 7:
 			a.step(Tick{})
+			if dice(8) == 0 && a.m != nil && a.stopped == nil {
+				reached["trimmed"]++
+				a.trimmed()
+			}
 		case 8, 9:
 			w.permit(dice(3) == 0)
 		case 10, 11, 12:

@@ -372,3 +372,24 @@ func TestSlowDownHoldsBackWhatIsOnItsWay(t *testing.T) {
 	w.settle()
 	w.want(id, "accepted:60")
 }
+
+func TestATrimmedReaderTakesAgainFromASnapshot(t *testing.T) {
+	w := newWorld(t)
+	a := w.owner()
+	id := w.send(1, &record.Slice{}, 60)
+	for len(a.delivers) < 2 {
+		_ = a.read(5) || a.readSlices() || a.lookUp() || a.append(99, false) || a.grant(99)
+	}
+	for w.permit(false) {
+	}
+	a.trimmed()
+	if a.halts < 2 || a.m.Owning() {
+		t.Fatal("goes on after a gap that it cannot read")
+	}
+	w.now = w.now.Add(w.config.Retake)
+	a.step(Tick{})
+	w.settle()
+	if have := w.closed(id); have["accepted?"] == 0 {
+		t.Errorf("ended %v without a mark", have)
+	}
+}

@@ -415,3 +415,16 @@ func (w *world) want(id tocsin.SendID, want string) {
 }
 
 func (w *world) key(id tocsin.SendID, ordinal uint32) string { return fmt.Sprint(id.Bytes(), ordinal) }
+
+// trimmed loses the part of the ledger that was not read, and goes on from
+// plan's fold as a snapshot.
+func (a *actor) trimmed() {
+	a.w.t.Helper()
+	a.following, a.catching = false, -1
+	a.step(Trimmed{})
+	fold, err := ledger.Unmarshal(a.w.plan.Marshal())
+	if err != nil {
+		a.w.t.Fatal(err)
+	}
+	a.step(Assigned{Fold: fold})
+}
