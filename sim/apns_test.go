@@ -76,8 +76,10 @@ func signES256(t testing.TB, key *ecdsa.PrivateKey, header, claims map[string]an
 }
 
 // apnsToken is a provider token of the first project, issued at a time.
-func (s *Sim) apnsToken(t testing.TB, issued time.Time) string {
-	account := s.account(tocsin.APNs).APNs
+func (s *Sim) apnsToken(t testing.TB, issued time.Time) string { return s.projectToken(t, 0, issued) }
+
+func (s *Sim) projectToken(t testing.TB, project int, issued time.Time) string {
+	account := s.setup.Projects[project].Credentials[0].APNs
 	key, err := apnstoken.AuthKeyFromBytes([]byte(account.Key))
 	if err != nil {
 		t.Fatal(err)
@@ -190,7 +192,7 @@ func TestAPNsRefusals(t *testing.T) {
 
 // A connection shows one provider token for 20 minutes, and one key for ever.
 func TestAPNsTokenUpdates(t *testing.T) {
-	s := start(t, nil)
+	s := start(t, func(c *Config) { c.Projects = 2 })
 	c := s.httpClient()
 	now := time.Now()
 	want := func(bearer, reason string) {
@@ -204,6 +206,7 @@ func TestAPNsTokenUpdates(t *testing.T) {
 	want(first, "")
 	want(s.apnsToken(t, now.Add(-time.Minute)), "TooManyProviderTokenUpdates")
 	want(first, "")
+	want(s.projectToken(t, 1, now), "UnrelatedKeyIdInToken")
 	o := s.Options(tocsin.APNs)
 	o.Revoked = true
 	if err := s.SetOptions(tocsin.APNs, o); err != nil {

@@ -194,6 +194,57 @@ func TestBreaches(t *testing.T) {
 	}
 }
 
+// A sender that ignores the windows it was given is stopped.
+func TestWindowsAreEnforced(t *testing.T) {
+	s := start(t, func(c *Config) { c.StreamWindow = 100 })
+	r := s.dial(t, tocsin.APNs)
+	r.until(settingsWith(1))
+	block := r.pushHeaders(s, "none", aToken)
+	if err := errors.Join(r.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: block, EndHeaders: true}),
+		r.framer.WriteData(1, true, make([]byte, 101))); err != nil {
+		t.Fatal(err)
+	}
+	r.until(resetOf(1, http2.ErrCodeFlowControl))
+	c := &conn{server: &server{settings: settings{100, 1 << 20}}, receive: 200}
+	if err := c.received(200); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.received(1); err != codeFlowControl {
+		t.Fatalf("%v, want FLOW_CONTROL_ERROR", err)
+	}
+}
+
+// A lower stream limit holds when the peer has acknowledged it, not before;
+// while two are under way the higher one holds.
+func TestStreamLimitIsAcknowledged(t *testing.T) {
+	var c conn
+	c.enforced.Store(1000)
+	c.unacked = []uint32{1000, 5, 70}
+	for _, want := range []uint32{70, 70, 70} {
+		if c.enforced.Load() < want {
+			t.Fatalf("%d is enforced, want at least %d", c.enforced.Load(), want)
+		}
+		if err := c.acknowledged(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := c.enforced.Load(); got != 70 {
+		t.Fatalf("%d is enforced, want 70", got)
+	}
+	if c.acknowledged() != codeProtocol {
+		t.Fatal("an acknowledgement of nothing was taken")
+	}
+	c.unacked = []uint32{1000, 5}
+	c.acknowledged()
+	if c.enforced.Load() != 1000 {
+		t.Fatal("a limit holds that the peer may not have seen")
+	}
+	c.acknowledged()
+	if c.enforced.Load() != 5 {
+		t.Fatal("an acknowledged limit does not hold")
+	}
+}
+
 // A peer that speaks no HTTP/2 is sent away.
 func TestNoPreface(t *testing.T) {
 	s := start(t, nil)
