@@ -17,6 +17,7 @@ type Audience struct {
 	Generation uint64 // of the ordinals
 	Lots       []Lot  // in cutting order: by route, then by bucket
 	Unknown    uint64 // explicit recipients that nobody knows
+	Applied    uint64 // all of this is as of the changes below this position
 }
 
 // Lot is the part of an audience on one route and in one bucket of activity.
@@ -39,7 +40,7 @@ type Count struct {
 func (s *Shard) Evaluate(project tocsin.ProjectID, q *target.Query, at time.Time) Audience {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	a := Audience{Generation: firstGeneration}
+	a := Audience{Generation: firstGeneration, Applied: s.applied}
 	p := s.projects[project]
 	if p == nil {
 		return a
@@ -105,7 +106,7 @@ func (p *project) cut(rows *roaring.Bitmap, at time.Time) []Lot {
 func (s *Shard) Explicit(project tocsin.ProjectID, recipients []*record.Recipient, at time.Time) (Audience, map[uint32]map[string]string) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	a := Audience{Generation: firstGeneration}
+	a := Audience{Generation: firstGeneration, Applied: s.applied}
 	values := make(map[uint32]map[string]string)
 	p := s.projects[project]
 	if p == nil {

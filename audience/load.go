@@ -56,6 +56,7 @@ func (s *Shard) Load(project tocsin.ProjectID, route Route, ordinals []uint32, n
 	into.Applied = s.applied
 	p := s.projects[project]
 	var optedIn, language index.Column
+	last, fits := ^uint32(0), false // most rows of a page have one route
 	columns := make([]index.Column, len(names))
 	if p != nil {
 		optedIn, language = p.known.Column(fieldOptedIn), p.known.Column(fieldLanguage)
@@ -70,7 +71,13 @@ func (s *Shard) Load(project tocsin.ProjectID, route Route, ordinals []uint32, n
 			continue
 		}
 		into.IDs[i], into.Versions[i] = p.rows.ids[ordinal], p.rows.version[ordinal]
-		if p.rows.address[ordinal] == 0 || p.routes[p.rows.route[ordinal]] != route {
+		if p.rows.address[ordinal] == 0 {
+			continue
+		}
+		if n := p.rows.route[ordinal]; n != last {
+			last, fits = n, p.routes[n].fits(route)
+		}
+		if !fits {
 			continue
 		}
 		into.Blocked[i] = 0

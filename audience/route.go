@@ -24,6 +24,15 @@ func (r Route) compare(other Route) int {
 		strings.Compare(r.Host, other.Host), strings.Compare(r.Topic, other.Topic))
 }
 
+// fits reports whether a subscription on this route may be sent to on a page's.
+// One that does not say whose key it subscribed with fits any.
+func (r Route) fits(page Route) bool {
+	if r.Vapid.IsZero() {
+		page.Vapid = r.Vapid
+	}
+	return r == page
+}
+
 // Buckets of activity, the most recent first: within a day, a week, 30 days of
 // the instant asked about, and earlier or never.
 const Buckets = 4

@@ -269,7 +269,7 @@ func TestExplicitRecipients(t *testing.T) {
 		{Profile: UserKey("nobody")},
 		{Subscription: subscription(77).Bytes()},
 	}, noon)
-	if len(a.Lots) != 1 || !slices.Equal(a.Lots[0].Ordinals.ToArray(), []uint32{0, 1, 2}) || a.Unknown != 2 || a.Generation == 0 {
+	if len(a.Lots) != 1 || !slices.Equal(a.Lots[0].Ordinals.ToArray(), []uint32{0, 1, 2}) || a.Unknown != 2 || a.Generation == 0 || a.Applied != w.shard.Applied() {
 		t.Errorf("%+v", a)
 	}
 	if values[0]["code"] != "1" || values[1]["code"] != "1" || values[2]["code"] != "2" {
@@ -331,6 +331,16 @@ func TestLoadSeesWhatIsNow(t *testing.T) {
 		if _, ok := r.Value(4, "name"); ok {
 			t.Error("a name that somebody else has")
 		}
+	}
+	w.apply(news, phone(5, func(u *record.Upsert) {
+		u.Provider, u.Topic, u.Host, u.Address = uint32(tocsin.WebPush), "", "https://push.example.net", browser("https://push.example.net/5", nil, nil)
+	}), phone(6, func(u *record.Upsert) {
+		u.Provider, u.Topic, u.Host, u.Address = uint32(tocsin.WebPush), "", "https://push.example.net", browser("https://push.example.net/6", nil, nil)
+		u.Vapid = slices.Repeat([]byte{1}, 16)
+	}))
+	w.shard.Load(news, Route{Provider: tocsin.WebPush, Host: "https://push.example.net", Vapid: tocsin.CredentialID{2}}, []uint32{5, 6}, nil, &r)
+	if !slices.Equal(r.Blocked, []tocsin.Reason{0, tocsin.ReasonErased}) {
+		t.Errorf("with another key than they subscribed with: %v", r.Blocked)
 	}
 	if s := w.shard.view(t, 0); string(s.Secret) != "hash" {
 		t.Errorf("secret %q", s.Secret)
