@@ -79,6 +79,7 @@ type conn struct {
 	writing  time.Time // start of the write under way, or zero
 	since    time.Time
 	served   bool
+	taken    uint64 // accepted and not counted by the pool yet
 	blamed   bool   // the peer left with an error
 	done     []*job // Done is called outside the lock
 	back     []*job // for another connection
@@ -218,6 +219,7 @@ func (c *conn) settle(x *run, stream uint32, r provider.Result, d provider.Detai
 	c.inflight--
 	if r == provider.Accepted {
 		c.served = true
+		c.taken++
 		if !c.accepted {
 			c.accepted = true
 		}
@@ -264,6 +266,7 @@ func (c *conn) judge(x *run, stream uint32) {
 		return
 	}
 	delete(c.answers, stream)
+	c.count()
 	v := x.job.Pushes.Judge(i, &a.Answer)
 	c.spare = append(c.spare, a)
 	if v.Halt || v.Result == provider.Fault {
@@ -271,6 +274,14 @@ func (c *conn) judge(x *run, stream uint32) {
 	}
 	c.draining = c.draining || v.Reconnect
 	c.settle(x, stream, v.Result, v.Detail)
+}
+
+// count tells the pool how many pushes were accepted.
+func (c *conn) count() {
+	if c.taken > 0 {
+		c.pool.accepted.Add(c.taken)
+		c.taken = 0
+	}
 }
 
 // halted reports whether nothing more of the job may be written.

@@ -37,6 +37,7 @@ type Pool struct {
 
 	epoch    atomic.Uint64 // rises when what is queued is halted
 	answered atomic.Uint64
+	accepted atomic.Uint64
 
 	ctx    context.Context // ends dials
 	cancel context.CancelFunc
@@ -280,6 +281,9 @@ func (p *Pool) Warm(ctx context.Context) error {
 		p.mu.Lock()
 	}
 }
+
+// Accepted is how many pushes were accepted so far.
+func (p *Pool) Accepted() uint64 { return p.accepted.Load() }
 
 // Capacity is how many pushes may be under way: the streams of all
 // connections, and a little more work at the rate measured.

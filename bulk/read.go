@@ -69,6 +69,7 @@ func (c *conn) take() error {
 		return violation{codeCalm, "too many frames that want an answer"}
 	}
 	c.pool.answered.Add(uint64(before - c.inflight))
+	c.count()
 	c.hint()
 	c.wake.Signal()
 	return nil

@@ -206,7 +206,7 @@ func TestEveryReason(t *testing.T) {
 		{400, "IdleTimeout", later, tocsin.ReasonUnavailable, 0, time.Second},
 		{403, "BadCertificate BadCertificateEnvironment InvalidProviderToken MissingProviderToken Forbidden BadEnvironmentKeyIdInToken BadEnvironmentKeyInToken Unheard",
 			fault, tocsin.ReasonCredential, 0, 0},
-		{403, "ExpiredProviderToken", fault, tocsin.ReasonCredential, 0, 0}, // a young token: a clock is wrong
+		{403, "ExpiredProviderToken", later, tocsin.ReasonCredential, 0, time.Second},
 		{403, "UnrelatedKeyIdInToken", later, tocsin.ReasonCredential, 0, time.Second},
 		{404, "BadPath Unheard", refused, tocsin.ReasonPayload, 0, 0},
 		{405, "MethodNotAllowed", refused, tocsin.ReasonPayload, 0, 0},
@@ -260,6 +260,31 @@ func TestExpiredTokenIsReplaced(t *testing.T) {
 	}
 	if deliver(l, b); b.Results[0] != provider.Accepted || b.Results[49] != provider.Accepted {
 		t.Fatalf("results %v with the new token", b.Results)
+	}
+}
+
+// A young token that Apple calls expired again and again means a wrong clock;
+// called so between others that are accepted, it means nothing.
+func TestYoungTokenCalledExpired(t *testing.T) {
+	f := newFixture(t)
+	expired := reply(403, `{"reason":"ExpiredProviderToken"}`)
+	s := providertest.NewServer(t, expired)
+	l := f.lane(t, s)
+	push := func() provider.Result {
+		return deliver(l, &provider.Batch{Addresses: [][]byte{address(1)}, Payloads: [][]byte{[]byte("{}")}}).Results[0]
+	}
+	if one, two := push(), push(); one != provider.Later || two != provider.Fault {
+		t.Errorf("results %v, %v", one, two)
+	}
+	for range 40 {
+		s.Answer(reply(200, ""))
+		if got := push(); got != provider.Accepted {
+			t.Fatalf("result %v", got)
+		}
+		s.Answer(expired)
+		if got := push(); got != provider.Later {
+			t.Fatalf("result %v between accepted ones", got)
+		}
 	}
 }
 

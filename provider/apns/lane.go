@@ -19,6 +19,7 @@ type lane struct {
 	pool     *bulk.Pool
 	signer   *signer
 	topic    string
+	expiries bulk.Suspicion // young tokens that Apple called expired
 	closing  sync.Once
 
 	mu     sync.Mutex
@@ -134,8 +135,8 @@ func (p *pushes) Judge(_ int, a *bulk.Answer) bulk.Verdict {
 	case waitLong:
 		v.Detail.RetryAfter = p.lane.provider.cfg.ServerError
 	case renew:
-		if !p.lane.signer.expired(p.token, time.Now()) {
-			v.Result, v.Detail.RetryAfter = provider.Fault, 0
+		if !p.lane.signer.expired(p.token, time.Now()) && p.lane.expiries.Refused(p.lane.pool.Accepted(), 1) {
+			v.Result, v.Detail.RetryAfter = provider.Fault, 0 // another token would not help: a clock is wrong
 		}
 	}
 	if a.RetryAfter > 0 && v.Result == provider.Later {

@@ -258,9 +258,23 @@ func TestAccessTokenIsReplacedOnce(t *testing.T) {
 	if b := deliver(l, one()); b.Results[0] != provider.Accepted {
 		t.Errorf("with the second token: %v %+v", b.Results, b.Details)
 	}
+	// What was accepted since speaks for the account, but not for long.
 	s.Answer(unauthenticated)
-	if b := deliver(l, one()); b.Results[0] != provider.Fault {
-		t.Errorf("the second refusal: %v %+v", b.Results, b.Details)
+	faults := 0
+	for range 40 {
+		if b := deliver(l, one()); b.Results[0] == provider.Fault {
+			faults++
+		} else if b.Results[0] != provider.Later || faults > 0 {
+			t.Fatalf("refused again: %v %+v", b.Results, b.Details)
+		}
+	}
+	if faults != 8 {
+		t.Errorf("%d faults in 40 refusals, want them from the 33rd on", faults)
+	}
+	// Of an account that never had a push accepted, the second refusal decides.
+	l = f.lane(s)
+	if one, two := deliver(l, one()), deliver(l, one()); one.Results[0] != provider.Later || two.Results[0] != provider.Fault {
+		t.Errorf("a new lane: %v, %v", one.Results, two.Results)
 	}
 }
 

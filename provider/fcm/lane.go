@@ -29,6 +29,7 @@ type lane struct {
 	failures int
 	closed   bool
 	changed  chan struct{} // closed and replaced when an exchange ends
+	refusals bulk.Suspicion
 }
 
 // usable reports whether requests may carry the token.
@@ -147,14 +148,15 @@ func (l *lane) Close(ctx context.Context) error {
 }
 
 // rejected is told that Google did not accept a token. It reports whether
-// another one is worth a try: not when this one was itself fetched for that.
+// another one is worth a try: not when this one was itself fetched for that,
+// and nothing was accepted with it.
 func (l *lane) rejected(a *access) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.access == a {
 		l.access, l.refused = nil, true
 	}
-	return !a.renewal
+	return !a.renewal || !l.refusals.Refused(l.pool.Accepted(), 0)
 }
 
 // pushes writes the requests of one batch.
