@@ -27,11 +27,18 @@ type flight struct {
 	ordinals []uint32
 	people   audience.Recipients
 	variants variants
-	text     []byte   // rendered payloads, one after the other
-	ends     []int    // where each ends in text; -1 for a constant one
-	index    []int    // of each push of the batch in the range
-	decided  []Answer // by index in the range; Count 0: the lane decides
+	text     []byte // rendered payloads, one after the other
+	ends     []int  // where each ends in text; -1 for a constant one
+	index    []int  // of each push of the batch in the range
+	decided  []verdict
 	batch    provider.Batch
+}
+
+// verdict is an answer that was there before the lane was asked. A push in
+// neither the batch nor the verdicts stays unsent.
+type verdict struct {
+	index int
+	Answer
 }
 
 func newFlight() *flight {
@@ -67,13 +74,11 @@ func (f *flight) clear() {
 
 // leave looks at eligibility, renders and hands over to the lane.
 func (f *flight) leave() {
-	c, n := f.contents, len(f.ordinals)
+	c := f.contents
 	c.ready(f.owner.audience)
 	f.batch.Addresses, f.batch.Payloads = f.batch.Addresses[:0], f.batch.Payloads[:0]
 	f.batch.Results, f.batch.Details, f.batch.Wrote = f.batch.Results[:0], f.batch.Details[:0], f.batch.Wrote[:0]
-	f.text, f.ends, f.index = f.text[:0], f.ends[:0], f.index[:0]
-	f.decided = slices.Grow(f.decided[:0], n)[:n]
-	clear(f.decided)
+	f.text, f.ends, f.index, f.decided = f.text[:0], f.ends[:0], f.index[:0], f.decided[:0]
 	lane := f.owner.lanes.lane(f.batch.Route)
 	switch {
 	case c.err != nil:
@@ -94,9 +99,13 @@ func (f *flight) leave() {
 }
 
 func (f *flight) decideAll(o tocsin.Outcome, r tocsin.Reason) {
-	for i := range f.decided {
-		f.decided[i] = Answer{Count: 1, Outcome: o, Reason: r}
+	for i := range f.ordinals {
+		f.decide(i, o, r)
 	}
+}
+
+func (f *flight) decide(i int, o tocsin.Outcome, r tocsin.Reason) {
+	f.decided = append(f.decided, verdict{i, Answer{Count: 1, Outcome: o, Reason: r}})
 }
 
 func (f *flight) render() {
@@ -116,7 +125,7 @@ func (f *flight) render() {
 	personal := false
 	for ; i < len(f.ordinals); i++ {
 		if reason := f.people.Blocked[i]; reason != 0 {
-			f.decided[i] = Answer{Count: 1, Outcome: tocsin.Suppressed, Reason: reason}
+			f.decide(i, tocsin.Suppressed, reason)
 			continue
 		}
 		v := f.variants.of(c, r.Provider, f.people.Languages[i])
@@ -124,10 +133,11 @@ func (f *flight) render() {
 		if payload == nil {
 			text, err := v.Append(f.text, value)
 			if err != nil {
-				f.decided[i] = Answer{Count: 1, Outcome: tocsin.Refused, Reason: tocsin.ReasonRender}
+				reason := tocsin.ReasonRender
 				if errors.Is(err, content.ErrSize) {
-					f.decided[i].Reason = tocsin.ReasonSize
+					reason = tocsin.ReasonSize
 				}
+				f.decide(i, tocsin.Refused, reason)
 				continue
 			}
 			f.text, end, personal = text, len(text), true
@@ -185,23 +195,23 @@ func (f *flight) answers(e *Answered) {
 	b := &f.batch
 	slices.SortFunc(b.Details, func(x, y provider.Detail) int { return x.Index - y.Index })
 	details := b.Details
-	at, sent := 0, len(b.Addresses)
-	for i := range f.decided {
-		a := f.decided[i]
-		if a.Count == 0 {
-			a = Answer{Count: 1, Result: provider.Unsent}
-			if at < sent && f.index[at] == i {
-				a.Result = b.Results[at]
-				for len(details) > 0 && details[0].Index < at {
-					details = details[1:]
-				}
-				if len(details) > 0 && details[0].Index == at {
-					f.detail(e, &a, details[0], i)
-				} else if a.Result == provider.Gone {
-					f.detail(e, &a, provider.Detail{}, i)
-				}
-				at++
+	decided, at := f.decided, 0
+	for i := range f.ordinals {
+		a := Answer{Count: 1, Result: provider.Unsent}
+		switch {
+		case len(decided) > 0 && decided[0].index == i:
+			a, decided = decided[0].Answer, decided[1:]
+		case at < len(f.index) && f.index[at] == i:
+			a.Result = b.Results[at]
+			for len(details) > 0 && details[0].Index < at {
+				details = details[1:]
 			}
+			if len(details) > 0 && details[0].Index == at {
+				f.detail(e, &a, details[0], i)
+			} else if a.Result == provider.Gone {
+				f.detail(e, &a, provider.Detail{}, i)
+			}
+			at++
 		}
 		if n := len(e.Answers) - 1; n >= 0 && e.Answers[n].same(a) {
 			e.Answers[n].Count++

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -279,18 +280,9 @@ func TestShellSendsToEverybodyOnce(t *testing.T) {
 	if s.Count(tocsin.Accepted) != 2 || s.Unknown != 1 {
 		t.Fatalf("accepted %d, unknown %d", s.Count(tocsin.Accepted), s.Unknown)
 	}
-	if text := string(w.edge.seen[string(address(7))]); !contains(text, "hi n7") || !contains(text, "1234") {
+	if text := string(w.edge.seen[string(address(7))]); !strings.Contains(text, "hi n7") || !strings.Contains(text, "1234") {
 		t.Errorf("rendered %s", text)
 	}
-}
-
-func contains(text, part string) bool {
-	for i := 0; i+len(part) <= len(text); i++ {
-		if text[i:i+len(part)] == part {
-			return true
-		}
-	}
-	return false
 }
 
 func TestShellAccountsForEveryAnswer(t *testing.T) {
@@ -383,5 +375,26 @@ func TestShellStopsACancelledSend(t *testing.T) {
 	s := w.closed(id)
 	if s.Count(tocsin.Accepted) != len(w.edge.seen) || s.Count(tocsin.Accepted)+s.Count(tocsin.Cancelled) != 20_000 {
 		t.Fatalf("accepted %d, reached %d, cancelled %d", s.Count(tocsin.Accepted), len(w.edge.seen), s.Count(tocsin.Cancelled))
+	}
+}
+
+func TestShellSendsNothingToThoseItMayNotSendTo(t *testing.T) {
+	w := newTown(t, 10, nil)
+	out := w.writer.Next(&record.Envelope{Body: &record.Envelope_Changes{Changes: &record.Changes{Changes: []*record.Change{{Change: &record.Change_OptIn{
+		OptIn: &record.OptIn{Subscription: binary.BigEndian.AppendUint64(make([]byte, 8), 3)}}}}}}}, time.Now(), scope)
+	if err := w.audience.Apply(2, out); err != nil {
+		t.Fatal(err)
+	}
+	w.owner()
+	s := w.closed(w.send(1, &record.Slice{
+		Message: &record.Message{Fallback: "en", Languages: map[string]*record.Text{"en": {Title: "hi", Body: "{{ word }}"}}},
+		Recipients: []*record.Recipient{{Profile: "u:1"}, {Profile: "u:2"},
+			{Profile: "u:3", Values: map[string]string{"word": strings.Repeat("long ", 1000)}}, {Profile: "u:4"}},
+	}))
+	if s.Count(tocsin.Accepted) != 2 || s.Reasons(tocsin.Suppressed, tocsin.ReasonOptedOut) != 1 || s.Reasons(tocsin.Refused, tocsin.ReasonSize) != 1 {
+		t.Fatalf("accepted %d, suppressed %d, refused %d", s.Count(tocsin.Accepted), s.Count(tocsin.Suppressed), s.Count(tocsin.Refused))
+	}
+	if len(w.edge.seen) != 2 || w.edge.seen[string(address(1))] == nil || w.edge.seen[string(address(4))] == nil {
+		t.Fatal("the wrong people were reached")
 	}
 }
