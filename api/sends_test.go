@@ -91,9 +91,6 @@ func TestWrongSendsSayWhere(t *testing.T) {
 		"at":                         func(r *client.SendRequest) { r.At = time.Now().Add(-time.Hour) },
 		"class":                      func(r *client.SendRequest) { r.Class = tocsin.Synthetic },
 		"message.ttl":                func(r *client.SendRequest) { r.Message.TTL = -1 },
-		"message.languages.fr.link": func(r *client.SendRequest) {
-			r.Message.Languages["fr"] = client.Content{Title: "x", Link: "javascript:x"}
-		},
 		"message.languages.de": func(r *client.SendRequest) {
 			r.Message.Languages = map[string]client.Content{"de": {Title: "a"}, "DE": {Title: "b"}}
 		},

@@ -1,0 +1,266 @@
+package api
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/tocsin-push/tocsin/client"
+	journalmem "github.com/tocsin-push/tocsin/journal/mem"
+	storemem "github.com/tocsin-push/tocsin/store/mem"
+)
+
+func everybody(t *testing.T, c *client.Client) int64 {
+	t.Helper()
+	n, err := c.Count(t.Context(), client.Target{Query: json.RawMessage(`{}`)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n.Matched
+}
+
+func TestImportsReportBadLines(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	p, c := w.newProject("a")
+	lines := `{"provider":"fcm","token":"t1","attributes":{"country":"FR"}}
+
+{"provider":"fcm","token":"t2"
+{"provider":"fcm","token":"t3","colour":"red"}
+{"provider":"fcm","token":"` + strings.Repeat("x", 70<<10) + `"}
+{"provider":"fcm","token":"t1","attributes":{"country":"DE"}}
+{"provider":"fcm","token":"t4"}`
+	answer, text := w.raw("POST", "/v1/imports?name=first", p.Key, lines, "Content-Type", "application/x-ndjson")
+	var got client.Import
+	if err := json.Unmarshal([]byte(text), &got); err != nil || answer.StatusCode != http.StatusCreated {
+		t.Fatal(answer.StatusCode, text)
+	}
+	if got.Status != client.ImportFinished || got.Lines != 7 || got.Imported != 3 || got.Bad != 3 || got.Offset != int64(len(lines)) || got.Name != "first" {
+		t.Fatalf("%+v", got)
+	}
+	if b := got.BadLines; len(b) != 3 || b[0].Line != 3 || b[1].Line != 4 || b[1].Field != "colour" || b[2].Line != 5 || b[2].Reason != "longer than 65536 bytes" {
+		t.Fatalf("%+v", got.BadLines)
+	}
+	// The last line about a subscription wins.
+	if n, err := c.Count(ctx, client.Target{Query: json.RawMessage(`{"country":"DE"}`)}); err != nil || n.Count != 1 {
+		t.Fatalf("%+v %v", n, err)
+	}
+	if n := everybody(t, c); n != 2 {
+		t.Fatalf("%d subscriptions", n)
+	}
+	all, err := c.Imports(ctx, [16]byte{}, 0)
+	if err != nil || len(all.Imports) != 1 || all.Imports[0].BadLines != nil {
+		t.Fatalf("%+v %v", all, err)
+	}
+	again, text := w.raw("POST", "/v1/imports/"+got.ID.String()+"/data?offset=0", p.Key, lines, "Content-Type", "application/x-ndjson")
+	if again.StatusCode != http.StatusConflict {
+		t.Fatal(text)
+	}
+}
+
+func TestImportOfCSV(t *testing.T) {
+	w := newWorld(t)
+	p, c := w.newProject("a")
+	lines := "provider,token,user,attributes.city,attributes.age:integer,tags.topics\r\n" +
+		"fcm,t1,anna,\"Lyon, \"\"là\"\"\nbas\",41,politics|sport\r\n" +
+		"fcm,t2,bert,Paris,old,\r\n" +
+		"fcm,t3,carl,Nice\r\n" +
+		"fcm,t4,dora,\"Brest\",,sport"
+	_, text := w.raw("POST", "/v1/imports", p.Key, lines, "Content-Type", "text/csv; charset=utf-8")
+	var got client.Import
+	if err := json.Unmarshal([]byte(text), &got); err != nil || got.Imported != 2 || got.Bad != 2 || got.Lines != 6 {
+		t.Fatal(text)
+	}
+	if got.BadLines[0] != (client.BadLine{Line: 4, Field: "attributes.age", Reason: "not an integer"}) || got.BadLines[1].Line != 5 {
+		t.Fatalf("%+v", got.BadLines)
+	}
+	preview, err := c.Preview(t.Context(), client.PreviewRequest{Target: client.Target{Query: json.RawMessage(`{"city":"Lyon, \"là\"\nbas"}`)}})
+	if err != nil || len(preview.Recipients) != 1 || preview.Recipients[0].User != "anna" {
+		t.Fatalf("%+v %v", preview, err)
+	}
+}
+
+func manyLines(n int) []byte {
+	var b bytes.Buffer
+	for i := range n {
+		fmt.Fprintf(&b, `{"provider":"fcm","token":"token-%06d","user":"user-%d","attributes":{"country":"FR","n":%d}}`+"\n", i, i/2, i)
+	}
+	return b.Bytes()
+}
+
+// cutConnection is a network that goes away after so many bytes, once.
+type cutConnection struct {
+	net.Conn
+	left *int
+}
+
+func (c cutConnection) Write(p []byte) (int, error) {
+	if *c.left > 0 {
+		if *c.left -= len(p); *c.left <= 0 {
+			c.Close()
+			return 0, errors.New("cut")
+		}
+	}
+	return c.Conn.Write(p)
+}
+
+func TestUploadGoesOnWhereItBroke(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	p, plain := w.newProject("a")
+	const n = 60_000
+	data := manyLines(n)
+	left := len(data) / 2
+	c, err := client.New(client.Config{URL: w.http.URL, Key: p.Key, HTTP: &http.Client{Transport: &http.Transport{
+		Dial: func(network, address string) (net.Conn, error) {
+			conn, err := net.Dial(network, address)
+			return cutConnection{conn, &left}, err
+		}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	opened, err := plain.OpenImport(ctx, client.ImportRequest{Format: client.NDJSON, Name: "big"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	heard := int64(0)
+	got, err := c.Upload(ctx, opened, bytes.NewReader(data), func(sent int64) { heard = sent })
+	if err != nil || got.Status != client.ImportFinished || got.Lines != n || got.Imported != n || got.Offset != int64(len(data)) || heard != got.Offset {
+		t.Fatalf("%+v heard %d: %v", got, heard, err)
+	}
+	if left > 0 {
+		t.Fatal("the connection was not cut")
+	}
+	if n := everybody(t, plain); n != 60_000 {
+		t.Fatalf("%d subscriptions", n)
+	}
+	last := client.Import{}
+	for i, err := range plain.WatchImport(ctx, got.ID) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		last = i
+	}
+	if last.Status != client.ImportFinished || last.Imported != n {
+		t.Fatalf("%+v", last)
+	}
+	_, err = plain.Upload(ctx, client.Import{ID: got.ID, Format: client.NDJSON, Offset: 5}, bytes.NewReader(data), nil)
+	wantProblem(t, err, http.StatusConflict, "finished", "")
+}
+
+// The node dies in the middle of an import and another one comes up on the
+// same engines: what was durable stays, the stream goes on at the offset that
+// the store knows, and lines that were read twice are there once.
+func TestImportSurvivesItsNode(t *testing.T) {
+	j, st, key := journalmem.New(), storemem.New(time.Now), filepath.Join(t.TempDir(), "key")
+	first := newWorldOn(t, j, st, key)
+	p, c := first.newProject("a")
+	const n = 50_000
+	data := manyLines(n)
+	opened, err := c.OpenImport(t.Context(), client.ImportRequest{Format: client.NDJSON})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = c.Upload(t.Context(), opened, bytes.NewReader(data[:len(data)/2+17]), nil) // in the middle of a line
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A stream that ends cleanly finishes: so the node "dies" over another.
+	opened, err = c.OpenImport(t.Context(), client.ImportRequest{Format: client.NDJSON})
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, feed := io.Pipe()
+	request, _ := http.NewRequestWithContext(t.Context(), "POST", first.http.URL+"/v1/imports/"+opened.ID.String()+"/data?offset=0", body)
+	request.Header.Set("Authorization", "Bearer "+p.Key)
+	request.Header.Set("Content-Type", "application/x-ndjson")
+	gone := make(chan error, 1)
+	go func() {
+		answer, err := http.DefaultClient.Do(request)
+		if err == nil {
+			answer.Body.Close()
+		}
+		gone <- err
+	}()
+	if _, err := feed.Write(data[:len(data)/2+17]); err != nil {
+		t.Fatal(err)
+	}
+	for moved := (client.Import{}); moved.Offset == 0; { // some of it is durable
+		if moved, err = c.GetImport(t.Context(), opened.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first.http.CloseClientConnections()
+	feed.CloseWithError(io.ErrUnexpectedEOF)
+	<-gone
+	first.stop()
+
+	w := newWorldOn(t, j, st, key)
+	c = w.client(p.Key)
+	now, err := c.GetImport(t.Context(), opened.ID)
+	if err != nil || now.Status != client.ImportOpen || now.Offset == 0 || now.Offset > int64(len(data)/2+17) || data[now.Offset-1] != '\n' || now.Imported != now.Lines {
+		t.Fatalf("%+v %v", now, err)
+	}
+	_, text := w.raw("POST", "/v1/imports/"+opened.ID.String()+"/data?offset=0", p.Key, "x", "Content-Type", "application/x-ndjson")
+	if !strings.Contains(text, fmt.Sprintf("want %d", now.Offset)) {
+		t.Fatal(text)
+	}
+	got, err := c.Upload(t.Context(), now, bytes.NewReader(data), nil)
+	if err != nil || got.Imported != n || got.Lines != n {
+		t.Fatalf("%+v %v", got, err)
+	}
+	if total := everybody(t, c); total != n {
+		t.Fatalf("%d subscriptions", total)
+	}
+}
+
+// However a stream is cut into pieces and reads, its lines are the same.
+func TestCutterKeepsLines(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.StringOfN(rapid.RuneFrom([]rune("ab \"\n\r,")), 0, 200, -1).Draw(t, "text")
+		quotes := rapid.Bool().Draw(t, "quotes")
+		limit := rapid.IntRange(5, 300).Draw(t, "limit")
+		c := &cutter{in: bufio.NewReaderSize(iotestReader{strings.NewReader(text)}, 16), quotes: quotes, limit: limit}
+		p, err := c.next()
+		if err != io.EOF || p.end != int64(len(text)) {
+			t.Fatalf("ended at %d of %d: %v", p.end, len(text), err)
+		}
+		want := int64(strings.Count(text, "\n"))
+		if text != "" && !strings.HasSuffix(text, "\n") {
+			want++
+		}
+		if p.count != want {
+			t.Fatalf("%d lines, want %d", p.count, want)
+		}
+		if quotes {
+			return
+		}
+		at := 0
+		for i, line := range strings.SplitAfter(text, "\n") {
+			if strings.TrimSpace(line) == "" {
+				continue
+			}
+			s := p.lines[at]
+			at++
+			if long := len(line) > limit+1; s.number != int64(i+1) || s.long != long || !long && string(p.data[s.from:s.to]) != line {
+				t.Fatalf("line %d %q read as %+v %q", i+1, line, s, p.data[s.from:s.to])
+			}
+		}
+	})
+}
+
+// iotestReader gives three bytes at a time.
+type iotestReader struct{ io.Reader }
+
+func (r iotestReader) Read(p []byte) (int, error) { return r.Reader.Read(p[:min(len(p), 3)]) }

@@ -1,0 +1,182 @@
+package api
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/client"
+	"github.com/tocsin-push/tocsin/journal"
+)
+
+func TestASubscriptionsLife(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	_, c := w.newProject("a")
+	in := client.Subscription{Provider: tocsin.APNs, Token: "00aabbccddeeff0011", User: "anna", Language: "fr-CA", Zone: "Europe/Paris", Active: time.Unix(1_790_000_000, 0),
+		Attributes: map[string]client.Value{"country": client.TextValue("FR"), "age": client.IntegerValue(41), "score": client.FloatValue(2),
+			"premium": client.BooleanValue(true), "since": client.TimeValue(time.Unix(1_700_000_000, 0)), "home": client.URLValue("https://a.example/")},
+		Tags: map[string]client.Tags{"topics": {Replace: []string{"politics", "sport"}}}}
+	made, err := c.PutSubscription(ctx, in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	known, err := c.Subscription(ctx, made.ID)
+	want := client.Known{ID: made.ID, User: "anna", Provider: tocsin.APNs, Topic: "com.example.app", Language: "fr-ca", Zone: "Europe/Paris", Active: in.Active.UTC(),
+		OptedIn: true, Attributes: in.Attributes, Tags: map[string][]string{"topics": {"politics", "sport"}}}
+	if err != nil || !reflect.DeepEqual(known, want) {
+		t.Fatalf("known as %+v\n want %+v (%v)", known, want, err)
+	}
+	// Once more is the same subscription; by its id alone it can be changed.
+	if again, err := c.PutSubscription(ctx, in); err != nil || again != made {
+		t.Fatalf("%+v %v", again, err)
+	}
+	out := false
+	if _, err := c.PutSubscription(ctx, client.Subscription{ID: made.ID, OptedIn: &out, Attributes: map[string]client.Value{"age": {}}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.UpdateProfile(ctx, "anna", client.ProfileUpdate{Attributes: map[string]client.Value{"city": client.TextValue("Lyon")},
+		Tags: map[string]client.Tags{"topics": {Remove: []string{"sport"}}}}); err != nil {
+		t.Fatal(err)
+	}
+	known, err = c.Subscription(ctx, made.ID)
+	if err != nil || known.OptedIn || known.Attributes["city"].Text() != "Lyon" || len(known.Attributes) != 6 || len(known.Tags["topics"]) != 1 {
+		t.Fatalf("%+v %v", known, err)
+	}
+	count, err := c.Count(ctx, client.Target{Query: json.RawMessage(`{"country":"FR"}`)})
+	if err != nil || count.Count != 0 || count.Matched != 1 {
+		t.Fatalf("%+v %v", count, err)
+	}
+	count, err = c.Count(ctx, client.Target{Recipients: []client.Recipient{{User: "anna"}, {User: "nobody"}}})
+	if err != nil || count.Count != 1 || count.Unknown != 1 {
+		t.Fatalf("%+v %v", count, err)
+	}
+	preview, err := c.Preview(ctx, client.PreviewRequest{Target: client.Target{Recipients: []client.Recipient{{User: "anna", Values: map[string]string{"first_name": "Anna"}}}},
+		Message: &client.Message{Languages: map[string]client.Content{"fr": {Title: "Bonjour {{ first_name }} de {{ city }}"}}, Defaults: map[string]string{"first_name": "x", "city": "y"}}})
+	if err != nil || len(preview.Recipients) != 1 || !strings.Contains(preview.Recipients[0].Payload, "Bonjour Anna de Lyon") || preview.Recipients[0].OptedIn {
+		t.Fatalf("%+v %v", preview, err)
+	}
+	if err := c.DeleteSubscription(ctx, made.ID); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Subscription(ctx, made.ID); !errors.Is(err, client.ErrNotFound) {
+		t.Fatal(err)
+	}
+	_, err = c.PutSubscription(ctx, client.Subscription{ID: made.ID, OptedIn: &out})
+	wantProblem(t, err, http.StatusNotFound, "not_found", "")
+	_, err = c.PutSubscription(ctx, client.Subscription{Provider: tocsin.APNs, Token: "zz"})
+	wantProblem(t, err, http.StatusUnprocessableEntity, "invalid", "token")
+}
+
+func TestABatchTakesTheGoodOnes(t *testing.T) {
+	w := newWorld(t)
+	_, c := w.newProject("a")
+	var b client.Batch
+	for i := range 3000 {
+		one := client.Subscription{Provider: tocsin.FCM, Token: fmt.Sprintf("token-%d", i)}
+		switch i {
+		case 7:
+			one.Token = "a b"
+		case 8:
+			one = client.Subscription{ID: tocsin.SubscriptionID{1}, Language: "fr"}
+		}
+		b.Subscriptions = append(b.Subscriptions, one)
+	}
+	got, err := c.PutSubscriptions(t.Context(), b)
+	if err != nil || got.Accepted != 2998 || len(got.IDs) != 3000 || !got.IDs[7].IsZero() || got.IDs[9].IsZero() || len(got.Errors) != 2 ||
+		got.Errors[0].Index != 7 || got.Errors[0].Field != "token" || got.Errors[1].Field != "id" {
+		t.Fatalf("%d accepted, errors %+v, %v", got.Accepted, got.Errors, err)
+	}
+	count, err := c.Count(t.Context(), client.Target{Query: json.RawMessage(`{}`)})
+	if err != nil || count.Count != 2998 {
+		t.Fatalf("%+v %v", count, err)
+	}
+	many := client.Batch{Subscriptions: make([]client.Subscription, maxBatch+1)}
+	_, err = c.PutSubscriptions(t.Context(), many)
+	wantProblem(t, err, http.StatusUnprocessableEntity, "invalid", "subscriptions")
+}
+
+func TestADeviceSpeaksForItself(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	p, c := w.newProject("a")
+	other, _ := w.newProject("b")
+	device := w.client(p.DeviceKey)
+	d, err := device.RegisterDevice(ctx, client.Subscription{Provider: tocsin.FCM, Token: "tok", Language: "fr"})
+	if err != nil || d.Secret == "" {
+		t.Fatalf("%+v %v", d, err)
+	}
+	if err := device.RefreshDevice(ctx, d, client.Subscription{Language: "de", Tags: map[string]client.Tags{"topics": {Add: []string{"sport"}}}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := device.OptDevice(ctx, d, false); err != nil {
+		t.Fatal(err)
+	}
+	known, err := c.Subscription(ctx, d.ID)
+	if err != nil || known.OptedIn || known.Language != "de" || known.Tags["topics"][0] != "sport" || time.Since(known.Active) > time.Minute {
+		t.Fatalf("%+v %v", known, err)
+	}
+	for what, err := range map[string]error{
+		"another secret":  device.DeleteDevice(ctx, client.Device{ID: d.ID, Secret: strings.Replace(d.Secret, d.Secret[5:8], "000", 1)}),
+		"no secret":       device.OptDevice(ctx, client.Device{ID: d.ID}, true),
+		"another project": w.client(other.DeviceKey).DeleteDevice(ctx, d),
+	} {
+		if !errors.Is(err, client.ErrNotFound) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	// Whoever knows the address of an install does not come to speak for it.
+	if again, err := device.RegisterDevice(ctx, client.Subscription{Provider: tocsin.FCM, Token: "tok2"}); err != nil || again.ID == d.ID {
+		t.Fatalf("%+v %v", again, err)
+	}
+	_, err = device.RegisterDevice(ctx, client.Subscription{ID: d.ID, Provider: tocsin.FCM, Token: "tok"})
+	wantProblem(t, err, http.StatusUnprocessableEntity, "invalid", "id")
+	err = device.RefreshDevice(ctx, d, client.Subscription{User: "anna"})
+	wantProblem(t, err, http.StatusUnprocessableEntity, "invalid", "user")
+	if _, err := device.PutSubscription(ctx, client.Subscription{Provider: tocsin.FCM, Token: "x"}); !errors.Is(err, client.ErrForbidden) {
+		t.Fatalf("a device key used the server API: %v", err)
+	}
+	if _, err := c.RegisterDevice(ctx, client.Subscription{Provider: tocsin.FCM, Token: "x"}); !errors.Is(err, client.ErrForbidden) {
+		t.Fatalf("a server key used the device API: %v", err)
+	}
+	if err := device.DeleteDevice(ctx, d); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Subscription(ctx, d.ID); !errors.Is(err, client.ErrNotFound) {
+		t.Fatal(err)
+	}
+	if log := w.log.String(); strings.Contains(log, d.Secret) || strings.Contains(log, "tok2") {
+		t.Fatal("the log holds a secret or an address")
+	}
+}
+
+func TestPagesOfListedOriginsOnly(t *testing.T) {
+	w := newWorld(t)
+	p, _ := w.newProject("a")
+	const path, body = "/v1/device/subscriptions", `{"provider":"fcm","token":"tok"}`
+	answer, _ := w.raw("OPTIONS", path, "", "", "Origin", "https://www.example.com", "Access-Control-Request-Method", "POST")
+	if answer.StatusCode != http.StatusNoContent || answer.Header.Get("Access-Control-Allow-Origin") != "https://www.example.com" ||
+		!strings.Contains(answer.Header.Get("Access-Control-Allow-Headers"), "Authorization") {
+		t.Fatalf("%d %v", answer.StatusCode, answer.Header)
+	}
+	answer, text := w.raw("POST", path, p.DeviceKey, body, "Origin", "https://www.example.com")
+	if answer.StatusCode != http.StatusCreated || answer.Header.Get("Access-Control-Allow-Origin") != "https://www.example.com" {
+		t.Fatalf("%d %s", answer.StatusCode, text)
+	}
+	answer, text = w.raw("POST", path, p.DeviceKey, body, "Origin", "https://evil.example")
+	if answer.StatusCode != http.StatusForbidden || answer.Header.Get("Access-Control-Allow-Origin") != "" {
+		t.Fatalf("%d %s", answer.StatusCode, text)
+	}
+	if n := len(w.logged(journal.Changes)); n != 1 {
+		t.Fatalf("%d changes", n)
+	}
+	if answer, _ := w.raw("OPTIONS", "/v1/sends", "", "", "Origin", "https://www.example.com"); answer.Header.Get("Access-Control-Allow-Origin") != "" {
+		t.Fatal("the server API is open to pages")
+	}
+}
