@@ -35,7 +35,7 @@ func (o *Owner) evaluate(ctx context.Context, e Evaluate) {
 		}
 		a = o.audience.Evaluate(project, q, due)
 	}
-	result := Evaluated{Slice: e.Position, Generation: a.Generation, Changes: o.audience.Applied(), Unknown: a.Unknown}
+	result := Evaluated{Slice: e.Position, Generation: a.Generation, Changes: a.Applied, Unknown: a.Unknown}
 	for _, lot := range a.Lots {
 		credential := lot.Vapid
 		if credential.IsZero() {

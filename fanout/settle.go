@@ -56,8 +56,9 @@ func report(t *task, e Answered) pace.Finished {
 			f.RetryAfter = max(f.RetryAfter, a.RetryAfter)
 		case a.Result == provider.Fault:
 			f.Faulted += a.Count
-		case a.Result == provider.Accepted, a.Result == provider.Gone, a.Result == provider.Refused, a.Result == provider.Later:
-			f.Proven += a.Count
+		case a.Result == provider.Accepted, a.Result == provider.Gone, a.Result == provider.Refused,
+			a.Result == provider.Later && a.Reason == tocsin.ReasonThrottled:
+			f.Proven += a.Count // the rest says nothing of the credential
 		}
 	}
 	return f
@@ -109,6 +110,9 @@ func (m *Machine) decide(t *task, push ledger.Push, a Answer, jitter float64, co
 			run.Reason = uint32(tocsin.ReasonNotProcessed)
 			later(m.config.Unprocessed)
 			break
+		}
+		if a.Reason == tocsin.ReasonCredential { // not refused for good: that would be a Fault
+			run.Reason = uint32(tocsin.ReasonUnavailable)
 		}
 		later(m.retry(t.feed.route.Provider))
 	default: // Unsent
