@@ -1,0 +1,119 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+	"golang.org/x/term"
+
+	"github.com/tocsin-push/tocsin/client"
+)
+
+// Exit statuses, for scripts.
+const (
+	exitOK          = 0
+	exitFailed      = 1 // it was tried and did not work out
+	exitUsage       = 2 // the command line is wrong
+	exitRefused     = 3 // the node refused the request: correct it
+	exitUnavailable = 4 // the node could not be reached or is busy: try again
+)
+
+// commands is the whole command line.
+type commands struct {
+	Serve      serve      `cmd:"" help:"Run a node."`
+	Demo       demo       `cmd:"" help:"The main job: newsrooms send to a million simulated phones in the same second."`
+	Sim        simulate   `cmd:"" help:"Run simulated providers over real protocols, on loopback."`
+	Project    project    `cmd:"" help:"Create and read projects."`
+	Key        key        `cmd:"" help:"Create, list and revoke API keys."`
+	Credential credential `cmd:"" help:"Set and list provider credentials."`
+	Import     imports    `cmd:"" help:"Import subscriptions from a file."`
+	Count      count      `cmd:"" help:"Count the subscriptions that a target reaches now."`
+	Send       send       `cmd:"" help:"Send a message."`
+	Status     status     `cmd:"" help:"Read a send, and follow it."`
+	Cancel     cancel     `cmd:"" help:"Cancel a send."`
+	Why        why        `cmd:"" help:"Tell what became of one subscription in a send, and why."`
+	Completion completion `cmd:"" help:"Print a completion script for bash."`
+}
+
+// session is what a command works with.
+type session struct {
+	ctx   context.Context
+	in    io.Reader
+	out   io.Writer
+	err   io.Writer
+	model *kong.Application
+}
+
+// Run runs one command and returns the exit status. It ends early, and
+// cleanly, on SIGINT and SIGTERM.
+func Run(ctx context.Context, args []string, in io.Reader, out, errout io.Writer) int {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	var c commands
+	status, exited := exitOK, false
+	parser, err := kong.New(&c, kong.Name("tocsin"), kong.UsageOnError(), kong.Writers(out, errout),
+		kong.Description("Self-hosted push notifications to millions, with the least drift."),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Exit(func(code int) { status, exited = code, true }))
+	if err != nil {
+		fmt.Fprintln(errout, "tocsin:", err)
+		return exitFailed
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	parsed, err := parser.Parse(args)
+	if exited {
+		return status
+	}
+	if err != nil {
+		fmt.Fprintln(errout, "tocsin:", err)
+		fmt.Fprintln(errout, "Run `tocsin --help` for the commands and `tocsin COMMAND --help` for one of them.")
+		return exitUsage
+	}
+	s := &session{ctx: ctx, in: in, out: out, err: errout, model: parser.Model}
+	return s.report(parsed.Run(s))
+}
+
+// report prints an error with what to do about it, and chooses the status.
+func (s *session) report(err error) int {
+	if err == nil {
+		return exitOK
+	}
+	fmt.Fprintln(s.err, "tocsin:", err)
+	var network *net.OpError
+	var address *url.Error
+	switch {
+	case errors.Is(err, client.ErrUnauthorized):
+		fmt.Fprintln(s.err, "Give a key with --key or TOCSIN_KEY; the first start of a node prints where its admin key is.")
+		return exitRefused
+	case errors.Is(err, client.ErrForbidden), errors.Is(err, client.ErrNotFound), errors.Is(err, client.ErrConflict), errors.Is(err, client.ErrInvalid):
+		return exitRefused
+	case errors.Is(err, client.ErrThrottled), errors.Is(err, client.ErrFull), errors.Is(err, client.ErrUnavailable):
+		fmt.Fprintln(s.err, "The node is up but cannot take this now; try again later.")
+		return exitUnavailable
+	case errors.As(err, &network), errors.As(err, &address):
+		fmt.Fprintln(s.err, "Is a node running there? Start one with `tocsin serve`, or name it with --url or TOCSIN_URL.")
+		return exitUnavailable
+	}
+	return exitFailed
+}
+
+// terminal reports whether a stream is a person's.
+func terminal(stream any) bool {
+	file, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd()))
+}
+
+func (s *session) logger() *slog.Logger {
+	return slog.New(slog.NewTextHandler(s.err, nil))
+}

@@ -1,0 +1,64 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/schollz/progressbar/v3"
+
+	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/client"
+)
+
+type imports struct {
+	remote
+	File   string          `arg:"" help:"NDJSON or CSV file." type:"existingfile"`
+	Format string          `help:"ndjson or csv; by the file's name when absent." enum:"ndjson,csv," default:""`
+	Resume tocsin.ImportID `help:"Go on with an import that broke off." placeholder:"ID"`
+}
+
+func (c *imports) Run(s *session) error {
+	api, err := c.client()
+	if err != nil {
+		return err
+	}
+	file, err := os.Open(c.File)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	if c.Format == "" {
+		c.Format = client.NDJSON
+		if strings.HasSuffix(strings.ToLower(c.File), ".csv") {
+			c.Format = client.CSV
+		}
+	}
+	var open client.Import
+	if c.Resume.IsZero() {
+		open, err = api.OpenImport(s.ctx, client.ImportRequest{Format: c.Format, Name: info.Name()})
+	} else {
+		open, err = api.GetImport(s.ctx, c.Resume)
+	}
+	if err != nil {
+		return err
+	}
+	bar := progressbar.NewOptions64(info.Size(), progressbar.OptionSetWriter(s.err), progressbar.OptionShowBytes(true),
+		progressbar.OptionSetDescription("import"), progressbar.OptionClearOnFinish())
+	done, err := api.Upload(s.ctx, open, file, func(sent int64) { bar.Set64(sent) })
+	bar.Finish()
+	if err != nil {
+		return fmt.Errorf("%w\nGo on later with: tocsin import --resume %s %s", err, open.ID, c.File)
+	}
+	return c.print(s, done, func(w io.Writer) {
+		fmt.Fprintf(w, "%s  imported %d of %d lines, %d bad\n", done.ID, done.Imported, done.Lines, done.Bad)
+		for _, bad := range done.BadLines {
+			fmt.Fprintf(w, "  line %d: %s: %s\n", bad.Line, bad.Field, bad.Reason)
+		}
+	})
+}

@@ -1,0 +1,68 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/tocsin-push/tocsin/node"
+	"github.com/tocsin-push/tocsin/sim"
+)
+
+// serve runs a node on embedded engines.
+type serve struct {
+	Dir    string `help:"Data folder; made at the first start." default:"tocsin-data" type:"path"`
+	Listen string `help:"Address of the API." default:"127.0.0.1:8080"`
+	Shards int    `help:"Number of shards; fixed at the first start." default:"8"`
+}
+
+func (c *serve) Run(s *session) error {
+	config := node.Default()
+	config.Dir, config.Listen, config.Shards = c.Dir, c.Listen, c.Shards
+	return node.Run(s.ctx, config, s.logger(), func(up node.Up) {
+		fmt.Fprintf(s.out, "Tocsin is up at %s\n", up.URL)
+		if up.First {
+			fmt.Fprintf(s.out, "First start. The admin key is in %s (mode 0600).\n", up.AdminKeyFile)
+		}
+		fmt.Fprintf(s.out, "  export TOCSIN_URL=%s TOCSIN_KEY=@%s\n", up.URL, up.AdminKeyFile)
+	})
+}
+
+// simulate runs the simulated providers.
+type simulate struct {
+	Credentials string  `help:"Where the credentials of the first project are written, ready for POST /v1/projects." default:"credentials.json" type:"path"`
+	Setup       string  `help:"Where the credentials of all projects and the control address are written." type:"path"`
+	Projects    int     `help:"How many projects get credentials." default:"1"`
+	Seed        uint64  `help:"Seed of the answers." default:"1"`
+	Host        string  `help:"Loopback address to listen on." default:"127.0.0.1"`
+	Control     int     `help:"Port of the control endpoint; 0 is any free one." default:"0"`
+	FCMQuota    int     `help:"Pushes per minute that each FCM project grants; 0 is none." default:"600000"`
+	Gone        float64 `help:"Share of dead addresses, 0 to 1." default:"0"`
+}
+
+func (c *simulate) Run(s *session) error {
+	config := sim.Default()
+	config.Seed, config.Host, config.Projects, config.ControlPort = c.Seed, c.Host, c.Projects, c.Control
+	config.CredentialsFile, config.SetupFile = c.Credentials, c.Setup
+	config.FCM.Quota = c.FCMQuota
+	for _, o := range []*sim.Options{&config.APNs, &config.FCM, &config.WebPush} {
+		o.Shares.Gone = c.Gone
+	}
+	return sim.Run(s.ctx, config, s.logger())
+}
+
+// completion prints a script for bash.
+type completion struct{}
+
+func (c *completion) Run(s *session) error {
+	var words []string
+	for _, command := range s.model.Children {
+		words = append(words, command.Name)
+	}
+	return writeCompletion(s.out, words)
+}
+
+func writeCompletion(w io.Writer, words []string) error {
+	_, err := fmt.Fprintf(w, "complete -o default -W %q tocsin\n", strings.Join(words, " "))
+	return err
+}

@@ -1,0 +1,58 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/api"
+	"github.com/tocsin-push/tocsin/audience"
+	"github.com/tocsin-push/tocsin/fanout"
+	"github.com/tocsin-push/tocsin/provider/apns"
+	"github.com/tocsin-push/tocsin/provider/fcm"
+	"github.com/tocsin-push/tocsin/receipt"
+)
+
+// Config is all a node needs. Each room's part is that room's own.
+type Config struct {
+	Dir    string // data folder, made at the first start
+	Listen string // host:port of the API
+	Shards int    // fixed at the first start of a data folder
+
+	Reserve uint64        // free disk space in bytes below which new sends are refused with 507
+	Stop    time.Duration // how long requests and pushes under way may take to end
+	Trim    time.Duration // pause between two trims of the logs
+
+	API      api.Config
+	Audience audience.Config
+	Fanout   fanout.Config
+	Lanes    fanout.LanesConfig
+	Receipt  receipt.Config
+	APNs     apns.Config
+	FCM      fcm.Config
+}
+
+// Default is a node for one machine.
+func Default() Config {
+	return Config{
+		Dir: "tocsin-data", Listen: "127.0.0.1:8080", Shards: 8,
+		Reserve: 512 << 20, Stop: 10 * time.Second, Trim: time.Minute,
+		API: api.Default(), Audience: audience.Default(), Fanout: fanout.Default(), Lanes: fanout.DefaultLanes(), Receipt: receipt.Default(),
+		APNs: apns.Default(), FCM: fcm.Default(),
+	}
+}
+
+// Validate says what is wrong with the settings.
+func (c Config) Validate() error {
+	switch {
+	case c.Dir == "" || c.Listen == "":
+		return errors.New("node: a data folder and an address to listen on are needed")
+	case c.Shards < 1 || c.Shards > tocsin.MaxShards:
+		return fmt.Errorf("node: shards is %d: want 1 to %d", c.Shards, tocsin.MaxShards)
+	case c.Stop <= 0 || c.Trim <= 0:
+		return errors.New("node: stop and trim must be above 0")
+	}
+	return errors.Join(c.API.Validate(), c.Audience.Validate(), c.Fanout.Validate(), c.Lanes.Validate(), c.Receipt.Validate(),
+		c.APNs.Validate(), c.FCM.Validate())
+}

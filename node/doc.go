@@ -1,0 +1,7 @@
+// Package node is one process: configuration, wiring, start and stop. It is
+// the only room that knows all the others, and has no logic of its own beyond
+// that.
+//
+// Reads and writes its data folder: the journal, the store, snapshots, the key
+// file and the first admin key. Nothing may import it but cli and bench.
+package node

@@ -1,0 +1,119 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/account"
+	"github.com/tocsin-push/tocsin/audience"
+	"github.com/tocsin-push/tocsin/fanout"
+	"github.com/tocsin-push/tocsin/journal"
+	"github.com/tocsin-push/tocsin/ledger"
+	"github.com/tocsin-push/tocsin/plan"
+	"github.com/tocsin-push/tocsin/provider"
+	"github.com/tocsin-push/tocsin/receipt"
+	"github.com/tocsin-push/tocsin/store"
+)
+
+// newestFold is the newest snapshot of a shard's ledger. plan and receipt each
+// keep one, and nothing above the older of the two is ever trimmed.
+func newestFold(ctx context.Context, s store.Store, shard tocsin.Shard) (*ledger.Fold, error) {
+	planned, err := fold(ctx, s, plan.Place(shard), plan.Snapshot)
+	if err != nil {
+		return nil, err
+	}
+	counted, err := fold(ctx, s, receipt.Place(shard), receipt.Snapshot)
+	if err != nil {
+		return nil, err
+	}
+	if planned.Next() > counted.Next() {
+		return planned, nil
+	}
+	return counted, nil
+}
+
+func fold(ctx context.Context, s store.Store, place store.Place, read func([]store.Row) (*ledger.Fold, error)) (*ledger.Fold, error) {
+	var rows []store.Row
+	for from := ""; ; {
+		page, err := s.Scan(ctx, place, from, "", store.MaxScan)
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, page...)
+		if len(page) < store.MaxScan {
+			return read(rows)
+		}
+		from = page[len(page)-1].Key + "\x00"
+	}
+}
+
+// trim gives log space back. Of the ledger nobody needs what lies below both
+// snapshots of its fold; of sends, what is planned; of slices, what an owner
+// that starts from the newest fold does not read. audience trims changes.
+func trim(ctx context.Context, pause time.Duration, j journal.Journal, s store.Store, receipts []*receipt.Shell, plans []*plan.Shell) error {
+	for {
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return nil
+		}
+		for i := range plans {
+			shard := tocsin.Shard(i)
+			newest, err := newestFold(ctx, s, shard)
+			if err != nil {
+				if ctx.Err() != nil {
+					return nil
+				}
+				return err
+			}
+			sends, planned := plans[i].Durable()
+			for topic, below := range map[journal.Topic]uint64{
+				journal.Sends:  sends,
+				journal.Ledger: min(planned, receipts[i].Durable()),
+				journal.Slices: newest.KeepSlices(),
+			} {
+				p := journal.Partition{Topic: topic, Shard: shard}
+				if err := j.Trim(ctx, p, journal.Position(below)); err != nil && ctx.Err() == nil {
+					return fmt.Errorf("trimming %s: %w", p, err)
+				}
+			}
+		}
+	}
+}
+
+// replaced tells the lanes and plan of every credential that was replaced.
+func replaced(parts *stages, accounts *account.Service, lanes *fanout.Lanes, plans []*plan.Shell) {
+	news := make(chan provider.Credential, 1024)
+	accounts.OnReplace(func(c provider.Credential) {
+		lanes.Replaced(c)
+		news <- c
+	})
+	parts.start("credentials", func(ctx context.Context) error {
+		for {
+			select {
+			case c := <-news:
+				for _, p := range plans {
+					p.Replaced(ctx, c.ID)
+				}
+			case <-ctx.Done():
+				return nil
+			}
+		}
+	})
+}
+
+var errCatchingUp = errors.New("the audience is being read")
+
+func caughtUp(followers []*audience.Follower) error {
+	for _, f := range followers {
+		select {
+		case <-f.Ready():
+		default:
+			return errCatchingUp
+		}
+	}
+	return nil
+}
