@@ -54,8 +54,9 @@ type Lanes struct {
 	flights     sync.Pool
 	ended       chan struct{} // closed when Run returns
 
-	mu   sync.RWMutex
-	open map[provider.Route]provider.Lane
+	mu      sync.RWMutex
+	open    map[provider.Route]provider.Lane
+	refused map[tocsin.CredentialID]time.Time // since when
 }
 
 // NewLanes makes the lanes of a process; nothing is opened before it is asked
@@ -69,6 +70,7 @@ func NewLanes(config LanesConfig, providers map[tocsin.Provider]provider.Provide
 	return &Lanes{
 		config: config, providers: providers, credentials: credentials, log: log.With("room", "fanout"), metrics: metrics,
 		box: newMailbox[any](), bench: newBench(), ended: make(chan struct{}), open: map[provider.Route]provider.Lane{},
+		refused: map[tocsin.CredentialID]time.Time{},
 	}, nil
 }
 
@@ -204,6 +206,7 @@ func (p *pacer) request(event pace.Event) {
 	case pace.Finished:
 		if w := p.ways[e.Route]; w != nil {
 			e.Subject = w.subject
+			p.heard(w, e)
 			p.step(e)
 		}
 	}

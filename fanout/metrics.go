@@ -8,15 +8,25 @@ import (
 
 // metrics count by range; per project, environment and class (law L10).
 type metrics struct {
-	pushes *prometheus.CounterVec
+	pushes  *prometheus.CounterVec
+	refused *prometheus.GaugeVec
 }
 
 func newMetrics(r prometheus.Registerer) (*metrics, error) {
-	m := &metrics{pushes: prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "tocsin_fanout_pushes_total",
-		Help: "Pushes that were claimed and came back, by what became of them.",
-	}, []string{"project", "environment", "class", "provider", "result"})}
-	return m, r.Register(m.pushes)
+	m := &metrics{
+		pushes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tocsin_fanout_pushes_total",
+			Help: "Pushes that were claimed and came back, by what became of them.",
+		}, []string{"project", "environment", "class", "provider", "result"}),
+		refused: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "tocsin_fanout_credential_refused",
+			Help: "1 while the provider refuses a project's credential and its pushes wait.",
+		}, []string{"project", "provider"}),
+	}
+	if err := r.Register(m.pushes); err != nil {
+		return nil, err
+	}
+	return m, r.Register(m.refused)
 }
 
 var resultNames = [...]string{
