@@ -1,0 +1,7 @@
+// Package journal is the contract of the log: topics cut into partitions, one
+// per shard, each an ordered sequence of records. It holds no engine.
+//
+// Reads nothing, writes nothing. Imports record and the root package at most.
+// Engines live in journal/mem and journal/disk; journaltest decides what an
+// engine is.
+package journal
