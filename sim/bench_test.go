@@ -2,6 +2,7 @@ package sim
 
 import (
 	"bufio"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/binary"
@@ -21,9 +22,9 @@ import (
 
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
+	"golang.org/x/oauth2"
 
 	"github.com/tocsin-push/tocsin"
-	"github.com/tocsin-push/tocsin/client"
 )
 
 // serveVariable makes the test binary a simulator of its own, so that its CPU
@@ -101,7 +102,6 @@ type flood struct {
 	first   []byte // one request that fills the header table
 	request []byte // the others
 	token   int    // offset of 16 hex digits of the token in request
-	streams int
 }
 
 func newFlood(b *testing.B, roots *x509.CertPool, origin string, headers []hpack.HeaderField, token, body string) *flood {
@@ -114,7 +114,7 @@ func newFlood(b *testing.B, roots *x509.CertPool, origin string, headers []hpack
 	f := &flood{tls: c}
 	var block strings.Builder
 	encoder := hpack.NewEncoder(&block)
-	make := func() []byte {
+	build := func() []byte {
 		block.Reset()
 		for _, h := range headers {
 			// What differs by push is written out, so that it can be written over.
@@ -131,15 +131,15 @@ func newFlood(b *testing.B, roots *x509.CertPool, origin string, headers []hpack
 		frames = append(frames, block.String()...)
 		return append(appendFrameHead(frames, len(body), frameData, flagEndStream, 0), body...)
 	}
-	f.first = make()
-	f.request = make()
+	f.first = build()
+	f.request = build()
 	f.token = strings.Index(string(f.request), token)
 	return f
 }
 
 // run sends n requests from number `from`, at most `window` unanswered.
 func (f *flood) run(from, n, window int) error {
-	if _, err := io.WriteString(f.tls, http2.ClientPreface+string(appendSettings(nil))); err != nil {
+	if _, err := io.WriteString(f.tls, http2.ClientPreface+string(appendWindowUpdate(appendSettings(nil), 0, 1<<30))); err != nil {
 		return err
 	}
 	in := bufio.NewReaderSize(f.tls, 1<<16)
@@ -271,7 +271,7 @@ func measure(b *testing.B, c *child, dial func(n int) *flood, connections, windo
 func BenchmarkAPNs(b *testing.B) {
 	c := startChild(b)
 	bearer := c.apnsToken(b, time.Now())
-	var account client.CredentialRequest = c.account(tocsin.APNs)
+	account := c.account(tocsin.APNs)
 	measure(b, c, func(int) *flood {
 		return newFlood(b, c.Roots(), account.Endpoints[0].Origin, []hpack.HeaderField{{Name: ":method", Value: "POST"},
 			{Name: ":scheme", Value: "https"}, {Name: ":path", Value: "/3/device/" + strings.Repeat("0", 64)}, {Name: ":authority", Value: "localhost"},
@@ -280,4 +280,24 @@ func BenchmarkAPNs(b *testing.B) {
 			{Name: "apns-collapse-id", Value: "bench"}, {Name: "apns-id", Value: "6c0dd2ca-5a03-4f3a-9dd4-c3a4a2b6f001"},
 		}, strings.Repeat("0", 64), `{"aps":{"alert":{"title":"`+strings.Repeat("t", 50)+`","body":"`+strings.Repeat("b", 110)+`"}}}`)
 	}, 4, 1000)
+}
+
+// BenchmarkFCM is the same for FCM, whose answers have a body, on 40
+// connections of 100 streams.
+func BenchmarkFCM(b *testing.B) {
+	c := startChild(b)
+	ctx := context.WithValue(b.Context(), oauth2.HTTPClient, c.httpClient())
+	access, err := c.serviceAccount(b).TokenSource(ctx).Token()
+	if err != nil {
+		b.Fatal(err)
+	}
+	zeros := strings.Repeat("0", 163)
+	measure(b, c, func(int) *flood {
+		return newFlood(b, c.Roots(), c.account(tocsin.FCM).Endpoints[0].Origin, []hpack.HeaderField{{Name: ":method", Value: "POST"},
+			{Name: ":scheme", Value: "https"}, {Name: ":path", Value: "/v1/projects/sim-newsroom-0/messages:send"},
+			{Name: ":authority", Value: "localhost"}, {Name: "authorization", Value: "Bearer " + access.AccessToken},
+			{Name: "content-type", Value: "application/json"},
+		}, zeros, `{"message":{"token":"`+zeros+`","notification":{"title":"`+strings.Repeat("t", 50)+`","body":"`+strings.Repeat("b", 110)+
+			`"},"android":{"priority":"HIGH","ttl":"3600s","notification":{"tag":"bench"}}}}`)
+	}, 40, 100)
 }

@@ -18,7 +18,7 @@ import (
 )
 
 // serviceAccount reads the key file of the first project.
-func (s *Sim) serviceAccount(t *testing.T) *oauthjwt.Config {
+func (s *Sim) serviceAccount(t testing.TB) *oauthjwt.Config {
 	t.Helper()
 	var file struct {
 		Email string `json:"client_email"`
