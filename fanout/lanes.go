@@ -208,6 +208,7 @@ func (p *pacer) request(event pace.Event) {
 			e.Subject = w.subject
 			p.heard(w, e)
 			p.step(e)
+			p.lookAt(w) // a first answer may have opened the lane wide
 		}
 	}
 }

@@ -270,4 +270,3 @@ func (w *town) closed(id tocsin.SendID) *ledger.Send {
 		return v.InForce && e.GetClose() != nil && v.Send.ID == id
 	}).Send
 }
-
