@@ -40,11 +40,21 @@ func (a *appender) append(ctx context.Context, e *record.Envelope, at time.Time,
 // enqueue is append without waiting: records are written in the order in which
 // they are enqueued.
 func (a *appender) enqueue(ctx context.Context, e *record.Envelope, at time.Time, s record.Scope) *appending {
-	mine := &appending{done: make(chan error, 1)}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	mine.data = record.Encode(a.writer.Next(e, at, s))
-	if len(mine.data) > journal.MaxRecord {
+	return a.push(ctx, record.Encode(a.writer.Next(e, at, s)))
+}
+
+// enqueueChanges is enqueue for changes that are encoded already.
+func (a *appender) enqueueChanges(ctx context.Context, changes []byte, at time.Time, s record.Scope) *appending {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.push(ctx, record.EncodeChanges(a.writer.Next(new(record.Envelope), at, s), changes))
+}
+
+func (a *appender) push(ctx context.Context, data []byte) *appending {
+	mine := &appending{data: data, done: make(chan error, 1)}
+	if len(data) > journal.MaxRecord {
 		mine.done <- journal.ErrTooLarge
 		return mine
 	}

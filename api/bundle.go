@@ -3,24 +3,24 @@ package api
 import (
 	"context"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/record"
 )
 
 // bundle gathers changes of one project by shard into records of a good size.
+// It keeps them encoded: an import lives by the cost of each.
 type bundle struct {
 	project tocsin.ProjectID
-	open    []*record.Changes // by shard; nil when there is none
-	bytes   []int
-	ready   []shardChanges
+	open    []*shardChanges // by shard; nil when there is none
+	ready   []*shardChanges
+	change  []byte // room to encode one
 	waiting []*appending
 }
 
 type shardChanges struct {
 	shard   tocsin.Shard
-	changes *record.Changes
+	count   int
+	changes []byte // of a record.Changes
 }
 
 // A record of changes is closed at this many changes or bytes. One change is
@@ -31,30 +31,26 @@ const (
 )
 
 func newBundle(project tocsin.ProjectID, shards int) *bundle {
-	return &bundle{project: project, open: make([]*record.Changes, shards), bytes: make([]int, shards)}
+	return &bundle{project: project, open: make([]*shardChanges, shards)}
 }
 
 func (b *bundle) add(u *record.Upsert) {
 	shard := tocsin.ShardOf(b.project, u.Profile, len(b.open))
-	size := proto.Size(u) + 8
+	b.change = appendUpsert(b.change[:0], u)
 	now := b.open[shard]
-	if now != nil && (len(now.Changes) == bundleChanges || b.bytes[shard]+size > bundleBytes) {
-		now = nil
+	if now == nil || now.count == bundleChanges || len(now.changes)+len(b.change) > bundleBytes {
+		now = &shardChanges{shard: shard}
+		b.open[shard] = now
+		b.ready = append(b.ready, now)
 	}
-	if now == nil {
-		now = new(record.Changes)
-		b.open[shard], b.bytes[shard] = now, 0
-		b.ready = append(b.ready, shardChanges{shard, now})
-	}
-	now.Changes = append(now.Changes, upsert(u))
-	b.bytes[shard] += size
+	now.changes = appendChange(now.changes, b.change)
+	now.count++
 }
 
 // send hands the records over in order, and does not wait for them.
 func (b *bundle) send(ctx context.Context, s *Server, in record.Scope) {
 	for _, r := range b.ready {
-		e := &record.Envelope{Body: &record.Envelope_Changes{Changes: r.changes}}
-		b.waiting = append(b.waiting, s.changes[r.shard].enqueue(ctx, e, s.Now(), in))
+		b.waiting = append(b.waiting, s.changes[r.shard].enqueueChanges(ctx, r.changes, s.Now(), in))
 	}
 	b.open, b.ready = nil, nil
 }

@@ -39,7 +39,7 @@ func (offered) Check(provider.Credential) error { return nil }
 // world is a node without plan and fanout: what the API needs, on engines in
 // memory.
 type world struct {
-	t        *testing.T
+	t        testing.TB
 	journal  journal.Journal
 	store    store.Store
 	accounts *account.Service
@@ -63,11 +63,11 @@ func (l *lockedBuffer) Write(p []byte) (int, error) {
 	return l.b.Write(p)
 }
 
-func newWorld(t *testing.T, change ...func(*Config, *Deps)) *world {
+func newWorld(t testing.TB, change ...func(*Config, *Deps)) *world {
 	return newWorldOn(t, journalmem.New(), storemem.New(time.Now), filepath.Join(t.TempDir(), "key"), change...)
 }
 
-func newWorldOn(t *testing.T, j journal.Journal, st store.Store, keyFile string, change ...func(*Config, *Deps)) *world {
+func newWorldOn(t testing.TB, j journal.Journal, st store.Store, keyFile string, change ...func(*Config, *Deps)) *world {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	w := &world{t: t, journal: j, store: st, log: new(bytes.Buffer)}
@@ -122,7 +122,7 @@ func newWorldOn(t *testing.T, j journal.Journal, st store.Store, keyFile string,
 
 // project applies changes to a shard, as audience's follower does, without
 // snapshots.
-func project(ctx context.Context, t *testing.T, j journal.Journal, number tocsin.Shard, shard *audience.Shard) {
+func project(ctx context.Context, t testing.TB, j journal.Journal, number tocsin.Shard, shard *audience.Shard) {
 	p := journal.Partition{Topic: journal.Changes, Shard: number}
 	next := journal.Position(0)
 	for {
