@@ -32,11 +32,13 @@ func (p *Pool) keep() {
 func (p *Pool) round(now time.Time) time.Duration {
 	p.mu.Lock()
 	stopped := p.sweep()
-	for range p.wanted(now) {
-		p.dials++
-		go p.connect()
+	if n := p.wanted(now); n > 0 {
+		p.warming = false
+		for range n {
+			p.dials++
+			go p.connect()
+		}
 	}
-	p.warming = false
 	conns := slices.Clone(p.conns)
 	busy, waiting := p.open > 0, p.notYet.Sub(now)
 	p.mu.Unlock()

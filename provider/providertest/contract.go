@@ -169,7 +169,9 @@ func (b *bench) fault() {
 	b.server.Await(100)
 	b.server.Hold(false)
 	counts := f.wait()
-	if counts[provider.Fault] < 100 || counts[provider.Unsent] == 0 || counts[provider.Fault]+counts[provider.Unsent] != 20_000 {
+	// The first few may be laid on the pushes themselves, and come later.
+	answered := counts[provider.Fault] + counts[provider.Later]
+	if counts[provider.Fault] == 0 || counts[provider.Later] > 50 || answered < 100 || counts[provider.Unsent] == 0 || answered+counts[provider.Unsent] != 20_000 {
 		b.Errorf("results %v: want a fault for what was in flight, the rest unsent", counts)
 	}
 	b.expect(behind.wait(), map[provider.Result]int{provider.Unsent: 100})
