@@ -1,0 +1,105 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// userHZ is the unit of times in /proc/PID/stat, the same on every Linux that
+// Go runs on.
+const userHZ = 100
+
+// cpuTime is the processor time that a process has used, in user and kernel.
+func cpuTime(pid int) (time.Duration, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, err
+	}
+	return parseStat(text)
+}
+
+// parseStat reads fields 14 (utime) and 15 (stime) of proc_pid_stat(5). Field
+// 2, the name, may hold spaces and brackets itself.
+func parseStat(text []byte) (time.Duration, error) {
+	end := bytes.LastIndexByte(text, ')')
+	if end < 0 {
+		return 0, errors.New("process status has no name")
+	}
+	fields := strings.Fields(string(text[end+1:])) // from field 3
+	if len(fields) < 13 {
+		return 0, errors.New("process status is too short")
+	}
+	ticks := uint64(0)
+	for _, field := range fields[11:13] {
+		n, err := strconv.ParseUint(field, 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("process status: %w", err)
+		}
+		ticks += n
+	}
+	return time.Duration(ticks) * (time.Second / userHZ), nil
+}
+
+// Machine is where the figures were taken.
+type Machine struct {
+	CPU        string    `json:"cpu"`
+	Cores      int       `json:"cores"`
+	Memory     string    `json:"memory"`
+	Kernel     string    `json:"kernel"`
+	Go         string    `json:"go"`
+	GOMAXPROCS int       `json:"gomaxprocs"`
+	Disk       string    `json:"disk"` // file system of the node's data
+	At         time.Time `json:"at"`
+}
+
+// thisMachine describes it, with the file system of a folder.
+func thisMachine(folder string) Machine {
+	mounts, _ := os.ReadFile("/proc/self/mounts")
+	cpuinfo, _ := os.ReadFile("/proc/cpuinfo")
+	meminfo, _ := os.ReadFile("/proc/meminfo")
+	release, _ := os.ReadFile("/proc/sys/kernel/osrelease")
+	return Machine{
+		CPU:        procField(string(cpuinfo), "model name"),
+		Cores:      runtime.NumCPU(),
+		Memory:     procField(string(meminfo), "MemTotal"),
+		Kernel:     "Linux " + strings.TrimSpace(string(release)),
+		Go:         runtime.Version(),
+		GOMAXPROCS: runtime.GOMAXPROCS(0),
+		Disk:       fileSystem(string(mounts), folder),
+		At:         time.Now().UTC().Truncate(time.Second),
+	}
+}
+
+// procField is the first value of a name in a file of "name : value" lines.
+func procField(text, name string) string {
+	for line := range strings.Lines(text) {
+		key, value, found := strings.Cut(line, ":")
+		if found && strings.TrimSpace(key) == name {
+			return strings.TrimSpace(value)
+		}
+	}
+	return "unknown"
+}
+
+// fileSystem is the type of the mount that holds a folder (proc_pid_mounts(5):
+// device, mount point, type). A later mount hides an earlier one.
+func fileSystem(mounts, folder string) string {
+	kind, longest := "unknown", 0
+	for line := range strings.Lines(mounts) {
+		fields := strings.Fields(line)
+		if len(fields) < 3 {
+			continue
+		}
+		point := strings.TrimSuffix(fields[1], "/")
+		if strings.HasPrefix(folder+"/", point+"/") && len(point) >= longest {
+			kind, longest = fields[2], len(point)
+		}
+	}
+	return kind
+}
