@@ -204,7 +204,7 @@ func (e *election) importAll() error {
 	group.SetLimit(2)
 	for n := range e.rooms {
 		group.Go(func() error {
-			made, err := e.api.CreateProject(ctx, client.ProjectRequest{Name: e.setup.Projects[n].Name, Environment: e.setup.Projects[n].Environment, Credentials: e.setup.Projects[n].Credentials[:2]})
+			made, err := e.api.CreateProject(ctx, e.setup.Projects[n])
 			if err != nil {
 				return err
 			}
@@ -257,7 +257,7 @@ func (e *election) importOne(ctx context.Context, n int, bar *progressbar.Progre
 
 // population writes the subscriptions of a newsroom, a line each.
 func (e *election) population(n int, to io.Writer) error {
-	people := sim.Population{Seed: e.Seed, Project: n, Size: e.rooms[n].size, Mix: sim.Mix{APNs: 1}, Topic: sim.Topic(n), Now: time.Now()}
+	people := sim.Population{Seed: e.Seed, Project: n, Size: e.rooms[n].size, Mix: sim.DefaultMix, Topic: sim.Topic(n), Now: time.Now()}
 	for _, c := range e.setup.Projects[n].Credentials {
 		if c.Provider == tocsin.WebPush {
 			people.Origin = c.Endpoints[0].Origin

@@ -11,6 +11,7 @@ import (
 	"github.com/tocsin-push/tocsin/fanout"
 	"github.com/tocsin-push/tocsin/provider/apns"
 	"github.com/tocsin-push/tocsin/provider/fcm"
+	"github.com/tocsin-push/tocsin/provider/webpush"
 	"github.com/tocsin-push/tocsin/receipt"
 )
 
@@ -31,6 +32,7 @@ type Config struct {
 	Receipt  receipt.Config
 	APNs     apns.Config
 	FCM      fcm.Config
+	WebPush  webpush.Config
 }
 
 // Default is a node for one machine.
@@ -39,7 +41,7 @@ func Default() Config {
 		Dir: "tocsin-data", Listen: "127.0.0.1:8080", Shards: 8,
 		Reserve: 512 << 20, Stop: 10 * time.Second, Trim: time.Minute,
 		API: api.Default(), Audience: audience.Default(), Fanout: fanout.Default(), Lanes: fanout.DefaultLanes(), Receipt: receipt.Default(),
-		APNs: apns.Default(), FCM: fcm.Default(),
+		APNs: apns.Default(), FCM: fcm.Default(), WebPush: webpush.Default(),
 	}
 }
 
@@ -54,5 +56,5 @@ func (c Config) Validate() error {
 		return errors.New("node: stop and trim must be above 0")
 	}
 	return errors.Join(c.API.Validate(), c.Audience.Validate(), c.Fanout.Validate(), c.Lanes.Validate(), c.Receipt.Validate(),
-		c.APNs.Validate(), c.FCM.Validate())
+		c.APNs.Validate(), c.FCM.Validate(), c.WebPush.Validate())
 }

@@ -29,6 +29,7 @@ import (
 	"github.com/tocsin-push/tocsin/provider"
 	"github.com/tocsin-push/tocsin/provider/apns"
 	"github.com/tocsin-push/tocsin/provider/fcm"
+	"github.com/tocsin-push/tocsin/provider/webpush"
 	"github.com/tocsin-push/tocsin/receipt"
 	storedisk "github.com/tocsin-push/tocsin/store/disk"
 )
@@ -165,7 +166,11 @@ func openProviders(c Config, log *slog.Logger) (map[tocsin.Provider]provider.Pro
 	if err != nil {
 		return nil, err
 	}
-	return map[tocsin.Provider]provider.Provider{tocsin.APNs: a, tocsin.FCM: f}, nil
+	w, err := webpush.New(c.WebPush, log)
+	if err != nil {
+		return nil, err
+	}
+	return map[tocsin.Provider]provider.Provider{tocsin.APNs: a, tocsin.FCM: f, tocsin.WebPush: w}, nil
 }
 
 // serve answers HTTP until its stage ends; requests under way may finish.
