@@ -25,7 +25,7 @@ func (in *intake) subscription(line []byte) (*record.Upsert, error) {
 		return nil, wrong("", "not valid UTF-8")
 	}
 	d := draft{upsert: new(record.Upsert)}
-	s := scanner{body: line, depth: lineDepth, values: lineValues}
+	s := scanner{body: line, depth: lineDepth, values: lineValues, words: in.words}
 	s.space()
 	if err := s.object(0, func(name string) error { return in.member(&s, &d, name) }); err != nil {
 		return nil, err

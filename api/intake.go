@@ -54,6 +54,7 @@ type intake struct {
 	topics  map[string]bool
 	vapid   []byte // Web Push credential; nil: none
 	origins map[string]bool
+	words   words                 // of the lines read so far; nil: not kept
 	install tocsin.SubscriptionID // of a device, which names no other; zero for the server API
 }
 

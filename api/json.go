@@ -37,6 +37,31 @@ type scanner struct {
 	at     int
 	depth  int
 	values int
+	words  words // nil, or texts seen before
+}
+
+// words gives texts that come again and again one copy: names of attributes,
+// and short values, of many lines.
+type words map[string]string
+
+// Words of a kind of text that never ends are not kept.
+const (
+	maxWord  = 24
+	maxWords = 8192
+)
+
+func (w words) text(b []byte) string {
+	if w == nil || len(b) > maxWord {
+		return string(b)
+	}
+	if known, ok := w[string(b)]; ok {
+		return known
+	}
+	text := string(b)
+	if len(w) < maxWords {
+		w[text] = text
+	}
+	return text
 }
 
 func (s *scanner) space() {
@@ -266,7 +291,7 @@ func (s *scanner) text() (string, error) {
 			s.at++
 			raw := s.body[from:s.at]
 			if !escaped {
-				return string(raw[1 : len(raw)-1]), nil
+				return s.words.text(raw[1 : len(raw)-1]), nil
 			}
 			return unescape(raw)
 		case c == '\\':

@@ -61,7 +61,7 @@ func (c *cutter) next() (*piece, error) {
 // record reads one record.
 func (c *cutter) record(p *piece) error {
 	s := span{from: len(p.data), number: c.lines + 1}
-	open := false
+	open, broken := false, false // inside quotes; behind a part of a line
 	size, lines := int64(0), int64(0)
 	for {
 		part, err := c.in.ReadSlice('\n')
@@ -74,10 +74,12 @@ func (c *cutter) record(p *piece) error {
 		}
 		switch {
 		case errors.Is(err, bufio.ErrBufferFull):
+			broken = true
 			open = open != (c.quotes && bytes.Count(part, []byte{'"'})%2 == 1)
 			continue
 		case err == nil:
 			lines++
+			broken = false
 			open = open != (c.quotes && bytes.Count(part, []byte{'"'})%2 == 1)
 			if open && !s.long { // a row that is too long ends with its line
 				continue
@@ -86,7 +88,9 @@ func (c *cutter) record(p *piece) error {
 			if size == 0 {
 				return io.EOF
 			}
-			lines++
+			if broken || len(part) > 0 { // the last line lacks its break
+				lines++
+			}
 		default:
 			p.data = p.data[:s.from]
 			return err

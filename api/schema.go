@@ -30,7 +30,7 @@ type (
 	importIDSchema     struct{}
 )
 
-func words[E interface{ String() string }](all ...E) *huma.Schema {
+func enumWords[E interface{ String() string }](all ...E) *huma.Schema {
 	s := &huma.Schema{Type: huma.TypeString}
 	for _, e := range all {
 		s.Enum = append(s.Enum, e.String())
@@ -44,16 +44,16 @@ func identifier(prefix string) *huma.Schema {
 }
 
 func (environmentSchema) Schema(huma.Registry) *huma.Schema {
-	return words(tocsin.Production, tocsin.Preproduction, tocsin.Development)
+	return enumWords(tocsin.Production, tocsin.Preproduction, tocsin.Development)
 }
 func (providerSchema) Schema(huma.Registry) *huma.Schema {
-	return words(tocsin.APNs, tocsin.FCM, tocsin.WebPush)
+	return enumWords(tocsin.APNs, tocsin.FCM, tocsin.WebPush)
 }
 func (classSchema) Schema(huma.Registry) *huma.Schema {
-	return words(tocsin.Urgent, tocsin.Transactional, tocsin.Normal, tocsin.Synthetic)
+	return enumWords(tocsin.Urgent, tocsin.Transactional, tocsin.Normal, tocsin.Synthetic)
 }
-func (onDoubtSchema) Schema(huma.Registry) *huma.Schema { return words(tocsin.Resend, tocsin.Skip) }
-func (outcomeSchema) Schema(huma.Registry) *huma.Schema { return words(tocsin.Outcomes[:]...) }
+func (onDoubtSchema) Schema(huma.Registry) *huma.Schema { return enumWords(tocsin.Resend, tocsin.Skip) }
+func (outcomeSchema) Schema(huma.Registry) *huma.Schema { return enumWords(tocsin.Outcomes[:]...) }
 func (reasonSchema) Schema(huma.Registry) *huma.Schema {
 	return &huma.Schema{Type: huma.TypeString}
 }

@@ -71,7 +71,7 @@ func (f readFunc) Read(p []byte) (int, error) { return f(p) }
 type importing struct {
 	server  *Server
 	scope   record.Scope
-	reader  *intake // only read from
+	reader  *intake // copied for each piece
 	columns []column
 
 	mu     sync.Mutex
@@ -154,9 +154,11 @@ func (i *importing) pieces(ctx context.Context, source *cutter) error {
 // parse reads the lines of a piece.
 func (i *importing) parse(p *piece) {
 	p.changes = newBundle(i.scope.Project, i.server.Shards)
+	reader := *i.reader
+	reader.words = words{}
 	var row []string
 	for _, s := range p.lines {
-		u, err := i.line(p.data[s.from:s.to], s.long, &row)
+		u, err := i.line(&reader, p.data[s.from:s.to], s.long, &row)
 		if err == nil {
 			p.changes.add(u)
 			p.imported++
@@ -172,17 +174,17 @@ func (i *importing) parse(p *piece) {
 	p.data, p.lines = nil, nil
 }
 
-func (i *importing) line(data []byte, long bool, row *[]string) (u *record.Upsert, err error) {
+func (i *importing) line(reader *intake, data []byte, long bool, row *[]string) (u *record.Upsert, err error) {
 	if long {
 		return nil, wrong("", "longer than %d bytes", i.server.Line)
 	}
 	if i.columns == nil {
-		return i.reader.subscription(data)
+		return reader.subscription(data)
 	}
 	if *row, err = fields(data, (*row)[:0]); err != nil {
 		return nil, err
 	}
-	return i.reader.row(i.columns, *row)
+	return reader.row(i.columns, *row)
 }
 
 // settle waits for the changes of a piece and moves the offset behind it.
