@@ -226,8 +226,8 @@ func (m *Machine) expire() {
 func (m *Machine) endRest(j *job) {
 	for _, f := range j.feeds {
 		for {
-			if len(m.outbox) > appendRecords {
-				m.look(j) // goes on after the append
+			if len(m.outbox) > appendRecords || m.held >= m.config.Window {
+				m.blocked = append(m.blocked, j) // goes on with the next event that made room
 				return
 			}
 			t, ok := f.next(min(m.config.RangeSize, m.config.Window-m.held))

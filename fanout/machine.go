@@ -54,6 +54,7 @@ type Machine struct {
 	opening   []*job // in slice order; those whose open was put into the outbox first
 	jobs      map[tocsin.SendID]*job
 	dirty     []*job // jobs to look at before the step ends
+	blocked   []*job // jobs that end as soon as there is room
 	permits   []permit
 	expiry    time.Time // the earliest of the jobs; zero none
 	tickets   uint64
@@ -155,6 +156,10 @@ func (m *Machine) work() {
 		m.expire()
 	}
 	if m.phase == owning {
+		for _, j := range m.blocked {
+			m.look(j)
+		}
+		m.blocked = m.blocked[:0]
 		for len(m.dirty) > 0 {
 			j := m.dirty[0]
 			m.dirty = m.dirty[1:]

@@ -132,7 +132,7 @@ func (m *Machine) lose() {
 	}
 	clear(m.asked)
 	clear(m.claims)
-	m.ready, m.outbox, m.dirty, m.held = nil, nil, nil, 0
+	m.ready, m.outbox, m.dirty, m.blocked, m.held = nil, nil, nil, nil, 0
 	for _, j := range m.jobs {
 		j.dirty, j.feeds = false, nil
 	}
