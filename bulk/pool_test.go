@@ -184,3 +184,25 @@ func TestEveryPushArrivesOnceWithItsAnswer(t *testing.T) {
 		}
 	}
 }
+
+// A refused credential stops what is queued, and not what comes later.
+func TestFaultHaltsWhatIsQueued(t *testing.T) {
+	cfg := Default()
+	cfg.Streams = 1
+	fault := true
+	p := serve(t, cfg, &http2.Server{}, func(w http.ResponseWriter, r *http.Request) {
+		if fault { // one request at a time
+			fault = false
+			w.WriteHeader(403)
+		}
+	})
+	one, first := batch(3, func(int) string { return "x" })
+	two, second := batch(3, func(int) string { return "y" })
+	submit(p, one)
+	submit(p, two)
+	<-first
+	<-second
+	expect(t, one, provider.Fault, unsent, unsent)
+	expect(t, two, unsent)
+	expect(t, push(p, 3), accepted)
+}

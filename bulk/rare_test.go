@@ -101,7 +101,7 @@ func TestConnectionWindowIsObeyed(t *testing.T) {
 	const n = 400 // of 200 bytes: more than the 65,535 of a new connection
 	piped(t, quick(), func(_ int, p *peer) {
 		p.settings()
-		got := 0
+		got, allowed := 0, initialWindow
 		var open []uint32
 		for len(open) < n {
 			switch f := p.frame().(type) {
@@ -109,10 +109,15 @@ func TestConnectionWindowIsObeyed(t *testing.T) {
 				p.decoder.DecodeFull(f.HeaderBlockFragment())
 			case *http2.DataFrame:
 				got += len(f.Data())
+				if got > allowed {
+					t.Errorf("%d bytes, and %d allowed", got, allowed)
+					return
+				}
 				if f.StreamEnded() {
 					open = append(open, f.StreamID)
 				}
 				if got == initialWindow {
+					allowed = n * 200
 					p.framer.WriteWindowUpdate(0, n*200-initialWindow)
 				}
 			}
@@ -156,6 +161,7 @@ func TestTableSizeFollowsThePeer(t *testing.T) {
 			obeyed := false
 			p.onAck = func() { // from here on the peer forgets what does not fit
 				p.decoder.SetAllowedMaxDynamicTableSize(size)
+				p.decoder.SetMaxDynamicTableSize(min(100, size))
 				p.decoder.SetMaxDynamicTableSize(size)
 				obeyed = true
 			}
