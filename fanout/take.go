@@ -3,6 +3,7 @@ package fanout
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/ledger"
@@ -140,7 +141,7 @@ func (m *Machine) lose() {
 		if t := j.first; t != nil && t.n > 0 {
 			m.finish(t.feed.route, t.n)
 		}
-		j.stage, j.first, j.dirty = waiting, nil, false
+		j.stage, j.first, j.dirty, j.deadline = waiting, nil, false, time.Time{}
 	}
 	m.phase = following
 	m.retake = m.now.Add(m.config.Retake)
