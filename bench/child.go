@@ -74,8 +74,10 @@ func startChild(ctx context.Context, dir, part string, args []string, ready any)
 // stop asks the child to end, and kills it when it does not. A child that
 // ended by itself is an error.
 func (c *child) stop() error {
-	if err := c.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		return fmt.Errorf("%s: %w", c.part, err)
+	if err := c.cmd.Process.Signal(syscall.SIGTERM); errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("ended by itself: %v", <-c.exited)
+	} else if err != nil {
+		return err
 	}
 	select {
 	case err := <-c.exited:
@@ -83,7 +85,7 @@ func (c *child) stop() error {
 	case <-time.After(stopLimit):
 		c.cmd.Process.Kill()
 		<-c.exited
-		return fmt.Errorf("%s: killed, it did not end within %v", c.part, stopLimit)
+		return fmt.Errorf("killed, it did not end within %v", stopLimit)
 	}
 }
 
