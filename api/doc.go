@@ -4,11 +4,10 @@
 // appends them.
 //
 // Reads: the store (idempotency keys, sends of a project, imports), the
-// projections of audience through ask, the ends of the log. Writes: sends,
+// shards of audience and receipt, the ends of the log, sends. Writes: sends,
 // cancels, changes; its own tables send_list, idempotency and import. A send
 // is accepted by the Accept machine, which does no I/O, so that trial can
 // drive it.
 //
-// Must never import plan, fanout or receipt (they meet in the journal), node,
-// cli or a provider.
+// Must never import plan, fanout, node, cli or a provider.
 package api
