@@ -4,17 +4,15 @@ import (
 	"time"
 
 	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/journal"
 	"github.com/tocsin-push/tocsin/ledger"
 	"github.com/tocsin-push/tocsin/pace"
 	"github.com/tocsin-push/tocsin/provider"
 	"github.com/tocsin-push/tocsin/record"
 )
 
-// Record is one decoded record of the journal and where it stands.
-type Record struct {
-	Position uint64
-	Envelope *record.Envelope
-}
+// Record is one decoded record of a log and where it stands.
+type Record = journal.Entry
 
 // ClaimRef names a claim in force.
 type ClaimRef struct {

@@ -62,7 +62,7 @@ func (o *Owner) readLedger(ctx context.Context, t *tail, from journal.Position) 
 		read, next, err := o.journal.Read(ctx, p, from, tailBytes)
 		if err == nil {
 			var records []Record
-			if records, err = decode(p, read); err == nil && len(records) > 0 {
+			if records, err = journal.Decode(p, read); err == nil && len(records) > 0 {
 				o.box.post(message{event: LedgerRead{Records: records}})
 			}
 			from = next
@@ -130,7 +130,7 @@ func (o *Owner) readSlices(ctx context.Context, from uint64) {
 		read, next, err := o.journal.Read(ctx, p, at, slicesRead)
 		if err == nil && len(read) > 0 {
 			var records []Record
-			if records, err = decode(p, read); err == nil {
+			if records, err = journal.Decode(p, read); err == nil {
 				o.box.post(message{event: SlicesRead{Records: records, Next: uint64(next)}})
 				return
 			}
@@ -171,18 +171,6 @@ func (o *Owner) fetchSlice(ctx context.Context, position uint64) {
 		}
 		pause(ctx, o.config.Retake)
 	}
-}
-
-func decode(p journal.Partition, read []journal.Record) ([]Record, error) {
-	records := make([]Record, len(read))
-	for i, r := range read {
-		e, err := record.Decode(r.Data)
-		if err != nil {
-			return nil, fmt.Errorf("fanout: %s at %d: %w", p, r.Position, err)
-		}
-		records[i] = Record{Position: uint64(r.Position), Envelope: e}
-	}
-	return records, nil
 }
 
 func pause(ctx context.Context, d time.Duration) {

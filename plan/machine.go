@@ -4,16 +4,14 @@ import (
 	"time"
 
 	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/journal"
 	"github.com/tocsin-push/tocsin/ledger"
 	"github.com/tocsin-push/tocsin/record"
 	"github.com/tocsin-push/tocsin/store"
 )
 
-// Record is one decoded record of the journal and where it stands.
-type Record struct {
-	Position uint64
-	Envelope *record.Envelope
-}
+// Record is one decoded record of a log and where it stands.
+type Record = journal.Entry
 
 // Event is what happened to a machine.
 type Event interface{ event() }

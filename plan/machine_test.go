@@ -124,12 +124,12 @@ func (w *world) pass(d time.Duration) {
 func (w *world) send(position uint64, s *record.Send) {
 	w.t.Helper()
 	e := w.writer.Next(&record.Envelope{Body: &record.Envelope_Send{Send: s}}, w.now, scope)
-	w.step(SendsRead{Records: []Record{{position, e}}, Next: position + 1})
+	w.step(SendsRead{Records: []Record{{Position: position, Envelope: e}}, Next: position + 1})
 }
 
 func (w *world) cancel(position uint64, id tocsin.SendID) {
 	e := w.writer.Next(&record.Envelope{Body: &record.Envelope_Cancel{Cancel: &record.Cancel{Send: id.Bytes()}}}, w.now, scope)
-	w.step(SendsRead{Records: []Record{{position, e}}, Next: position + 1})
+	w.step(SendsRead{Records: []Record{{Position: position, Envelope: e}}, Next: position + 1})
 }
 
 // put appends to the ledger and has it read.
@@ -151,7 +151,7 @@ func (w *world) put(e *record.Envelope) {
 		stamp.Seq = w.seq
 	}
 	w.seq = stamp.Seq
-	w.step(LedgerRead{Records: []Record{{w.ledger, w.writer.Next(e, w.now, scope)}}, Next: w.ledger + 1})
+	w.step(LedgerRead{Records: []Record{{Position: w.ledger, Envelope: w.writer.Next(e, w.now, scope)}}, Next: w.ledger + 1})
 }
 
 func (w *world) take() { w.put(&record.Envelope{Body: &record.Envelope_Take{Take: &record.Take{}}}) }

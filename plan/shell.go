@@ -15,9 +15,6 @@ import (
 	"github.com/tocsin-push/tocsin/store"
 )
 
-// readBytes is about how much of a log is read at once.
-const readBytes = 1 << 20
-
 // Shell runs one machine: it reads the logs, keeps the clock and does what the
 // machine asks for.
 type Shell struct {
@@ -79,10 +76,10 @@ func (s *Shell) Run(ctx context.Context) error {
 	defer running.Wait()
 	defer stop(nil)
 	running.Go(func() {
-		stop(s.tail(ctx, journal.Sends, sends, func(r []Record, next uint64) Event { return SendsRead{r, next} }))
+		stop(s.follow(ctx, journal.Sends, sends, func(r []Record, next uint64) Event { return SendsRead{r, next} }))
 	})
 	running.Go(func() {
-		stop(s.tail(ctx, journal.Ledger, ledger, func(r []Record, next uint64) Event { return LedgerRead{r, next} }))
+		stop(s.follow(ctx, journal.Ledger, ledger, func(r []Record, next uint64) Event { return LedgerRead{r, next} }))
 	})
 
 	timer := time.NewTimer(time.Hour)
@@ -133,50 +130,14 @@ func (s *Shell) rows(ctx context.Context) (all []store.Row, err error) {
 	}
 }
 
-// tail hands on a log from a position until ctx ends. It returns an error that
-// no repeating helps against.
-func (s *Shell) tail(ctx context.Context, topic journal.Topic, from uint64, event func([]Record, uint64) Event) error {
-	p := journal.Partition{Topic: topic, Shard: s.shard}
-	at := journal.Position(from)
-	for {
-		read, next, err := s.journal.Read(ctx, p, at, readBytes)
-		if err == nil && len(read) == 0 {
-			err = s.journal.Wait(ctx, p, at)
-		}
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case errors.Is(err, journal.ErrTrimmed), errors.Is(err, journal.ErrClosed):
-			return fmt.Errorf("plan: %s at %d: %w", p, at, err)
-		case err != nil:
-			s.log.Warn("reading failed, repeated", "log", p.String(), "error", err)
-			if !s.pause(ctx) {
-				return nil
-			}
-			continue
-		case len(read) == 0:
-			continue
-		}
-		records := make([]Record, len(read))
-		for i, r := range read {
-			e, err := record.Decode(r.Data)
-			if err != nil {
-				return fmt.Errorf("plan: %s at %d: %w", p, r.Position, err)
-			}
-			records[i] = Record{Position: uint64(r.Position), Envelope: e}
-		}
-		at = next
-		s.send(ctx, event(records, uint64(next)))
+// follow hands the records of a log to the machine until ctx ends.
+func (s *Shell) follow(ctx context.Context, topic journal.Topic, from uint64, event func([]Record, uint64) Event) error {
+	err := journal.Follow(ctx, s.journal, journal.Partition{Topic: topic, Shard: s.shard}, journal.Position(from), s.config.Again, s.log,
+		func(records []Record, next journal.Position) { s.send(ctx, event(records, uint64(next))) })
+	if err != nil {
+		return fmt.Errorf("plan: %w", err)
 	}
-}
-
-func (s *Shell) pause(ctx context.Context) bool {
-	select {
-	case <-time.After(s.config.Again):
-		return true
-	case <-ctx.Done():
-		return false
-	}
+	return nil
 }
 
 func (s *Shell) append(ctx context.Context, a Append) Event {

@@ -4,16 +4,14 @@ import (
 	"time"
 
 	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/journal"
 	"github.com/tocsin-push/tocsin/ledger"
 	"github.com/tocsin-push/tocsin/record"
 	"github.com/tocsin-push/tocsin/store"
 )
 
-// Record is one decoded record of the ledger and where it stands.
-type Record struct {
-	Position uint64
-	Envelope *record.Envelope
-}
+// Record is one decoded record of a log and where it stands.
+type Record = journal.Entry
 
 // Event is what happened to a machine.
 type Event interface{ event() }
@@ -169,7 +167,7 @@ func (m *Machine) read(r Record) {
 func (m *Machine) claimed(r Record, c *ledger.Claim, claim *record.Claim, stamp *record.Stamp) {
 	m.open[c.Send.ID].attempts += uint64(c.To - c.From)
 	e := r.Envelope
-	m.tracePage(c.Send.ID, c.Page, Record{r.Position, &record.Envelope{
+	m.tracePage(c.Send.ID, c.Page, Record{Position: r.Position, Envelope: &record.Envelope{
 		Writer: e.Writer, Number: e.Number, At: e.At, Project: e.Project, Environment: e.Environment, Class: e.Class,
 		Body: &record.Envelope_Claim{Claim: &record.Claim{Stamp: stamp, Send: claim.Send, Page: claim.Page, From: claim.From, To: claim.To,
 			Attempt: claim.Attempt, Changes: claim.Changes}},
@@ -180,7 +178,7 @@ func (m *Machine) settled(r Record, c *ledger.Claim, settle *record.Settle) {
 	m.open[c.Send.ID].add(c, settle)
 	e := r.Envelope
 	// Drift is in the counters and addresses in changes: the trace does without.
-	m.tracePage(c.Send.ID, c.Page, Record{r.Position, &record.Envelope{
+	m.tracePage(c.Send.ID, c.Page, Record{Position: r.Position, Envelope: &record.Envelope{
 		Writer: e.Writer, Number: e.Number, At: e.At, Project: e.Project, Environment: e.Environment, Class: e.Class,
 		Body: &record.Envelope_Settle{Settle: &record.Settle{Stamp: settle.Stamp, Send: settle.Send, Claim: settle.Claim, Runs: settle.Runs,
 			FirstWrite: settle.FirstWrite, LastWrite: settle.LastWrite, QuotaWait: settle.QuotaWait}},

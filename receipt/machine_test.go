@@ -125,7 +125,7 @@ func (w *world) put(e *record.Envelope) {
 	}
 	w.seq = stamp.Seq
 	w.now = w.now.Add(time.Millisecond)
-	r := Record{position, w.writer.Next(e, w.now, scope)}
+	r := Record{Position: position, Envelope: w.writer.Next(e, w.now, scope)}
 	w.log = append(w.log, r)
 	w.step(LedgerRead{[]Record{r}, position + 1})
 }

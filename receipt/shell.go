@@ -17,9 +17,6 @@ import (
 	"github.com/tocsin-push/tocsin/store"
 )
 
-// readBytes is about how much of the ledger is read at once.
-const readBytes = 1 << 20
-
 // Shell runs one machine and answers questions about it.
 type Shell struct {
 	config      Config
@@ -123,7 +120,7 @@ func (s *Shell) Run(ctx context.Context) error {
 	defer running.Wait()
 	defer stop(nil)
 	from := m.Cursor()
-	running.Go(func() { stop(s.tail(ctx, from)) })
+	running.Go(func() { stop(s.follow(ctx, from)) })
 
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
@@ -165,43 +162,15 @@ func (s *Shell) send(ctx context.Context, e Event) {
 	}
 }
 
-// tail hands on the ledger from a position until ctx ends. It returns an error
-// that no repeating helps against.
-func (s *Shell) tail(ctx context.Context, from uint64) error {
+// follow hands the ledger to the machine until ctx ends.
+func (s *Shell) follow(ctx context.Context, from uint64) error {
 	p := journal.Partition{Topic: journal.Ledger, Shard: s.shard}
-	at := journal.Position(from)
-	for {
-		read, next, err := s.journal.Read(ctx, p, at, readBytes)
-		if err == nil && len(read) == 0 {
-			err = s.journal.Wait(ctx, p, at)
-		}
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case errors.Is(err, journal.ErrTrimmed), errors.Is(err, journal.ErrClosed):
-			return fmt.Errorf("receipt: %s at %d: %w", p, at, err)
-		case err != nil:
-			s.log.Warn("reading failed, repeated", "log", p.String(), "error", err)
-			select {
-			case <-time.After(s.config.Again):
-			case <-ctx.Done():
-				return nil
-			}
-			continue
-		case len(read) == 0:
-			continue
-		}
-		records := make([]Record, len(read))
-		for i, r := range read {
-			e, err := record.Decode(r.Data)
-			if err != nil {
-				return fmt.Errorf("receipt: %s at %d: %w", p, r.Position, err)
-			}
-			records[i] = Record{Position: uint64(r.Position), Envelope: e}
-		}
-		at = next
-		s.send(ctx, LedgerRead{records, uint64(next)})
+	err := journal.Follow(ctx, s.journal, p, journal.Position(from), s.config.Again, s.log,
+		func(records []Record, next journal.Position) { s.send(ctx, LedgerRead{records, uint64(next)}) })
+	if err != nil {
+		return fmt.Errorf("receipt: %w", err)
 	}
+	return nil
 }
 
 func (s *Shell) append(ctx context.Context, a Append) Event {

@@ -1,0 +1,67 @@
+package journal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/tocsin-push/tocsin/record"
+)
+
+// Entry is one decoded record and where it stands.
+type Entry struct {
+	Position uint64
+	Envelope *record.Envelope
+}
+
+// Decode decodes what was read of a partition. Its error names the record.
+func Decode(p Partition, read []Record) ([]Entry, error) {
+	entries := make([]Entry, len(read))
+	for i, r := range read {
+		e, err := record.Decode(r.Data)
+		if err != nil {
+			return nil, fmt.Errorf("%s at %d: %w", p, r.Position, err)
+		}
+		entries[i] = Entry{uint64(r.Position), e}
+	}
+	return entries, nil
+}
+
+// Follow hands on the records of a partition from a position on, in order, with
+// the position to read next, until ctx ends, which is no error. A read that
+// failed is repeated after a pause; what no repeating helps against is returned.
+func Follow(ctx context.Context, j Journal, p Partition, from Position, pause time.Duration, log *slog.Logger,
+	hand func(entries []Entry, next Position)) error {
+	const limit = 1 << 20
+	for {
+		read, next, err := j.Read(ctx, p, from, limit)
+		if err == nil && len(read) == 0 {
+			from = next
+			err = j.Wait(ctx, p, from)
+		}
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, ErrTrimmed), errors.Is(err, ErrClosed):
+			return fmt.Errorf("%s at %d: %w", p, from, err)
+		case err != nil:
+			log.Warn("reading a log failed, repeated", "log", p.String(), "error", err)
+			select {
+			case <-time.After(pause):
+			case <-ctx.Done():
+				return nil
+			}
+			continue
+		case len(read) == 0:
+			continue
+		}
+		entries, err := Decode(p, read)
+		if err != nil {
+			return err
+		}
+		from = next
+		hand(entries, next)
+	}
+}
