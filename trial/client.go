@@ -1,0 +1,357 @@
+package trial
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/api"
+	"github.com/tocsin-push/tocsin/journal"
+	"github.com/tocsin-push/tocsin/record"
+	"github.com/tocsin-push/tocsin/store"
+)
+
+const journalLedger = journal.Ledger
+
+// person is somebody with one subscription.
+type person struct {
+	number     int
+	id         tocsin.SubscriptionID
+	provider   tocsin.Provider
+	addresses  int       // how many it has had
+	registered time.Time // acknowledged; zero not yet
+	blocking   bool      // an opt-out or a deletion was begun
+	blocked    time.Time // acknowledged
+	blockedAt  uint64    // position in changes
+	dead       bool      // an address of it was called dead
+	moved      bool      // it registered again
+}
+
+func (x *person) address() []byte { return fmt.Appendf(nil, "token-%v-%d", x.id, x.addresses) }
+
+func (x *person) key() string { return fmt.Sprintf("u:%d", x.number) }
+
+// personOf reads the number out of an identifier.
+func personOf(id tocsin.SubscriptionID) int { return int(binary.BigEndian.Uint32(id[12:])) }
+
+func (w *World) person(project tocsin.ProjectID, number int) *person {
+	return w.project(project).people[number]
+}
+
+func (w *World) newPerson(p *project) *person {
+	x := &person{number: len(p.people), provider: tocsin.APNs}
+	if w.chance(3) {
+		x.provider = tocsin.FCM
+	}
+	x.id[0], x.id[1] = byte(p.number+1), 0x5b
+	binary.BigEndian.PutUint32(x.id[12:], uint32(x.number))
+	p.people = append(p.people, x)
+	return x
+}
+
+func (p *project) scope() record.Scope {
+	return record.Scope{Project: p.id, Environment: tocsin.Development, Class: tocsin.Normal}
+}
+
+func (w *World) shardOf(p *project, x *person) tocsin.Shard {
+	return tocsin.ShardOf(p.id, x.key(), w.options.Shards)
+}
+
+func (x *person) upsert(at time.Time) *record.Change {
+	u := &record.Upsert{Subscription: x.id.Bytes(), Profile: x.key(), Provider: uint32(x.provider), Address: x.address(), Active: at.UnixNano()}
+	if x.provider == tocsin.APNs {
+		u.Topic = "app"
+	}
+	return &record.Change{Change: &record.Change_Upsert{Upsert: u}}
+}
+
+// populate registers everybody who is there from the beginning.
+func (w *World) populate() {
+	for _, p := range w.projects {
+		changes := make([]*record.Changes, w.options.Shards)
+		for i := range changes {
+			changes[i] = &record.Changes{}
+		}
+		for range w.options.Recipients {
+			x := w.newPerson(p)
+			x.registered = w.now
+			c := changes[w.shardOf(p, x)]
+			// Some were last seen long ago: they are in another bucket.
+			c.Changes = append(c.Changes, x.upsert(w.now.Add(-time.Duration(x.number%2)*48*time.Hour)))
+		}
+		for shard, c := range changes {
+			e := record.NewWriter(w.newID()).Next(&record.Envelope{Body: &record.Envelope_Changes{Changes: c}}, w.now, p.scope())
+			w.apply(w.log(journal.Changes, tocsin.Shard(shard)), [][]byte{record.Encode(e)})
+		}
+	}
+}
+
+// write repeats an append through whatever process lives until it is durable,
+// as a client does that repeats its request.
+func (w *World) write(l *log, scope record.Scope, body func() *record.Envelope, done func()) {
+	answered := false
+	var try func()
+	try = func() {
+		if answered {
+			return
+		}
+		w.after(600*time.Millisecond, "client repeats", try)
+		p := w.processes[w.random.IntN(len(w.processes))]
+		if p.incarnation == 0 {
+			return
+		}
+		e := record.NewWriter(w.newID()).Next(body(), p.wall(), scope)
+		p.after(w.between(0, 5*time.Millisecond), "request", func() {
+			p.append(l, []*record.Envelope{e}, func(ok bool) {
+				if ok && !answered {
+					answered = true
+					done()
+				}
+			})
+		})
+	}
+	try()
+}
+
+func (w *World) change(p *project, x *person, c *record.Change, done func()) {
+	w.write(w.log(journal.Changes, w.shardOf(p, x)), p.scope(), func() *record.Envelope {
+		return &record.Envelope{Body: &record.Envelope_Changes{Changes: &record.Changes{Changes: []*record.Change{c}}}}
+	}, done)
+}
+
+// request is one send as a client sees it.
+type request struct {
+	number    int
+	key       string
+	project   *project
+	explicit  []*person
+	newcomers []*person
+	skip      bool
+	ttl       time.Duration
+	delay     time.Duration // of a scheduled send
+	body      [32]byte
+
+	id        tocsin.SendID
+	asked     time.Time // the request whose answer was the first
+	due       time.Time
+	answered  bool
+	cancel    bool
+	cancelled time.Time // acknowledged
+}
+
+// ask makes a request until it is answered.
+func (r *request) ask(w *World) {
+	w.after(700*time.Millisecond, "client repeats", func() {
+		if !r.answered {
+			r.ask(w)
+		}
+	})
+	w.accept(r, r.body, func(reply api.Reply) {
+		if reply.Refusal == api.Mismatch {
+			w.broken("L5", "%s: a mismatch for its own body", r.key)
+		}
+		if reply.Refusal != 0 {
+			return
+		}
+		if r.answered && reply.Send != r.id {
+			w.broken("L5", "%s has two sends", r.key)
+		}
+		if reply.Repeat {
+			w.reach(keyRepeated)
+		}
+		r.id = reply.Send
+		if !r.answered {
+			r.answered = true
+		}
+	})
+}
+
+// askOther makes a request with the same key and another body.
+func (r *request) askOther(w *World) {
+	if !r.answered {
+		return // either body could be the first
+	}
+	other := r.body
+	other[0]++
+	w.accept(r, other, func(reply api.Reply) {
+		switch reply.Refusal {
+		case 0:
+			w.broken("L5", "%s was accepted with another body", r.key)
+		case api.Mismatch:
+			w.reach(keyMismatch)
+		}
+	})
+}
+
+// accept plays the API's shell for one request.
+func (w *World) accept(r *request, body [32]byte, reply func(api.Reply)) {
+	p := w.processes[w.random.IntN(len(w.processes))]
+	if p.incarnation == 0 {
+		return
+	}
+	id := tocsin.MakeID[tocsin.SendID](p.wall(), [10]byte{9: byte(w.newID()), 8: byte(w.lastID >> 8)})
+	a := api.NewAccept(true, body, id)
+	place, ctx := store.Place{Table: "idempotency", Partition: r.project.id.String()}, context.Background()
+	var mark []uint64
+	var step func(api.AcceptEvent)
+	step = func(e api.AcceptEvent) {
+		switch e := a.Step(p.wall(), e).(type) {
+		case api.PutRow:
+			fault := w.engineFault(storeLost, storeUnanswered)
+			done := api.PutDone{Ambiguous: fault != 0}
+			if fault != 0 {
+				done.Failed = api.Unavailable
+			}
+			w.after(w.between(0, 4*time.Millisecond), "put", func() {
+				if fault == storeLost {
+					return
+				}
+				ok, row, err := w.store.PutIf(ctx, place, r.key, e.Old, e.Value, e.Expires)
+				if err != nil {
+					panic(err)
+				}
+				if fault == 0 {
+					done.OK, done.Row = ok, row.Value
+				}
+			})
+			p.after(w.between(4*time.Millisecond, 8*time.Millisecond), "put done", func() { step(done) })
+		case api.ReadRow:
+			p.after(w.between(0, 4*time.Millisecond), "row read", func() {
+				row, err := w.store.GetLatest(ctx, place, r.key)
+				if err != nil {
+					row.Value = nil
+				}
+				step(api.ReadDone{Row: row.Value})
+			})
+		case api.TakeMark:
+			p.after(w.between(0, 4*time.Millisecond), "mark", func() {
+				mark = w.ends()
+				step(api.MarkTaken{})
+			})
+		case api.AppendSend:
+			p.append(w.log(journal.Sends, r.shard(w, e.Send)), []*record.Envelope{r.record(w, e, mark)}, func(ok bool) {
+				done := api.AppendDone{}
+				if !ok {
+					done.Failed = api.Unavailable
+				}
+				step(done)
+			})
+		case api.Reply:
+			reply(e)
+		}
+	}
+	p.after(w.between(0, 5*time.Millisecond), "request", func() { step(api.Arrived{}) })
+}
+
+func (r *request) shard(w *World, id tocsin.SendID) tocsin.Shard {
+	return tocsin.ShardOf(r.project.id, id.String(), w.options.Shards)
+}
+
+func (r *request) record(w *World, e api.AppendSend, mark []uint64) *record.Envelope {
+	options := &record.Options{Class: uint32(tocsin.Normal), OnDoubt: uint32(tocsin.Resend), Ttl: int64(r.ttl), Attempts: attempts}
+	if r.skip {
+		options.OnDoubt = uint32(tocsin.Skip)
+	}
+	s := &record.Send{Send: e.Send.Bytes(), Name: r.key, Accepted: e.Accepted.UnixNano(), Due: e.Accepted.Add(r.delay).UnixNano(), Options: options}
+	if r.delay > 0 {
+		s.Scheduled = true
+	} else {
+		s.Mark = mark
+	}
+	if r.explicit == nil {
+		s.Query = []byte(`{}`)
+	}
+	for _, x := range r.explicit {
+		s.Recipients = append(s.Recipients, &record.Recipient{Profile: x.key()})
+	}
+	return record.NewWriter(w.newID()).Next(&record.Envelope{Body: &record.Envelope_Send{Send: s}}, time.Unix(0, s.Accepted), r.project.scope())
+}
+
+// attempts is the limit of every send.
+const attempts = 4
+
+// stop cancels a send, once it has been acknowledged.
+func (r *request) stop(w *World) {
+	if !r.answered {
+		w.after(300*time.Millisecond, "cancel", func() { r.stop(w) })
+		return
+	}
+	logs := []*log{w.log(journal.Sends, r.shard(w, r.id))}
+	for shard := range w.options.Shards {
+		logs = append(logs, w.log(journal.Ledger, tocsin.Shard(shard)))
+	}
+	r.cancel = true
+	left := len(logs)
+	for _, l := range logs {
+		w.write(l, r.project.scope(), func() *record.Envelope {
+			return &record.Envelope{Body: &record.Envelope_Cancel{Cancel: &record.Cancel{Send: r.id.Bytes()}}}
+		}, func() {
+			if left--; left == 0 {
+				r.cancelled = w.now
+				w.reach(cancelled)
+			}
+		})
+	}
+}
+
+// newRequest draws a send; the first three are the large ones.
+func (w *World) newRequest(n int) *request {
+	p := w.projects[n%len(w.projects)]
+	r := &request{number: n, key: fmt.Sprintf("key-%d", n), project: p, ttl: time.Hour, skip: w.chance(3)}
+	r.body = sha256.Sum256([]byte(r.key))
+	if w.chance(4) {
+		r.delay = w.between(time.Second, 4*time.Second)
+	}
+	if w.chance(3) {
+		r.ttl = w.between(2*time.Second, 6*time.Second)
+	}
+	switch {
+	case n >= 3: // a small one, whose open and claim may be one record
+		for range 1 + w.random.IntN(4) {
+			r.explicit = append(r.explicit, p.people[w.random.IntN(w.options.Recipients)])
+		}
+		r.delay = 0
+	case w.chance(4):
+		r.explicit = append(r.explicit, p.people[:w.options.Recipients]...)
+	}
+	return r
+}
+
+// launch lets somebody register, and the send be asked for once that was
+// acknowledged: none of them may be missed.
+func (r *request) launch(w *World) {
+	if r.explicit != nil {
+		r.first(w)
+		return
+	}
+	x := w.newPerson(r.project)
+	w.change(r.project, x, x.upsert(w.now), func() {
+		x.registered = w.now
+		r.first(w)
+	})
+}
+
+func (r *request) first(w *World) {
+	r.asked = w.now
+	r.ask(w)
+	if w.chance(3) {
+		w.after(w.between(0, 20*time.Millisecond), "same key", func() { r.ask(w) })
+	}
+	if w.chance(3) {
+		w.after(w.between(0, 2*time.Second), "other body", func() { r.askOther(w) })
+	}
+}
+
+func (w *World) number(id tocsin.SendID) int {
+	for _, r := range w.sends {
+		if r.id == id {
+			return r.number
+		}
+	}
+	// Not answered yet: the log knows whose it is.
+	n := w.truth.sends[id]
+	return n - 1
+}

@@ -1,0 +1,253 @@
+package trial
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/journal"
+	"github.com/tocsin-push/tocsin/record"
+	"github.com/tocsin-push/tocsin/store"
+)
+
+type logKey = journal.Partition
+
+// log is one partition, with what readers decoded and who follows it.
+type log struct {
+	key     logKey
+	kept    []entry // never trimmed: the oracle's copy of every durable record
+	readers []*reader
+}
+
+// entry is a durable record, decoded from its bytes.
+type entry struct {
+	position uint64
+	at       time.Time
+	envelope *record.Envelope
+}
+
+func (w *World) log(topic journal.Topic, shard tocsin.Shard) *log {
+	key := logKey{Topic: topic, Shard: shard}
+	l := w.logs[key]
+	if l == nil {
+		l = &log{key: key}
+		w.logs[key] = l
+	}
+	return l
+}
+
+// apply makes records durable and wakes the readers.
+func (w *World) apply(l *log, data [][]byte) {
+	if len(data) == 0 {
+		return
+	}
+	positions, err := w.journal.Append(context.Background(), l.key, data...)
+	if err != nil {
+		panic(err)
+	}
+	for i, d := range data {
+		e, err := record.Decode(d)
+		if err != nil {
+			panic(err)
+		}
+		w.mark(l.key.String(), d)
+		l.kept = append(l.kept, entry{uint64(positions[i]), w.now, e})
+		w.durable(l, uint64(positions[i]), e)
+	}
+	for _, r := range l.readers {
+		r.poke()
+	}
+}
+
+// append adds records on behalf of a process, with the faults of an engine.
+// done comes once, unless the process ends first.
+func (p *process) append(l *log, records []*record.Envelope, done func(ok bool)) {
+	w := p.w
+	data := make([][]byte, len(records))
+	for i, e := range records {
+		data[i] = record.Encode(e)
+	}
+	answer := func(d time.Duration, ok bool) {
+		p.after(d, "appended", func() { done(ok) })
+	}
+	reach := w.between(time.Millisecond, 8*time.Millisecond)
+	back := w.between(0, 4*time.Millisecond)
+	switch w.engineFault(appendLost, appendLate, appendRepeated, appendUnanswered, appendTorn) {
+	case appendLost:
+		answer(reach+back, false)
+	case appendLate:
+		answer(reach+back, false)
+		w.after(w.between(20*time.Millisecond, 4*time.Second), "late", func() { w.apply(l, data) })
+	case appendRepeated:
+		w.after(reach, "durable", func() { w.apply(l, data) })
+		w.after(reach+w.between(0, 2*time.Second), "repeated", func() { w.apply(l, data) })
+		answer(reach+back, true)
+	case appendUnanswered:
+		w.after(reach, "durable", func() { w.apply(l, data) })
+		answer(reach+back, false)
+	case appendTorn:
+		cut := w.random.IntN(len(data))
+		w.after(reach, "durable", func() { w.apply(l, data[:cut]) })
+		answer(reach+back, false)
+	default:
+		// Until it is durable a crash may lose it, or a part of it.
+		f := &flight{log: l, data: data}
+		p.flights = append(p.flights, f)
+		w.after(reach, "durable", func() {
+			if !f.ended {
+				f.ended = true
+				w.apply(l, f.data)
+			}
+		})
+		answer(reach+back, true)
+	}
+}
+
+// flight is an append on its way to the disk.
+type flight struct {
+	log   *log
+	data  [][]byte
+	ended bool
+}
+
+// tear decides at a crash what of the appends under way is on the disk.
+func (p *process) tear() {
+	for _, f := range p.flights {
+		if f.ended {
+			continue
+		}
+		f.ended = true
+		if cut := p.w.random.IntN(len(f.data) + 1); cut < len(f.data) {
+			p.w.reach(tornTail)
+			p.w.apply(f.log, f.data[:cut])
+		} else {
+			p.w.apply(f.log, f.data)
+		}
+	}
+	p.flights = nil
+}
+
+// end is the end of a log as of now.
+func (w *World) endOf(l *log) uint64 {
+	end, err := w.journal.End(context.Background(), l.key)
+	if err != nil {
+		panic(err)
+	}
+	return uint64(end)
+}
+
+// reader follows a log for a process.
+type reader struct {
+	p       *process
+	log     *log
+	next    journal.Position
+	pending bool
+	stopped bool
+	lag     time.Time // nothing is read before it
+	take    func(records []entry, next uint64)
+	trimmed func()
+}
+
+// follow reads a log from a position on, for as long as the process lives.
+func (p *process) follow(l *log, from uint64, take func([]entry, uint64), trimmed func()) *reader {
+	r := &reader{p: p, log: l, next: journal.Position(from), take: take, trimmed: trimmed}
+	kept := l.readers[:0]
+	for _, old := range l.readers {
+		if !old.stopped {
+			kept = append(kept, old)
+		}
+	}
+	l.readers = append(kept, r)
+	r.poke()
+	return r
+}
+
+func (r *reader) poke() {
+	if r.pending || r.stopped {
+		return
+	}
+	r.pending = true
+	delay := r.p.w.between(0, 3*time.Millisecond)
+	r.p.after(max(delay, r.lag.Sub(r.p.w.now)), "read", r.read)
+}
+
+func (r *reader) read() {
+	r.pending = false
+	if r.stopped {
+		return
+	}
+	records, next, err := r.p.w.journal.Read(context.Background(), r.log.key, r.next, 1<<20)
+	if errors.Is(err, journal.ErrTrimmed) {
+		r.stopped = true
+		r.trimmed()
+		return
+	}
+	if err != nil {
+		panic(err)
+	}
+	r.next = next
+	if len(records) == 0 {
+		return
+	}
+	r.take(r.log.between(uint64(records[0].Position), uint64(next)), uint64(next))
+}
+
+// between are the durable records of positions from <= p < to.
+func (l *log) between(from, to uint64) []entry {
+	low, high := l.index(from), l.index(to)
+	return l.kept[low:high:high]
+}
+
+func (l *log) index(position uint64) int {
+	low, high := 0, len(l.kept)
+	for low < high {
+		if m := (low + high) / 2; l.kept[m].position < position {
+			low = m + 1
+		} else {
+			high = m
+		}
+	}
+	return low
+}
+
+// write stores batches one after the other on behalf of a process, with the
+// faults of an engine. done comes once, unless the process ends first: then
+// any number of the first batches is stored.
+func (p *process) write(places []store.Place, batches [][]store.Write, done func(ok bool)) {
+	w := p.w
+	fault := w.engineFault(storeLost, storeUnanswered)
+	cut := len(batches)
+	if fault == storeLost {
+		cut = w.random.IntN(len(batches) + 1)
+	}
+	var at time.Duration
+	inc := p.incarnation
+	for i, b := range batches[:cut] {
+		at += w.between(0, 3*time.Millisecond)
+		w.after(at, "stored", func() {
+			if p.incarnation != inc { // it crashed before this one
+				return
+			}
+			if err := w.store.Write(context.Background(), places[i], b...); err != nil {
+				panic(err)
+			}
+		})
+	}
+	p.after(at+w.between(0, 3*time.Millisecond), "saved", func() { done(fault == 0) })
+}
+
+func (w *World) scan(at store.Place) []store.Row {
+	var all []store.Row
+	for from := ""; ; {
+		rows, err := w.store.Scan(context.Background(), at, from, "", 10_000)
+		if err != nil {
+			panic(err)
+		}
+		all = append(all, rows...)
+		if len(rows) < 10_000 {
+			return all
+		}
+		from = rows[len(rows)-1].Key + "\x00"
+	}
+}

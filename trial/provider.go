@@ -1,0 +1,334 @@
+package trial
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/audience"
+	"github.com/tocsin-push/tocsin/fanout"
+	"github.com/tocsin-push/tocsin/ledger"
+	"github.com/tocsin-push/tocsin/provider"
+	"github.com/tocsin-push/tocsin/record"
+)
+
+// simulated is all the services that pushes leave to. Trouble lasts until an
+// instant; while it lasts it meets some of the pushes.
+type simulated struct {
+	w       *World
+	gone    map[string]gone
+	trouble [kinds]time.Time
+}
+
+type gone struct{ at time.Time }
+
+func (s *simulated) troubled(k kind, oneIn int) bool {
+	return s.w.now.Before(s.trouble[k]) && s.w.chance(oneIn)
+}
+
+// answer is what comes back for one push; a lost one never does.
+type answer struct {
+	fanout.Answer
+	gone *record.Address
+}
+
+// take decides about a push that arrived, and keeps what it accepted.
+func (s *simulated) take(d *delivery, push *pushed) (a answer) {
+	w, t := s.w, truthOf(d, push)
+	a.Count = 1
+	c := w.subject(d.Route)
+	switch {
+	case s.troubled(resetUnread, 3): // the connection ends before it was looked at
+		a.Result = provider.Lost
+		w.reach(fault(resetUnread))
+		return a
+	case s.troubled(goaway, 2):
+		w.reach(unprocessedStreams)
+		w.reach(fault(goaway))
+		a.Result, a.Reason = provider.Unprocessed, tocsin.ReasonNotProcessed
+		return a
+	case c.refused && push.version <= c.version:
+		w.reach(fault(credentialRefused))
+		a.Result, a.Reason = provider.Fault, tocsin.ReasonCredential
+		return a
+	case s.troubled(throttledQuota, 2):
+		w.reach(fault(throttledQuota))
+		a.Result, a.Reason, a.Scope = provider.Later, tocsin.ReasonThrottled, provider.WholeQuota
+		if w.chance(2) {
+			a.RetryAfter = w.between(100*time.Millisecond, 2*time.Second)
+		}
+		return a
+	case s.troubled(throttledPush, 2):
+		w.reach(fault(throttledPush))
+		a.Result, a.Reason, a.RetryAfter = provider.Later, tocsin.ReasonThrottled, w.between(300*time.Millisecond, 3*time.Second)
+		t.told = append(t.told, told{d.Claim, d.Attempt, w.now.Add(a.RetryAfter)})
+		return a
+	case s.troubled(unavailable, 2):
+		w.reach(fault(unavailable))
+		a.Result, a.Reason = provider.Later, tocsin.ReasonUnavailable
+		return a
+	}
+	if g, dead := s.gone[string(push.address)]; dead {
+		t.saidGone = true
+		a.Result = provider.Gone
+		a.gone = &record.Address{Subscription: push.id.Bytes(), Version: push.addressVersion}
+		if w.chance(2) {
+			a.gone.At = g.at.UnixNano()
+		}
+		return a
+	}
+	if t.accepted++; t.accepted == 2 {
+		w.reach(acceptedTwice)
+	}
+	a.Result = provider.Accepted
+	if s.troubled(answerLost, 3) {
+		w.reach(fault(answerLost))
+		w.truth.lost[d.x.s.shard]++
+		a.Result = provider.Lost
+	}
+	return a
+}
+
+// delivery is a granted range on its way, as a lane carries it.
+type delivery struct {
+	fanout.Deliver
+	x       *sender
+	scope   record.Scope
+	send    int // number of the send
+	due     time.Time
+	expiry  time.Time
+	changes uint64
+	pushes  []pushed
+	left    int // without an answer
+	halted  bool
+	written int
+	first   time.Time
+	last    time.Time
+}
+
+type pushed struct {
+	person         int
+	id             tocsin.SubscriptionID
+	address        []byte
+	addressVersion uint64
+	version        int // of the credential it was written with
+	answer         answer
+	done           bool
+}
+
+// deliver plays the lane: eligibility, writes in one or two pieces, answers.
+func (x *sender) deliver(e fanout.Deliver) {
+	s, p, w := x.s, x.s.p, x.s.p.w
+	d := &delivery{Deliver: e, x: x, scope: e.Send.Scope, due: e.Send.Due, expiry: e.Send.Expiry, send: w.number(e.Send.ID)}
+	d.changes = w.checkGranted(d)
+	ordinals := e.Send.Ordinals(e.Page, nil)[e.Span.From:e.Span.To]
+	lot := e.Send.Page(e.Page).Lot()
+	s.audience.Load(d.scope.Project, audience.Route{Provider: lot.Provider, Host: lot.Host, Topic: lot.Topic}, ordinals, nil, &x.load)
+	d.pushes = make([]pushed, len(ordinals))
+	d.left = len(ordinals)
+	x.underway[e.Claim] = d
+	for i := range d.pushes {
+		push := &d.pushes[i]
+		push.id, push.addressVersion, push.address = x.load.IDs[i], x.load.Versions[i], x.load.Addresses[i]
+		push.person = personOf(push.id)
+		if reason := x.load.Blocked[i]; reason != 0 {
+			d.answered(push, answer{Answer: fanout.Answer{Count: 1, Outcome: tocsin.Suppressed, Reason: reason}})
+		}
+	}
+	cut := len(d.pushes)
+	if w.chance(3) {
+		cut = w.random.IntN(cut + 1)
+	}
+	p.after(w.between(0, 3*time.Millisecond), "write", func() { d.write(0, cut) })
+	if cut < len(d.pushes) {
+		p.after(w.between(3*time.Millisecond, 40*time.Millisecond), "write", func() { d.write(cut, len(d.pushes)) })
+	}
+	d.finish()
+}
+
+// write lets a piece leave, unless it was halted or is too late.
+func (d *delivery) write(from, to int) {
+	p, w := d.x.s.p, d.x.s.p.w
+	c := w.subject(d.Route)
+	var left []*pushed
+	for i := from; i < to; i++ {
+		push := &d.pushes[i]
+		switch {
+		case push.done:
+		case d.halted:
+			d.answered(push, answer{Answer: fanout.Answer{Count: 1, Result: provider.Unsent}})
+		case !d.expiry.IsZero() && !p.wall().Before(d.expiry):
+			d.answered(push, answer{Answer: fanout.Answer{Count: 1, Outcome: tocsin.Expired}})
+		default:
+			push.version = c.version
+			w.checkWritten(d, push)
+			left = append(left, push)
+		}
+	}
+	if len(left) > 0 {
+		if d.first.IsZero() {
+			d.first = p.wall()
+		}
+		d.last = p.wall()
+		d.written += len(left)
+		// From here on the bytes are out of anybody's hands.
+		delay := w.between(0, 15*time.Millisecond)
+		if w.now.Before(w.provider.trouble[slow]) {
+			w.reach(fault(slow))
+			delay += w.between(0, time.Second)
+		}
+		w.after(delay, "arrived", func() { d.arrived(left) })
+	}
+	d.finish()
+}
+
+func (d *delivery) arrived(list []*pushed) {
+	p, w := d.x.s.p, d.x.s.p.w
+	answers := make([]answer, len(list))
+	for i, push := range list {
+		answers[i] = w.provider.take(d, push)
+	}
+	if p.incarnation == 0 {
+		return
+	}
+	p.after(w.between(0, 15*time.Millisecond), "answers", func() {
+		for i, push := range list {
+			if answers[i].Result != provider.Lost {
+				d.answered(push, answers[i])
+			}
+		}
+		d.finish()
+	})
+	p.after(400*time.Millisecond, "time-out", func() {
+		for _, push := range list {
+			if !push.done {
+				d.answered(push, answer{Answer: fanout.Answer{Count: 1, Result: provider.Lost, Reason: tocsin.ReasonUnanswered}})
+			}
+		}
+		d.finish()
+	})
+}
+
+func (d *delivery) answered(push *pushed, a answer) {
+	push.answer, push.done = a, true
+	d.left--
+}
+
+// finish hands the range back once every push has an answer.
+func (d *delivery) finish() {
+	x := d.x
+	if d.left > 0 || x.underway[d.Claim] != d {
+		return
+	}
+	delete(x.underway, d.Claim)
+	e := fanout.Answered{Claim: d.Claim, First: d.first, Last: d.last, Jitter: x.s.p.w.random.Float64()}
+	decided := 0
+	for i := range d.pushes {
+		a := d.pushes[i].answer
+		if a.gone != nil {
+			e.Gone = append(e.Gone, a.gone)
+		}
+		if a.Result == provider.Accepted || a.Result == provider.Gone {
+			decided++
+		}
+		if n := len(e.Answers); n > 0 {
+			l := e.Answers[n-1]
+			l.Count = 1
+			if l == a.Answer {
+				e.Answers[n-1].Count++
+				continue
+			}
+		}
+		e.Answers = append(e.Answers, a.Answer)
+	}
+	if d.written > 0 {
+		micros := d.last.Sub(d.due).Microseconds()
+		e.Written = []*record.Bucket{{Micros: micros, Count: uint32(d.written)}}
+		if decided != d.written && decided > 0 {
+			e.Decided = []*record.Bucket{{Micros: micros, Count: uint32(decided)}}
+		}
+	}
+	x.fanoutStep(e)
+}
+
+// checkGranted holds law L3 where bytes are about to leave: the claim is
+// durable in the log, names these pushes, and no cancel stands before it.
+func (w *World) checkGranted(d *delivery) (changes uint64) {
+	shard := d.x.s.shard
+	kept := w.log(journalLedger, shard).kept
+	for i := len(kept) - 1; i >= 0 && kept[i].position > d.Claim.Term; i-- {
+		c, stamp := claimOf(kept[i].envelope)
+		if c == nil || stamp.GetTerm() != d.Claim.Term || stamp.Seq != d.Claim.Seq {
+			continue
+		}
+		if tocsin.SendID(c.Send) != d.Send.ID || int(c.Page) != d.Page || int(c.From) > d.Span.From || int(c.To) < d.Span.To || int(c.Attempt) != d.Attempt {
+			break
+		}
+		if at := w.truth.cancels[shard][d.Send.ID]; at != 0 && at < kept[i].position {
+			w.broken("L4", "a claim at %d after the cancel at %d leaves", kept[i].position, at)
+		}
+		return c.Changes
+	}
+	w.broken("L3", "page %d %d-%d of shard %d leaves without a durable claim", d.Page, d.Span.From, d.Span.To, shard)
+	return 0
+}
+
+func claimOf(e *record.Envelope) (*record.Claim, *record.Stamp) {
+	if c := e.GetClaim(); c != nil {
+		return c, c.Stamp
+	}
+	if o := e.GetOpen(); o.GetClaim() != nil {
+		return o.Claim, o.Stamp
+	}
+	return nil, nil
+}
+
+// skew is the most by which the clocks of two processes differ.
+const skew = 4 * time.Second
+
+// checkWritten holds law L4 as bytes leave.
+func (w *World) checkWritten(d *delivery, push *pushed) {
+	r, t := w.sends[d.send], truthOf(d, push)
+	t.writes++
+	who := fmt.Sprintf("%s to person %d, attempt %d", r.key, push.person, d.Attempt)
+	tolerance := time.Duration(0)
+	if w.stepped {
+		tolerance = skew
+	}
+	person := w.person(d.scope.Project, push.person)
+	switch {
+	case w.now.Add(tolerance).Before(d.due):
+		w.broken("L4", "%s leaves before it is due", who)
+	case !d.expiry.IsZero() && !w.now.Before(d.expiry.Add(tolerance+time.Nanosecond)):
+		w.broken("L4", "%s leaves after its time to live", who)
+	case person.blockedAt != 0 && person.blockedAt < d.changes:
+		w.broken("L4", "%s leaves, who opted out at %d, below %d", who, person.blockedAt, d.changes)
+	case !r.cancelled.IsZero() && w.now.Sub(r.cancelled) > 2*time.Second && d.x.s.p.wokenAt.Before(r.cancelled):
+		w.broken("L4", "%s leaves %v after the acknowledged cancel", who, w.now.Sub(r.cancelled))
+	}
+	for _, told := range t.told {
+		if told.attempt == d.Attempt-1 && w.now.Add(tolerance).Before(told.notBefore) && w.heard(d.x.s.shard, told.claim) {
+			w.broken("L7", "%s leaves %v before its Retry-After is over", who, told.notBefore.Sub(w.now))
+		}
+	}
+}
+
+// told is an answer to wait.
+type told struct {
+	claim     fanout.ClaimRef
+	attempt   int
+	notBefore time.Time
+}
+
+// heard reports whether the answers to a claim came to be in force: those of
+// an owner that was superseded first do not count.
+func (w *World) heard(shard tocsin.Shard, c fanout.ClaimRef) bool {
+	fold := ledger.New()
+	for _, r := range w.log(journalLedger, shard).kept {
+		v := fold.Apply(r.position, r.envelope)
+		if v.InForce && r.envelope.GetSettle() != nil && v.Claim.Term == c.Term && v.Claim.Seq == c.Seq {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,307 @@
+package trial
+
+import (
+	"time"
+
+	"github.com/RoaringBitmap/roaring/v2"
+
+	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/audience"
+	"github.com/tocsin-push/tocsin/fanout"
+	"github.com/tocsin-push/tocsin/journal"
+	"github.com/tocsin-push/tocsin/ledger"
+	"github.com/tocsin-push/tocsin/pace"
+	"github.com/tocsin-push/tocsin/plan"
+	"github.com/tocsin-push/tocsin/provider"
+	"github.com/tocsin-push/tocsin/receipt"
+	"github.com/tocsin-push/tocsin/record"
+)
+
+// window is W of the histories: small, so that it is reached.
+const window = 64
+
+func fanoutConfig() fanout.Config {
+	c := fanout.Default()
+	c.Window, c.RangeSize, c.Chunk = window, 16, 100
+	c.Retake = 60 * time.Millisecond
+	short := fanout.Retry{First: 200 * time.Millisecond, Most: 2 * time.Second}
+	c.APNs, c.FCM, c.WebPush, c.Credential = short, short, short, short
+	return c
+}
+
+// sender plays the shell of fanout.
+type sender struct {
+	s        *seat
+	fanout   *fanout.Machine
+	ledger   *reader
+	fanoutAt uint64 // the Wake that counts
+	leaving  func()
+	underway map[fanout.ClaimRef]*delivery
+	load     audience.Recipients
+}
+
+func newSender(s *seat) *sender {
+	return &sender{s: s, fanout: fanout.New(fanoutConfig(), s.shard, s.p.w.newID()), underway: map[fanout.ClaimRef]*delivery{}}
+}
+
+func (x *sender) begin() { x.fanoutStep(fanout.Assigned{Fold: x.snapshot()}) }
+
+// snapshot is the fold that a process starts from: one of the two that plan
+// and receipt keep.
+func (x *sender) snapshot() *ledger.Fold {
+	w := x.s.p.w
+	var fold *ledger.Fold
+	var err error
+	if w.chance(2) {
+		fold, err = plan.Snapshot(w.scan(plan.Place(x.s.shard)))
+	} else {
+		fold, err = receipt.Snapshot(w.scan(receipt.Place(x.s.shard)))
+	}
+	if err != nil {
+		w.broken("snapshot", "%v", err)
+		return ledger.New()
+	}
+	return fold
+}
+
+func (x *sender) applied(next uint64) { x.fanoutStep(fanout.Applied{Changes: next}) }
+
+func fanoutRecords(list []entry) []fanout.Record {
+	all := make([]fanout.Record, len(list))
+	for i, r := range list {
+		all[i] = fanout.Record{Position: r.position, Envelope: r.envelope}
+	}
+	return all
+}
+
+func (x *sender) fanoutStep(e fanout.Event) {
+	s, p, w := x.s, x.s.p, x.s.p.w
+	for _, effect := range x.fanout.Step(p.wall(), e) {
+		switch e := effect.(type) {
+		case fanout.Follow:
+			if x.ledger != nil {
+				x.ledger.stopped = true
+			}
+			x.ledger = p.follow(w.log(journal.Ledger, s.shard), e.From, func(r []entry, _ uint64) {
+				x.fanoutStep(fanout.LedgerRead{Records: fanoutRecords(r)})
+			}, func() {
+				w.reach(trimmedOwner)
+				x.fanoutStep(fanout.Trimmed{})
+				p.after(10*time.Millisecond, "assigned again", func() {
+					if !s.revoked {
+						x.fanoutStep(fanout.Assigned{Fold: x.snapshot()})
+					}
+				})
+			})
+			s.readers = append(s.readers, x.ledger)
+		case fanout.CatchUp:
+			p.after(w.between(0, 3*time.Millisecond), "end of ledger", func() { x.catchUp(x.ledger, w.endOf(w.log(journal.Ledger, s.shard))) })
+		case fanout.ReadSlices:
+			x.readSlices(e.From)
+		case fanout.FetchSlice:
+			p.after(w.between(0, 3*time.Millisecond), "slice", func() {
+				list := w.log(journal.Slices, s.shard).between(e.Position, e.Position+1)
+				if len(list) == 0 {
+					w.broken("slices", "there is none at %d", e.Position)
+					return
+				}
+				x.fanoutStep(fanout.SliceFetched{Position: e.Position, Envelope: list[0].envelope})
+			})
+		case fanout.Evaluate:
+			p.after(w.between(0, 5*time.Millisecond), "evaluated", func() { x.evaluate(e) })
+		case fanout.Append:
+			p.append(w.log(journal.Ledger, s.shard), e.Records, func(ok bool) {
+				if ok {
+					x.fanoutStep(fanout.Appended{})
+				} else {
+					x.fanoutStep(fanout.AppendFailed{})
+				}
+			})
+		case fanout.Pace:
+			s.toPace(e.Event)
+		case fanout.Deliver:
+			x.deliver(e)
+		case fanout.Halt:
+			if d := x.underway[e.Claim]; d != nil {
+				d.halted = true
+			}
+		case fanout.Wake:
+			x.fanoutAt++
+			at := x.fanoutAt
+			p.after(max(0, e.At.Sub(p.wall())), "fanout tick", func() {
+				if at == x.fanoutAt {
+					x.fanoutStep(fanout.Tick{})
+				}
+			})
+		case fanout.Stopped:
+			if x.leaving != nil {
+				s.unseat()
+				x.leaving()
+			}
+		}
+	}
+}
+
+// catchUp answers once the reader has brought everything below the end.
+func (x *sender) catchUp(r *reader, end uint64) {
+	if r.stopped {
+		return
+	}
+	if uint64(r.next) < end {
+		r.poke()
+		x.s.p.after(time.Millisecond, "catching up", func() { x.catchUp(r, end) })
+		return
+	}
+	x.fanoutStep(fanout.CaughtUp{})
+}
+
+// readSlices answers once there is something to read.
+func (x *sender) readSlices(from uint64) {
+	s := x.s
+	var r *reader
+	r = s.p.follow(s.p.w.log(journal.Slices, s.shard), from, func(list []entry, next uint64) {
+		r.stopped = true
+		x.fanoutStep(fanout.SlicesRead{Records: fanoutRecords(list), Next: next})
+	}, s.impossible("slices"))
+	s.readers = append(s.readers, r)
+}
+
+func (x *sender) evaluate(e fanout.Evaluate) {
+	slice, project := e.Envelope.GetSlice(), tocsin.ProjectID(e.Envelope.Project)
+	due := time.Unix(0, slice.Due)
+	var a audience.Audience
+	if len(slice.Query) > 0 {
+		a = x.s.audience.Evaluate(project, nil, due)
+	} else {
+		a, _ = x.s.audience.Explicit(project, slice.Recipients, due)
+	}
+	out := fanout.Evaluated{Slice: e.Position, Generation: a.Generation, Unknown: a.Unknown}
+	for _, lot := range a.Lots {
+		credential := x.s.p.w.project(project).credential(lot.Provider)
+		route := &record.Route{Provider: uint32(lot.Provider), Credential: credential.id.Bytes(), Host: lot.Host, Topic: lot.Topic}
+		all := lot.Ordinals.ToArray()
+		for len(all) > 0 { // small parts, so that opens have several chunks
+			n := min(30, len(all))
+			data, err := roaring.BitmapOf(all[:n]...).ToBytes()
+			if err != nil {
+				panic(err)
+			}
+			out.Lots = append(out.Lots, &record.Lot{Route: route, Bucket: uint32(lot.Bucket), Ordinals: data, Count: uint32(n)})
+			all = all[n:]
+		}
+	}
+	x.fanoutStep(out)
+}
+
+func (w *World) project(id tocsin.ProjectID) *project { return w.projects[int(id[0])-1] }
+
+func (w *World) subject(r provider.Route) *credential {
+	return w.projects[int(r.Credential[0])-1].credential(r.Provider)
+}
+
+// toPace fills in what the shell knows and steps the governor of the process. A
+// process may have a shard twice in its life: tickets carry the seat.
+func (s *seat) toPace(e pace.Event) {
+	p, w := s.p, s.p.w
+	switch ask := e.(type) {
+	case pace.Drop:
+		ask.Ticket.ID |= s.number << 32
+		e = ask
+	case pace.Ask:
+		ask.Ticket.ID |= s.number << 32
+		c := w.subject(ask.Route)
+		ask.Subject = c.subject
+		if !p.quotas[c.subject] {
+			p.quotas[c.subject] = true
+			p.paceEffects(p.pace.Step(w.now, pace.Configured{Subject: c.subject, Quota: c.quota}))
+		}
+		if !p.routes[ask.Route] {
+			p.routes[ask.Route] = true
+			route := ask.Route
+			p.after(w.between(0, 20*time.Millisecond), "connected", func() {
+				p.paceEffects(p.pace.Step(w.now, pace.Capacity{Route: route, N: 48}))
+			})
+		}
+		e = ask
+	case pace.Finished:
+		c := w.subject(ask.Route)
+		ask.Subject = c.subject
+		if ask.Throttled > 0 && ask.RetryAfter > 0 {
+			l := p.limit(c.subject)
+			l.paused = later(l.paused, w.now.Add(ask.RetryAfter))
+		}
+		e = ask
+	}
+	p.paceEffects(p.pace.Step(w.now, e))
+}
+
+func (p *process) paceEffects(effects []pace.Effect) {
+	for _, effect := range effects {
+		switch e := effect.(type) {
+		case pace.Grant:
+			p.granted(e)
+		case pace.Wake:
+			p.paceAt++
+			at := p.paceAt
+			p.after(max(0, e.At.Sub(p.w.now)), "pace tick", func() {
+				if at == p.paceAt {
+					p.paceEffects(p.pace.Step(p.w.now, pace.Tick{}))
+				}
+			})
+		}
+	}
+}
+
+func (p *process) granted(g pace.Grant) {
+	p.grantable(g)
+	s := p.all[g.Ticket.ID>>32]
+	g.Ticket.ID &= 1<<32 - 1
+	p.after(0, "granted", func() { s.fanoutStep(fanout.Granted{Grant: g}) })
+}
+
+// grantable holds law L7: the quota in any second, and Retry-After.
+func (p *process) grantable(g pace.Grant) {
+	c := p.w.subject(g.Route)
+	l := p.limit(c.subject)
+	if p.w.now.Before(l.paused) {
+		p.w.broken("L7", "a grant on %s %v before Retry-After was over", c.subject, l.paused.Sub(p.w.now))
+	}
+	if c.quota == 0 {
+		return
+	}
+	l.given = append(l.given, given{p.w.now, g.N})
+	sum := 0
+	for _, old := range l.given {
+		if p.w.now.Sub(old.at) < time.Second {
+			sum += old.n
+		}
+	}
+	if sum > max(1, c.quota/60) {
+		p.w.broken("L7", "%d granted on %s in a second, the quota is %d", sum, c.subject, c.quota/60)
+	}
+}
+
+// limits is what a process may do on a quota subject.
+type limits struct {
+	paused time.Time
+	given  []given
+}
+
+type given struct {
+	at time.Time
+	n  int
+}
+
+func (p *process) limit(subject string) *limits {
+	if p.limits[subject] == nil {
+		p.limits[subject] = &limits{}
+	}
+	return p.limits[subject]
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}

@@ -1,0 +1,93 @@
+package trial
+
+import (
+	"flag"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+var (
+	seeds = flag.Int("seeds", 300, "histories to play")
+	first = flag.Uint64("seed", 1, "the first seed")
+)
+
+// A history leaves much behind and lives a few milliseconds: collecting seldom
+// costs little memory and saves a third of the time.
+func TestMain(m *testing.M) {
+	debug.SetGCPercent(800)
+	m.Run()
+}
+
+// sweep plays seeds on all cores until one breaks a law.
+func sweep(from uint64, n int, o Options) (broken *Result, reached [states]int, played int) {
+	var wait sync.WaitGroup
+	var mu sync.Mutex
+	next := from
+	for range runtime.GOMAXPROCS(0) {
+		wait.Go(func() {
+			for {
+				mu.Lock()
+				seed := next
+				if broken != nil || seed >= from+uint64(n) {
+					mu.Unlock()
+					return
+				}
+				next++
+				mu.Unlock()
+				r := Run(seed, o)
+				mu.Lock()
+				played++
+				for s, met := range r.Reached {
+					if met > 0 {
+						reached[s]++
+					}
+				}
+				if len(r.Broken) > 0 && (broken == nil || r.Seed < broken.Seed) {
+					broken = &r
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	wait.Wait()
+	return broken, reached, played
+}
+
+// No history breaks a law, and each fault and each rare state is met in at
+// least one in a hundred.
+func TestHistories(t *testing.T) {
+	begun := time.Now()
+	broken, reached, played := sweep(*first, *seeds, Default())
+	t.Logf("%d histories from seed %d of %+v, %.0f a second", played, *first, Default(), float64(played)/time.Since(begun).Seconds())
+	if broken != nil {
+		t.Fatalf("%v\n%s\nplay it again: go test ./trial -run Histories -seed %d -seeds 1", broken, strings.Join(broken.Broken, "\n"), broken.Seed)
+	}
+	var table strings.Builder
+	for s := 1; s < int(states); s++ {
+		fmt.Fprintf(&table, "\n%6.2f %% %s", 100*float64(reached[s])/float64(played), Name(s))
+	}
+	t.Log(table.String())
+	if played < 100 {
+		return // too few for shares
+	}
+	for s := 1; s < int(states); s++ {
+		if 100*reached[s] < played {
+			t.Errorf("%q was met in %d of %d histories", Name(s), reached[s], played)
+		}
+	}
+}
+
+// A seed is a history: played again it is the same to the byte.
+func TestReplay(t *testing.T) {
+	for seed := *first; seed < *first+10; seed++ {
+		a, b := Run(seed, Default()), Run(seed, Default())
+		if a.Trace != b.Trace || a.Events != b.Events {
+			t.Fatalf("two runs differ:\n%v\n%v", a, b)
+		}
+	}
+}
