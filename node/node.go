@@ -101,13 +101,13 @@ func Run(ctx context.Context, c Config, log *slog.Logger, up func(Up)) error {
 	if err != nil {
 		return err
 	}
-	followers := make([]*audience.Follower, c.Shards)
+	followers, err := openAudience(c, journal, snapshots, log)
+	if err != nil {
+		return err
+	}
 	shards := make([]*audience.Shard, c.Shards)
-	for i := range followers {
-		if followers[i], err = audience.Open(c.Audience, tocsin.Shard(i), journal, snapshots, log); err != nil {
-			return err
-		}
-		shards[i] = followers[i].Shard()
+	for i, f := range followers {
+		shards[i] = f.Shard()
 	}
 	parts.startEach("audience", c.Shards, func(ctx context.Context, i int) error { return followers[i].Run(ctx) })
 
@@ -136,7 +136,7 @@ func Run(ctx context.Context, c Config, log *slog.Logger, up func(Up)) error {
 	// The way in.
 	server, err := api.New(c.API, api.Deps{
 		Accounts: accounts, Journal: journal, Store: store, Shards: c.Shards, Audience: shards, Receipts: receipts,
-		Metrics: promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}), Ready: func(context.Context) error { return caughtUp(followers) },
+		Refused: lanes.Refused, Metrics: promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}), Ready: func(context.Context) error { return caughtUp(followers) },
 		Log: log, Now: time.Now, Random: rand.Reader,
 	})
 	if err != nil {

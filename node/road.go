@@ -4,7 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"runtime"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/account"
@@ -17,6 +21,21 @@ import (
 	"github.com/tocsin-push/tocsin/receipt"
 	"github.com/tocsin-push/tocsin/store"
 )
+
+// openAudience reads the newest good snapshot of every shard, as many at a time
+// as there are processors.
+func openAudience(c Config, j journal.Journal, folder *audience.Folder, log *slog.Logger) ([]*audience.Follower, error) {
+	followers := make([]*audience.Follower, c.Shards)
+	var group errgroup.Group
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for i := range followers {
+		group.Go(func() (err error) {
+			followers[i], err = audience.Open(c.Audience, tocsin.Shard(i), j, folder, log)
+			return err
+		})
+	}
+	return followers, group.Wait()
+}
 
 // newestFold is the newest snapshot of a shard's ledger. plan and receipt each
 // keep one, and nothing above the older of the two is ever trimmed.
