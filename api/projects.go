@@ -225,7 +225,11 @@ func (s *Server) listCredentials(ctx context.Context, in *ProjectPath) (*body[cl
 	}
 	out := &body[client.Credentials]{client.Credentials{Credentials: []client.Credential{}}}
 	for _, c := range found {
-		out.Body.Credentials = append(out.Body.Credentials, credentialBody(c))
+		one := credentialBody(c)
+		if since, refused := s.Refused(c.ID); refused {
+			one.RefusedSince = since.UTC()
+		}
+		out.Body.Credentials = append(out.Body.Credentials, one)
 	}
 	return out, nil
 }

@@ -32,6 +32,9 @@ type Deps struct {
 	Audience []*audience.Shard // by shard
 	Receipts []*receipt.Shell  // by shard, running
 
+	// Refused tells since when a provider refuses a credential.
+	Refused func(tocsin.CredentialID) (since time.Time, refused bool)
+
 	Metrics http.Handler                // serves /metrics
 	Ready   func(context.Context) error // why the node does not serve yet; nil when it does
 	Log     *slog.Logger

@@ -81,6 +81,7 @@ func newWorldOn(t testing.TB, j journal.Journal, st store.Store, keyFile string,
 		t.Fatal(err)
 	}
 	deps := Deps{Accounts: w.accounts, Journal: j, Store: st, Shards: testShards, Log: log, Now: time.Now, Random: rand.Reader,
+		Refused: func(tocsin.CredentialID) (since time.Time, refused bool) { return since, false },
 		Metrics: http.NotFoundHandler(), Ready: func(context.Context) error { return nil }}
 	var running sync.WaitGroup
 	for i := range testShards {
@@ -211,6 +212,18 @@ func wantProblem(t *testing.T, err error, status int, code, field string) {
 	}
 	if p.Status != status || p.Code != code || !strings.HasPrefix(at, field) {
 		t.Fatalf("problem %d %s at %q (%v), want %d %s at %q", p.Status, p.Code, at, p, status, code, field)
+	}
+}
+
+func TestRefusedCredentialIsListed(t *testing.T) {
+	since := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	w := newWorld(t, func(_ *Config, d *Deps) {
+		d.Refused = func(tocsin.CredentialID) (time.Time, bool) { return since, true }
+	})
+	p, c := w.newProject("a")
+	list, err := c.Credentials(t.Context(), p.ID)
+	if err != nil || len(list.Credentials) == 0 || !list.Credentials[0].RefusedSince.Equal(since) {
+		t.Fatalf("%+v, %v", list, err)
 	}
 }
 

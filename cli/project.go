@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/client"
@@ -175,7 +176,11 @@ func (c *credentialList) Run(s *session) error {
 	}
 	return c.print(s, list.Credentials, func(w io.Writer) {
 		for _, k := range list.Credentials {
-			fmt.Fprintf(w, "%s  %-8s version %d\n", k.ID, k.Provider, k.Version)
+			state := ""
+			if !k.RefusedSince.IsZero() {
+				state = "   refused by the provider since " + k.RefusedSince.Format(time.RFC3339) + ": replace it"
+			}
+			fmt.Fprintf(w, "%s  %-8s version %d%s\n", k.ID, k.Provider, k.Version, state)
 		}
 	})
 }

@@ -124,6 +124,8 @@ type Credential struct {
 	WebPush   *WebPushCredential  `json:"webpush,omitempty"`
 	Endpoints []Endpoint          `json:"endpoints,omitempty"`
 	Quota     int                 `json:"quota,omitempty"`
+
+	RefusedSince time.Time `json:"refused_since,omitzero" doc:"Since when the provider refuses it: its pushes wait until it is replaced, or expire; absent while it is accepted"`
 }
 
 // Credentials are the live credentials of a project.
