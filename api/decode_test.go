@@ -17,6 +17,7 @@ var testProject = tocsin.MakeID[tocsin.ProjectID](fromNanos(1e18), [10]byte{1})
 func testIntake() *intake {
 	return newIntake(testProject, []provider.Credential{
 		{Provider: tocsin.APNs, APNs: &provider.APNs{Topics: []string{"com.example.app", "com.example.other"}}},
+		{Provider: tocsin.FCM, FCM: &provider.FCM{}},
 		{ID: tocsin.CredentialID{7}, Provider: tocsin.WebPush, WebPush: &provider.WebPush{},
 			Endpoints: []provider.Endpoint{{Origin: "https://127.0.0.1:9443"}}},
 	})
@@ -106,6 +107,20 @@ func TestWebPushAddressForm(t *testing.T) {
 		n := len(endpoint)
 		if u.Host != host || len(u.Address) != 2+n+65+16 || string(u.Address[2:2+n]) != endpoint || int(u.Address[1]) != n || u.Address[2+n] != 4 {
 			t.Errorf("%s: host %s, address %x", endpoint, u.Host, u.Address)
+		}
+	}
+}
+
+// A subscription that no credential can send to would wait in every send.
+func TestNobodyIsTakenInWithoutACredential(t *testing.T) {
+	for line, want := range map[string]string{
+		`{"provider":"apns","token":"00112233445566778899aabbccddeeff"}`:                                               "no APNs credential",
+		`{"provider":"fcm","token":"a"}`:                                                                               "no FCM credential",
+		`{"provider":"webpush","endpoint":"https://p.example/a","p256dh":"` + goodKey + `","auth":"` + goodAuth + `"}`: "no Web Push credential",
+	} {
+		u, err := newIntake(testProject, nil).subscription([]byte(line))
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s\n read as %v, error %v, want %q", line, u, err, want)
 		}
 	}
 }

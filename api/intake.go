@@ -52,6 +52,7 @@ type intake struct {
 	project tocsin.ProjectID
 	topic   string // APNs topic where none is given; empty: no credential
 	topics  map[string]bool
+	fcm     bool   // there is an FCM credential
 	vapid   []byte // Web Push credential; nil: none
 	origins map[string]bool
 	words   words                 // of the lines read so far; nil: not kept
@@ -67,6 +68,8 @@ func newIntake(project tocsin.ProjectID, credentials []provider.Credential) *int
 			for _, t := range c.APNs.Topics {
 				in.topics[t] = true
 			}
+		case c.FCM != nil:
+			in.fcm = true
 		case c.WebPush != nil:
 			in.vapid = c.ID.Bytes()
 			for _, e := range c.Endpoints {
@@ -174,6 +177,9 @@ func (in *intake) address(d *draft) error {
 		}
 		u.Address = raw
 	case tocsin.FCM:
+		if !in.fcm {
+			return wrong("provider", "the project has no FCM credential")
+		}
 		if d.token == "" || strings.ContainsFunc(d.token, func(r rune) bool { return r <= ' ' || r > '~' }) {
 			return wrong("token", "want the registration token")
 		}
