@@ -175,7 +175,7 @@ func (x *sender) evaluate(e fanout.Evaluate) {
 	} else {
 		a, _ = x.s.audience.Explicit(project, slice.Recipients, due)
 	}
-	out := fanout.Evaluated{Slice: e.Position, Generation: a.Generation, Unknown: a.Unknown}
+	out := fanout.Evaluated{Slice: e.Position, Generation: a.Generation, Changes: a.Applied, Unknown: a.Unknown}
 	for _, lot := range a.Lots {
 		credential := x.s.p.w.project(project).credential(lot.Provider)
 		route := &record.Route{Provider: uint32(lot.Provider), Credential: credential.id.Bytes(), Host: lot.Host, Topic: lot.Topic}
