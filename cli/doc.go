@@ -1,8 +1,8 @@
 // Package cli is the command line: it starts a node or simulated providers,
 // talks to a running node through client, and holds the demo.
 //
-// Reads its arguments, the environment variables TOCSIN_URL and TOCSIN_KEY,
-// and the files it is given. Writes results to standard output, progress and
+// Reads its arguments, environment variables that begin with TOCSIN_ in their
+// place, and the files it is given. Writes results to standard output, progress and
 // errors to standard error. Must never reach into a node's rooms: what the
 // commands know of a running node they know from its API.
 package cli

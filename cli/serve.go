@@ -11,9 +11,9 @@ import (
 
 // serve runs a node on embedded engines.
 type serve struct {
-	Dir    string `help:"Data folder; made at the first start." default:"tocsin-data" type:"path"`
-	Listen string `help:"Address of the API." default:"127.0.0.1:8080"`
-	Shards int    `help:"Number of shards; fixed at the first start." default:"8"`
+	Dir    string `help:"Data folder; made at the first start." env:"TOCSIN_DIR" default:"tocsin-data" type:"path"`
+	Listen string `help:"Address of the API." env:"TOCSIN_LISTEN" default:"127.0.0.1:8080"`
+	Shards int    `help:"Number of shards; fixed at the first start." env:"TOCSIN_SHARDS" default:"8"`
 }
 
 func (c *serve) Run(s *session) error {
