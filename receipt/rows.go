@@ -39,8 +39,21 @@ func SendPlace(shard tocsin.Shard, id tocsin.SendID) store.Place {
 	return store.Place{Table: "receipt", Partition: strconv.Itoa(int(shard)) + "/" + id.String()}
 }
 
-func pagePrefix(page int) string { return fmt.Sprintf("page/%06d/", page) }
-func endKey(page int) string     { return fmt.Sprintf("end/%06d", page) }
+func pagePrefix(page int) string { return string(padded(nil, "page/", uint64(page), 6)) + "/" }
+
+// padded appends a number with leading zeros.
+func padded(b []byte, before string, n uint64, digits int) []byte {
+	b = append(b, before...)
+	from := len(b)
+	b = append(b, "00000000000000000000"[:digits]...)
+	for i := len(b) - 1; n > 0 && i >= from; i-- {
+		b[i] = byte('0' + n%10)
+		n /= 10
+	}
+	return b
+}
+
+func endKey(page int) string { return fmt.Sprintf("end/%06d", page) }
 func openKey(chunk uint32) string {
 	return fmt.Sprintf("open/%04d", chunk)
 }
@@ -64,7 +77,7 @@ func (m *Machine) keep(id tocsin.SendID, at int64, w store.Write) {
 
 // tracePage keeps a record as part of a page's story.
 func (m *Machine) tracePage(id tocsin.SendID, page int, r Record) {
-	m.keep(id, r.Envelope.At, store.Write{Key: pagePrefix(page) + fmt.Sprintf("%020d", r.Position), Value: record.Encode(r.Envelope), Version: r.Position})
+	m.keep(id, r.Envelope.At, store.Write{Key: string(padded(padded(nil, "page/", uint64(page), 6), "/", r.Position, 20)), Value: record.Encode(r.Envelope), Version: r.Position})
 }
 
 // keepOpen keeps a chunk of an open. One that a take voids before its last

@@ -301,9 +301,14 @@ func (w *World) judgeLedger(shard tocsin.Shard) {
 	fold := ledger.New()
 	var chunk *record.Open
 	for _, r := range w.log(journal.Ledger, shard).kept {
+		term := fold.Term()
 		v := fold.Apply(r.position, r.envelope)
 		if !v.InForce {
 			continue
+		}
+		if take := r.envelope.GetTake(); take != nil && take.Supersedes != term {
+			w.broken("L3", "the take at %d names term %d and ends term %d", r.position, take.Supersedes, term)
+			return
 		}
 		if r.envelope.GetTake() != nil && chunk != nil && chunk.Chunk+1 < chunk.Chunks {
 			w.reach(tornOpen)

@@ -21,7 +21,7 @@ type planner struct {
 
 func newPlanner(s *seat) *planner {
 	config := plan.Default(s.p.w.options.Shards)
-	config.Save = 400 * time.Millisecond
+	config.Save = 700 * time.Millisecond
 	return &planner{s: s, plan: plan.New(config, s.shard, s.p.w.newID())}
 }
 
@@ -130,7 +130,7 @@ type counter struct {
 
 func newCounter(s *seat) *counter {
 	config := receipt.Default()
-	config.Save = 400 * time.Millisecond
+	config.Save = 700 * time.Millisecond
 	return &counter{s: s, receipt: receipt.New(config, s.shard, s.p.w.newID())}
 }
 

@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -58,12 +59,22 @@ func sweep(from uint64, n int, o Options) (broken *Result, reached [states]int, 
 	return broken, reached, played
 }
 
+// processor is the time that the process has had of all cores.
+func processor() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
 // No history breaks a law, and each fault and each rare state is met in at
 // least one in a hundred.
 func TestHistories(t *testing.T) {
-	begun := time.Now()
+	begun, used := time.Now(), processor()
 	broken, reached, played := sweep(*first, *seeds, Default())
-	t.Logf("%d histories from seed %d of %+v, %.0f a second", played, *first, Default(), float64(played)/time.Since(begun).Seconds())
+	t.Logf("%d histories from seed %d of %+v, %.0f a second, %.1f ms of processor each", played, *first, Default(),
+		float64(played)/time.Since(begun).Seconds(), 1000*(processor()-used).Seconds()/float64(played))
 	if broken != nil {
 		t.Fatalf("%v\n%s\nplay it again: go test ./trial -run Histories -seed %d -seeds 1", broken, strings.Join(broken.Broken, "\n"), broken.Seed)
 	}
