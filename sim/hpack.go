@@ -19,6 +19,9 @@ type decoder struct {
 	size  int     // sum of entry sizes
 	limit int     // set by the peer's size updates, at most headerTableSize
 	huff  bytes.Buffer
+	// The last Huffman-coded strings by length: a sender repeats its long
+	// literals (the provider token, above all) with every push.
+	coded [16]struct{ code, text []byte }
 
 	literally entry // the last header that was written out
 }
@@ -118,12 +121,17 @@ func (d *decoder) text(block []byte) (text, rest []byte, err error) {
 	if !huffman {
 		return block[:n:n], block[n:], nil
 	}
+	slot := &d.coded[n%len(d.coded)]
+	if string(slot.code) == string(block[:n]) {
+		return slot.text, block[n:], nil
+	}
 	// The buffer may move when it grows; earlier texts keep the old memory.
 	start := d.huff.Len()
 	if _, err := hpack.HuffmanDecode(&d.huff, block[:n]); err != nil {
 		return nil, nil, errCompression
 	}
-	return d.huff.Bytes()[start:], block[n:], nil
+	slot.code, slot.text = bytes.Clone(block[:n]), bytes.Clone(d.huff.Bytes()[start:])
+	return slot.text, block[n:], nil
 }
 
 // insert puts a copy of d.literally into the dynamic table.
