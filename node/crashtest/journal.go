@@ -1,0 +1,61 @@
+package crashtest
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/tocsin-push/tocsin/journal"
+)
+
+// Journal puts a failpoint before and after each append and trim.
+func Journal(j journal.Journal) journal.Journal { return &journalPoints{j, Process} }
+
+type journalPoints struct {
+	journal.Journal
+	points *Points
+}
+
+func (j *journalPoints) Append(ctx context.Context, p journal.Partition, data ...[]byte) (at []journal.Position, err error) {
+	var kinds []string
+	for _, d := range data {
+		kinds = append(kinds, kindOf(d))
+	}
+	err = j.points.around("journal: "+string(p.Topic)+": append "+set(kinds), func() error {
+		at, err = j.Journal.Append(ctx, p, data...)
+		return err
+	})
+	return at, err
+}
+
+func (j *journalPoints) Trim(ctx context.Context, p journal.Partition, before journal.Position) error {
+	return j.points.around("journal: "+string(p.Topic)+": trim", func() error { return j.Journal.Trim(ctx, p, before) })
+}
+
+// kindOf reads the second field of an envelope without the rest.
+func kindOf(data []byte) string {
+	for len(data) > 0 {
+		number, kind, n := protowire.ConsumeTag(data)
+		if n < 0 {
+			break
+		}
+		data = data[n:]
+		if number == 2 && kind == protowire.BytesType {
+			text, _ := protowire.ConsumeString(data)
+			return text
+		}
+		if n = protowire.ConsumeFieldValue(number, kind, data); n < 0 {
+			break
+		}
+		data = data[n:]
+	}
+	return "unreadable"
+}
+
+// set joins the different words of a list in order.
+func set(words []string) string {
+	slices.Sort(words)
+	return strings.Join(slices.Compact(words), "+")
+}
