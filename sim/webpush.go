@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"encoding/base64"
 	"strconv"
-
-	"github.com/tocsin-push/tocsin"
 )
 
 const (
@@ -219,18 +217,3 @@ func isBase64URL(text []byte) bool {
 
 // EndpointPath is the path of a Web Push endpoint, under the service's origin.
 func EndpointPath(id [16]byte) string { return "/wp/" + base64.RawURLEncoding.EncodeToString(id[:]) }
-
-// TokenOf is the Hash by which the ledger knows an address: an APNs or FCM
-// token, or the path of a Web Push endpoint.
-func TokenOf(p tocsin.Provider, address string) uint64 {
-	if p == tocsin.WebPush {
-		for i, slashes := 0, 0; i < len(address); i++ {
-			if address[i] == '/' {
-				if slashes++; slashes == 3 {
-					return Hash(address[i:])
-				}
-			}
-		}
-	}
-	return Hash(address)
-}

@@ -115,9 +115,6 @@ type Node struct {
 // Query is a checked query. It is never changed and may be shared.
 type Query struct{ root Node }
 
-// Everyone is the query that matches every subscription.
-func Everyone() *Query { return &Query{Node{Op: And}} }
-
 // Root is the top of the tree; the caller must not change it.
 func (q *Query) Root() *Node { return &q.root }
 
