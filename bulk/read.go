@@ -100,7 +100,7 @@ func (c *conn) frame(kind, flags byte, stream uint32, b []byte, now time.Time) e
 		stream, c.blockStream = c.blockStream, 0
 		return c.answer(stream, c.blockFlags, c.block, now)
 	case frameReset:
-		return c.reset(stream, b, now)
+		return c.reset(stream, b)
 	case frameSettings:
 		return c.settings(flags, stream, b)
 	case framePing:
@@ -262,7 +262,7 @@ func (c *conn) data(flags byte, stream uint32, b []byte, now time.Time) error {
 	return nil
 }
 
-func (c *conn) reset(stream uint32, b []byte, now time.Time) error {
+func (c *conn) reset(stream uint32, b []byte) error {
 	if err := c.mine(stream); err != nil {
 		return err
 	}

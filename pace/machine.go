@@ -107,7 +107,7 @@ func (m *Machine) Step(now time.Time, event Event) []Effect {
 		m.woken = time.Time{}
 		m.grantAll(now)
 	}
-	m.wake(now)
+	m.wake()
 	return m.out
 }
 
@@ -192,7 +192,7 @@ func double(first, most time.Duration, times int) time.Duration {
 }
 
 // wake asks for the earliest instant at which something becomes possible.
-func (m *Machine) wake(now time.Time) {
+func (m *Machine) wake() {
 	var at time.Time
 	for _, s := range m.order {
 		if !s.next.IsZero() && (at.IsZero() || s.next.Before(at)) {

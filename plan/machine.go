@@ -129,7 +129,7 @@ func (m *Machine) Step(now time.Time, event Event) []Effect {
 		m.sends.next = max(m.sends.next, e.Next)
 	case LedgerRead:
 		for _, r := range e.Records {
-			m.readLedger(now, r)
+			m.readLedger(r)
 		}
 		m.retries.fold.Advance(e.Next)
 		m.retries.next = max(m.retries.next, e.Next)

@@ -42,7 +42,7 @@ func (n name) record() *record.Retry {
 func (r *retry) when() time.Time { return r.due }
 
 // readLedger folds one record and follows what it did to `later`.
-func (m *Machine) readLedger(now time.Time, r Record) {
+func (m *Machine) readLedger(r Record) {
 	e := r.Envelope
 	v := m.retries.fold.Apply(r.Position, e)
 	if !v.InForce {
