@@ -4,6 +4,8 @@ import (
 	"slices"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/ledger"
 	"github.com/tocsin-push/tocsin/provider"
@@ -153,15 +155,21 @@ func (m *Machine) fewEnough(lots []*record.Lot) bool {
 	return count > 0 && count <= tocsin.PageSize
 }
 
+// openBytes bounds the lots of one record with the names of their hosts, which
+// strangers choose, below journal.MaxRecord.
+const openBytes = 500 << 10
+
 // chunks cuts lots into records.
 func (m *Machine) chunks(lots []*record.Lot) [][]*record.Lot {
 	chunks := [][]*record.Lot{nil}
-	size := 0
+	ordinals, whole := 0, 0
 	for _, lot := range lots {
-		last := len(chunks) - 1
-		if size += len(lot.Ordinals); size > m.config.Chunk && len(chunks[last]) > 0 {
+		const frame = 4 // tag and length of a lot
+		size, last := proto.Size(lot)+frame, len(chunks)-1
+		ordinals, whole = ordinals+len(lot.Ordinals), whole+size
+		if (ordinals > m.config.Chunk || whole > openBytes) && len(chunks[last]) > 0 {
 			chunks = append(chunks, nil)
-			last, size = last+1, len(lot.Ordinals)
+			last, ordinals, whole = last+1, len(lot.Ordinals), size
 		}
 		chunks[last] = append(chunks[last], lot)
 	}
