@@ -150,8 +150,8 @@ func (w *world) account(o *order, stories map[uint64]*story, v *verdict) (broken
 	if distinct < c.Accepted || distinct > c.Accepted+c.InDoubt+c.Refused {
 		fail("L3: providers accepted %d, we say %d, in doubt %d, refused %d", distinct, c.Accepted, c.InDoubt, c.Refused)
 	}
-	if gone != c.Gone {
-		fail("L1: providers say gone %d, we say %d", gone, c.Gone)
+	if c.Gone > gone || gone > c.Gone+c.InDoubt {
+		fail("L1: providers say gone %d, we say gone %d, in doubt %d", gone, c.Gone, c.InDoubt)
 	}
 	if twice > c.Doubtful {
 		fail("L3: accepted twice %d, marked %d", twice, c.Doubtful)

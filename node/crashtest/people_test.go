@@ -48,7 +48,7 @@ func newCrowd(seed uint64, size int) *crowd {
 		var entropy [10]byte
 		binary.BigEndian.PutUint64(entropy[2:], uint64(i)|seed<<32)
 		p := person{id: tocsin.MakeID[tocsin.SubscriptionID](population.Now, entropy), provider: m.Provider, token: m.Token, crowd: "main", part: "rest"}
-		switch gone := shares.Draw(seed, sim.TokenOf(m.Provider, m.Token)) == sim.Gone; {
+		switch gone := shares.Draw(seed, sim.Hash(m.Token)) == sim.Gone; {
 		case gone && len(c.doomed) < doomedPeople:
 			c.doomed = append(c.doomed, p)
 		case gone:
@@ -59,7 +59,7 @@ func newCrowd(seed uint64, size int) *crowd {
 			case n%10 == 1:
 				p.part = "tenth"
 			}
-			c.byToken[sim.TokenOf(p.provider, p.token)] = len(c.people)
+			c.byToken[sim.Hash(p.token)] = len(c.people)
 			c.people = append(c.people, p)
 		default:
 			p.crowd = "guests"
@@ -67,7 +67,7 @@ func newCrowd(seed uint64, size int) *crowd {
 		}
 	}
 	for i, p := range c.doomed {
-		c.byToken[sim.TokenOf(p.provider, p.token)] = len(c.people) + i
+		c.byToken[sim.Hash(p.token)] = len(c.people) + i
 	}
 	return c
 }

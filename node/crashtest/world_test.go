@@ -35,6 +35,7 @@ type world struct {
 	rounds    int
 	deaths    int           // of nodes in this round
 	slowest   time.Duration // start after a kill in this round
+	spans     map[int]time.Duration
 }
 
 // newWorld makes an empty folder; the node on it may be told to die.
@@ -44,7 +45,7 @@ func newWorld(t *testing.T, program string, seed uint64, people int) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{T: t, program: program, folder: folder, seed: seed, crowd: newCrowd(seed, people)}
+	w := &world{T: t, program: program, folder: folder, seed: seed, crowd: newCrowd(seed, people), spans: map[int]time.Duration{}}
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("kept: %s (data, node.log, sim.log)", folder)
