@@ -53,7 +53,7 @@ func (s *Server) accept(ctx context.Context, in *sendInput, send *record.Send) (
 			if err == nil {
 				// follow writes the row too, so that a failure here loses nothing.
 				if err := s.listing.put(ctx, who.Project, mustRow(who, envelope, s.Shards)); err != nil {
-					s.Log.Warn("send is listed late", "project", who.Project, "send", e.Send, "error", err)
+					s.log(ctx).Warn("send is listed late", "class", who.Class.String(), "send", e.Send.String(), "error", err)
 				}
 			}
 			event = AppendDone{refusalOf(err)}

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"strings"
 
@@ -34,6 +35,15 @@ func caller(ctx context.Context) account.Caller {
 func scope(ctx context.Context, class tocsin.Class) record.Scope {
 	c := caller(ctx)
 	return record.Scope{Project: c.Project, Environment: c.Environment, Class: class}
+}
+
+// log names the caller's project in what is logged for it (law L10).
+func (s *Server) log(ctx context.Context) *slog.Logger {
+	c := caller(ctx)
+	if c.Project.IsZero() {
+		return s.Log
+	}
+	return s.Log.With("project", c.Project.String(), "environment", c.Environment.String())
 }
 
 // authenticate lets a request through to its operation with its caller in the

@@ -20,7 +20,7 @@ func (s *Server) guard(limit int) func(huma.Context, func(huma.Context)) {
 		r, w := humago.Unwrap(ctx)
 		body, err := s.readJSON(w, r, limit)
 		if err != nil {
-			writeProblem(w, answer(s.Log, ctx.Operation().OperationID, err).(failure))
+			writeProblem(w, answer(s.log(ctx.Context()), ctx.Operation().OperationID, err).(failure))
 			return
 		}
 		r.Body = &keptBody{bytes.NewReader(body), body}

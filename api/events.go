@@ -27,13 +27,13 @@ func (s *Server) writeEvents(ctx context.Context, w http.ResponseWriter, look fu
 		if err != nil {
 			// The client reconnects and is told then what is wrong.
 			if ctx.Err() == nil {
-				s.Log.Warn("event stream broke off", "error", err)
+				s.log(ctx).Warn("event stream broke off", "error", err)
 			}
 			return
 		}
 		data, err := json.Marshal(value)
 		if err != nil {
-			s.Log.Error("event stream broke off", "error", err)
+			s.log(ctx).Error("event stream broke off", "error", err)
 			return
 		}
 		name := "state"

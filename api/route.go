@@ -59,7 +59,7 @@ func route[I, O any](s *Server, op operation, handle func(context.Context, *I) (
 		}
 		out, err := handle(ctx, in)
 		if err != nil {
-			return nil, answer(s.Log, op.id, err)
+			return nil, answer(s.log(ctx), op.id, err)
 		}
 		return out, nil
 	})

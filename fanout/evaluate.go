@@ -17,7 +17,8 @@ import (
 // evaluate asks the audience for the recipients of a slice. The machine asked
 // when the mark was applied.
 func (o *Owner) evaluate(ctx context.Context, e Evaluate) {
-	s, project := e.Envelope.GetSlice(), record.Of(e.Envelope).Project
+	s, scope := e.Envelope.GetSlice(), record.Of(e.Envelope)
+	project := scope.Project
 	credentials, ok := o.credentialsOf(ctx, project)
 	if !ok {
 		return // ctx ended
@@ -29,7 +30,8 @@ func (o *Owner) evaluate(ctx context.Context, e Evaluate) {
 	} else {
 		q, err := target.Parse(target.Default(), s.Query)
 		if err != nil { // the API had accepted it
-			o.log.Error("a target cannot be read, its send goes to nobody here", "error", err)
+			o.log.Error("a target cannot be read, its send goes to nobody here", "project", project.String(),
+				"environment", scope.Environment.String(), "class", scope.Class.String(), "send", tocsin.SendID(s.Send).String(), "error", err)
 			o.box.post(message{event: Evaluated{Slice: e.Position}})
 			return
 		}

@@ -267,7 +267,7 @@ func (p *pacer) openLane(r provider.Route, project tocsin.ProjectID) (lane provi
 		warm, cancel := context.WithTimeout(p.ctx, p.Lanes.config.Warm)
 		defer cancel()
 		if err := lane.Warm(warm); err != nil && p.ctx.Err() == nil {
-			p.log.Warn("a lane is not warm yet", "provider", r.Provider.String(), "host", r.Host, "error", err)
+			p.log.Warn("a lane is not warm yet", "provider", r.Provider.String(), "project", project.String(), "host", r.Host, "error", err)
 		}
 		if quota = c.Quota; quota == 0 {
 			quota = by.Quota()
@@ -283,7 +283,7 @@ func (p *pacer) openLane(r provider.Route, project tocsin.ProjectID) (lane provi
 func (p *pacer) opened(e opened) {
 	w := e.way
 	if e.version != w.version { // replaced meanwhile
-		p.closeLane(e.lane)
+		p.closeLane(e.way, e.lane)
 		return
 	}
 	if e.err != nil {
@@ -315,14 +315,14 @@ func (p *pacer) replaced(c provider.Credential) {
 		p.mu.Lock()
 		delete(p.open, w.route)
 		p.mu.Unlock()
-		p.closeLane(w.lane)
+		p.closeLane(w, w.lane)
 		w.lane, w.capacity = nil, 0
 		p.step(pace.Capacity{Route: w.route})
 		p.openWay(w)
 	}
 }
 
-func (p *pacer) closeLane(lane provider.Lane) {
+func (p *pacer) closeLane(w *way, lane provider.Lane) {
 	if lane == nil {
 		return
 	}
@@ -330,7 +330,7 @@ func (p *pacer) closeLane(lane provider.Lane) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(p.ctx), p.Lanes.config.Close)
 		defer cancel()
 		if err := lane.Close(ctx); err != nil {
-			p.log.Warn("a lane did not close in time", "error", err)
+			p.log.Warn("a lane did not close in time", "provider", w.route.Provider.String(), "project", w.project.String(), "error", err)
 		}
 	})
 }
@@ -359,11 +359,11 @@ func (p *pacer) closeAll() {
 	p.tasks.Wait() // lanes still opening
 	for _, item := range p.box.take(nil) {
 		if e, ok := item.(opened); ok {
-			p.closeLane(e.lane)
+			p.closeLane(e.way, e.lane)
 		}
 	}
 	for _, w := range p.order {
-		p.closeLane(w.lane)
+		p.closeLane(w, w.lane)
 	}
 	p.tasks.Wait()
 }
