@@ -113,6 +113,8 @@ func (f *firefox) stop(t *testing.T) {
 		t.Error("Firefox did not end in 10 s")
 	}
 	f.command.Wait() // tells only that it was killed
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if t.Failed() {
 		t.Logf("Firefox said at last:\n%s", strings.Join(f.tail, "\n"))
 	}

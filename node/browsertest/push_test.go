@@ -5,6 +5,7 @@ package browsertest
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"maps"
 	"net"
@@ -116,7 +117,8 @@ func TestFirefoxShowsWhatIsSent(t *testing.T) {
 	r.outcome(r.send("to an endpoint that is gone", everybody), client.Counters{Audience: 1, Gone: 1})
 	r.until("the audience drops who is gone", func() bool {
 		_, err := r.api.Subscription(ctx, device.ID)
-		return err != nil
+		var problem *client.Problem
+		return errors.As(err, &problem) && problem.Status == http.StatusNotFound
 	})
 	r.count(0)
 	r.outcome(r.send("to nobody again", everybody), client.Counters{})
@@ -234,6 +236,7 @@ func (r *reader) acknowledged(n int) {
 	if len(acks) != n {
 		r.Fatalf("the browser acknowledges %d pushes, want %d", len(acks), n)
 	}
+	r.Logf("Firefox has acknowledged %s", marshal(acks))
 }
 
 func (r *reader) count(want int64) {
