@@ -27,7 +27,8 @@ type person struct {
 	blocked    time.Time // acknowledged
 	blockedAt  uint64    // position in changes
 	dead       bool      // an address of it was called dead
-	moved      bool      // it registered again
+	moved      bool      // its old address died, and it registers again
+	again      bool      // that was acknowledged
 }
 
 func (x *person) address() []byte { return fmt.Appendf(nil, "token-%v-%d", x.id, x.addresses) }

@@ -354,7 +354,7 @@ func (w *World) judgeAudience(shard tocsin.Shard) {
 			switch {
 			case !x.registered.IsZero() && !found.Live && !said:
 				w.broken("gone", "person %d of project %d is not there any more", x.number, p.number)
-			case x.moved && !dead && found.Route.Provider != 0 && !found.Live:
+			case x.again && x.addresses > 0 && !dead && !found.Live:
 				w.broken("gone", "person %d of project %d registered again and was dropped", x.number, p.number)
 			case ended && dead && !x.moved && found.Live:
 				w.broken("gone", "person %d of project %d is still there with a dead address", x.number, p.number)

@@ -218,7 +218,7 @@ func (w *World) unsettle(k kind) {
 			} else {
 				x.addresses++
 			}
-			w.change(p, x, x.upsert(w.now), func() {})
+			w.change(p, x, x.upsert(w.now), func() { x.again = true })
 		})
 	case optOut, erase:
 		x.blocking = true
