@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/tocsin-push/tocsin"
@@ -141,7 +142,7 @@ func (l listing) page(ctx context.Context, project tocsin.ProjectID, before tocs
 }
 
 // follow writes the rows of one partition of sends until ctx ends.
-func (l listing) follow(ctx context.Context, j journal.Journal, shard tocsin.Shard, shards int) error {
+func (l listing) follow(ctx context.Context, j journal.Journal, shard tocsin.Shard, shards int, log *slog.Logger) error {
 	partition := journal.Partition{Topic: journal.Sends, Shard: shard}
 	place, key := store.Place{Table: sendTable, Partition: "cursor"}, fmt.Sprintf("%04d", shard)
 	var next journal.Position
@@ -182,15 +183,34 @@ func (l listing) follow(ctx context.Context, j journal.Journal, shard tocsin.Sha
 				continue
 			}
 			project, row := rowOf(e, shards)
-			if err := l.put(ctx, project, row); err != nil {
-				return err
+			if !insist(ctx, log, func() error { return l.put(ctx, project, row) }) {
+				return nil
 			}
 		}
 		if next = after; next == 0 {
 			continue
 		}
-		if err := l.store.Write(ctx, place, store.Write{Key: key, Value: []byte{1}, Version: uint64(next)}); err != nil {
-			return err
+		if !insist(ctx, log, func() error {
+			return l.store.Write(ctx, place, store.Write{Key: key, Value: []byte{1}, Version: uint64(next)})
+		}) {
+			return nil
+		}
+	}
+}
+
+// insist repeats a write until it succeeds, or ctx ends: a store that takes
+// nothing now, nearly full for one, must not end the node.
+func insist(ctx context.Context, log *slog.Logger, write func() error) (done bool) {
+	const again = 100 * time.Millisecond
+	for {
+		err := write()
+		if err == nil || ctx.Err() != nil {
+			return err == nil
+		}
+		log.Warn("listing a send failed, repeated", "error", err)
+		select {
+		case <-time.After(again):
+		case <-ctx.Done():
 		}
 	}
 }

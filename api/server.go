@@ -162,7 +162,7 @@ func (s *Server) Run(ctx context.Context) error {
 	var all sync.WaitGroup
 	for i := range s.Shards {
 		all.Go(func() {
-			if err := s.listing.follow(ctx, s.Journal, tocsin.Shard(i), s.Shards); err != nil {
+			if err := s.listing.follow(ctx, s.Journal, tocsin.Shard(i), s.Shards, s.Log); err != nil {
 				stop(err)
 			}
 		})
