@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"sort"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/tocsin-push/tocsin"
@@ -234,6 +235,9 @@ func (s *Server) updateProfile(ctx context.Context, in *struct {
 	User string `path:"user" minLength:"1" maxLength:"256"`
 	Body client.ProfileUpdate
 }) (*empty, error) {
+	if !utf8.ValidString(in.User) { // a path holds any bytes, a record does not
+		return nil, invalid("path.user", "not valid UTF-8")
+	}
 	update := &record.ProfileUpdate{Profile: audience.UserKey(in.User)}
 	if len(in.Body.Attributes) > maxAttributes {
 		return nil, invalid("attributes", "more than 100")

@@ -180,3 +180,13 @@ func TestPagesOfListedOriginsOnly(t *testing.T) {
 		t.Fatal("the server API is open to pages")
 	}
 }
+
+// A path holds any bytes once it is unescaped; a record holds UTF-8 only.
+func TestAProfileIsNamedInUTF8(t *testing.T) {
+	w := newWorld(t)
+	p, _ := w.newProject("a")
+	answer, text := w.raw("PATCH", "/v1/profiles/a%ff", p.Key, `{"attributes":{"plan":"gold"}}`)
+	if answer.StatusCode != http.StatusUnprocessableEntity || !strings.Contains(text, "path.user") {
+		t.Fatalf("%d %s", answer.StatusCode, text)
+	}
+}
