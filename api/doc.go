@@ -9,5 +9,5 @@
 // is accepted by the Accept machine, which does no I/O, so that trial can
 // drive it.
 //
-// Must never import plan, fanout, node, cli or a provider.
+// Must never import plan, fanout, node, cli or one of the providers.
 package api

@@ -10,5 +10,6 @@
 //
 // Servers run as children: this program again, in another part. It starts
 // every process that it measures, on free ports of loopback, and stops it by
-// its pid. Reads and writes nothing but its output and a temporary folder.
+// its pid. Reads and writes nothing but its output and a temporary folder. Like
+// cmd/tocsin it may import every room; nothing imports it.
 package main
