@@ -14,7 +14,7 @@ import (
 
 // A token is a prefix, 160 random bits as 32 characters of lower-case
 // Crockford base32, and the CRC-32 (IEEE) of all that as 7 characters more. A
-// scanner finds one by Pattern and knows it by IsToken, without asking anyone.
+// scanner finds one by Pattern and knows it by its checksum, without asking anyone.
 const (
 	serverPrefix  = "tcs_" // API key
 	devicePrefix  = "tcd_" // device key, public: apps and sites carry it
@@ -69,10 +69,6 @@ func hasForm(text string, prefixes ...string) bool {
 	}
 	return false
 }
-
-// IsToken reports whether a text has the form of a key or an install secret,
-// checksum included. It need not be known here.
-func IsToken(text string) bool { return hasForm(text, serverPrefix, devicePrefix, installPrefix) }
 
 // MintInstallSecret makes the secret that an install shows to change its own
 // subscription, and the hash to keep in its place.

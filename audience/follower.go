@@ -171,14 +171,3 @@ func (f *Follower) Snapshot(ctx context.Context) error {
 	}
 	return nil
 }
-
-// TrimBelow is the position below which no good snapshot needs the log: that
-// of the older of two, 0 while there are not two.
-func (f *Follower) TrimBelow() uint64 {
-	f.writing.Lock()
-	defer f.writing.Unlock()
-	if len(f.good) < 2 {
-		return 0
-	}
-	return f.good[1]
-}

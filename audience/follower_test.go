@@ -311,11 +311,22 @@ func TestDamagedSnapshotFallsBackAndSaysSo(t *testing.T) {
 				t.Error(err)
 			}
 			stop()
-			if left, _ := folderOn(t, fs).list(3); len(left) != 2 || left[1] != positions[1] || f.TrimBelow() != positions[1] {
-				t.Errorf("kept are %v, trimmed below %d", left, f.TrimBelow())
+			if left, _ := folderOn(t, fs).list(3); len(left) != 2 || left[1] != positions[1] || f.trimmedBelow() != positions[1] {
+				t.Errorf("kept are %v, trimmed below %d", left, f.trimmedBelow())
 			}
 		})
 	}
+}
+
+// trimmedBelow is where the older of two good snapshots lets the log begin, 0
+// while there are not two.
+func (f *Follower) trimmedBelow() uint64 {
+	f.writing.Lock()
+	defer f.writing.Unlock()
+	if len(f.good) < 2 {
+		return 0
+	}
+	return f.good[1]
 }
 
 func TestNothingGoodLeftIsAnError(t *testing.T) {
@@ -427,7 +438,7 @@ func TestSnapshotsComeByThemselves(t *testing.T) {
 		t.Fatal(err)
 	}
 	stop := running(t, f)
-	for n := 0; f.TrimBelow() == 0; n++ {
+	for n := 0; f.trimmedBelow() == 0; n++ {
 		if err := f.Shard().Await(t.Context(), w.append(t, phone(n))); err != nil {
 			t.Fatal(err)
 		}
