@@ -2,8 +2,8 @@
 // talks to a running node through client, and holds the demo.
 //
 // Reads its arguments, environment variables that begin with TOCSIN_ in their
-// place, and the files it is given. Writes results to standard output, progress and
-// errors to standard error. Must never import a room inside a node, only
-// node itself to start one: what the commands know of a running node they know
+// place, and the files it is given. Writes results to standard output, progress
+// and errors to standard error. Imports node only to start one, and must never
+// import a room inside it: what the commands know of a running node they know
 // from its API.
 package cli

@@ -1,8 +1,7 @@
 // Package journal is the contract of the log: topics cut into partitions, one
 // per shard, each an ordered sequence of records. It holds no engine.
 //
-// Reads nothing, writes nothing. Imports record and the root package at most,
-// and must never import an engine or the rooms that read.
-// Engines live in journal/mem and journal/disk; journaltest decides what an
-// engine is.
+// Reads nothing, writes nothing. Imports record and the root package at most;
+// must never import an engine or a room that reads the log. Engines live in
+// journal/mem and journal/disk; journaltest decides what an engine is.
 package journal

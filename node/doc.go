@@ -3,6 +3,6 @@
 // that.
 //
 // Reads and writes its data folder: the journal, the store, snapshots, the key
-// file and the first admin key. Nothing may import it but cli, bench and the tests
-// below it.
+// file and the first admin key. Nothing may import it but cli, bench and the
+// tests below it.
 package node
