@@ -83,9 +83,7 @@ func TestPeerThatStopsReadingIsLeft(t *testing.T) {
 		}
 		p.request()
 		for p.framer.WritePing(true, [8]byte{}) == nil { // speaks, and does not read
-			select {
-			case <-time.After(time.Second):
-			}
+			<-time.After(time.Second)
 		}
 	}, func(pool *Pool) {
 		start := time.Now()
