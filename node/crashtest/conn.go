@@ -34,7 +34,7 @@ func (c *connPoints) Write(b []byte) (n int, err error) {
 		c.Conn.Write(b[:len(b)/2]) // the process dies whatever came of it
 		die()
 	}
-	err = c.points.around("connection: write", func() error {
+	err = c.points.around("connection: ", []string{"write"}, func() error {
 		n, err = c.Conn.Write(b)
 		return err
 	})

@@ -16,7 +16,7 @@ type filePoints struct {
 }
 
 func (f *filePoints) Create(name string, category vfs.DiskWriteCategory) (file vfs.File, err error) {
-	err = f.points.around("files: create "+fileOf(name), func() error {
+	err = f.points.around("files: create ", []string{fileOf(name)}, func() error {
 		file, err = f.FS.Create(name, category)
 		return err
 	})
@@ -35,11 +35,11 @@ func (f *filePoints) OpenDir(name string) (vfs.File, error) {
 }
 
 func (f *filePoints) Rename(from, to string) error {
-	return f.points.around("files: rename "+fileOf(from), func() error { return f.FS.Rename(from, to) })
+	return f.points.around("files: rename ", []string{fileOf(from)}, func() error { return f.FS.Rename(from, to) })
 }
 
 func (f *filePoints) Remove(name string) error {
-	return f.points.around("files: remove "+fileOf(name), func() error { return f.FS.Remove(name) })
+	return f.points.around("files: remove ", []string{fileOf(name)}, func() error { return f.FS.Remove(name) })
 }
 
 // filePoint is an open file, or a folder opened to make its names durable.
@@ -50,7 +50,7 @@ type filePoint struct {
 }
 
 func (f *filePoint) Sync() error {
-	return f.points.around("files: sync "+f.what, f.File.Sync)
+	return f.points.around("files: sync ", []string{f.what}, f.File.Sync)
 }
 
 func fileOf(name string) string { return name[strings.LastIndexByte(name, '.')+1:] }

@@ -2,8 +2,6 @@ package crashtest
 
 import (
 	"context"
-	"slices"
-	"strings"
 
 	"google.golang.org/protobuf/encoding/protowire"
 
@@ -23,7 +21,7 @@ func (j *journalPoints) Append(ctx context.Context, p journal.Partition, data ..
 	for _, d := range data {
 		kinds = append(kinds, kindOf(d))
 	}
-	err = j.points.around("journal: "+string(p.Topic)+": append "+set(kinds), func() error {
+	err = j.points.around("journal: "+string(p.Topic)+": append ", kinds, func() error {
 		at, err = j.Journal.Append(ctx, p, data...)
 		return err
 	})
@@ -31,7 +29,7 @@ func (j *journalPoints) Append(ctx context.Context, p journal.Partition, data ..
 }
 
 func (j *journalPoints) Trim(ctx context.Context, p journal.Partition, before journal.Position) error {
-	return j.points.around("journal: "+string(p.Topic)+": trim", func() error { return j.Journal.Trim(ctx, p, before) })
+	return j.points.around("journal: "+string(p.Topic), []string{": trim"}, func() error { return j.Journal.Trim(ctx, p, before) })
 }
 
 // kindOf reads the second field of an envelope without the rest.
@@ -52,10 +50,4 @@ func kindOf(data []byte) string {
 		data = data[n:]
 	}
 	return "unreadable"
-}
-
-// set joins the different words of a list in order.
-func set(words []string) string {
-	slices.Sort(words)
-	return strings.Join(slices.Compact(words), "+")
 }

@@ -3,6 +3,7 @@ package crashtest
 import (
 	"maps"
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 )
@@ -33,13 +34,6 @@ func (p *Points) Passed() map[string]int {
 	return maps.Clone(p.passed)
 }
 
-// pass counts a failpoint. It does not return when the process is to die here.
-func (p *Points) pass(name string) {
-	if p.due(name) {
-		die()
-	}
-}
-
 // due counts a failpoint and tells whether the process is to die at it.
 func (p *Points) due(name string) bool {
 	p.mu.Lock()
@@ -52,14 +46,28 @@ func (p *Points) due(name string) bool {
 	return p.left == 0
 }
 
-// around does a durable step between its two failpoints.
-func (p *Points) around(step string, do func() error) error {
-	p.pass(step + " / before")
+// around does a durable step between its failpoints: one on either side for
+// each of the things that it makes durable together.
+func (p *Points) around(step string, of []string, do func() error) error {
+	p.pass(step, of, " / before")
 	err := do()
 	if err == nil { // a step that failed leads elsewhere
-		p.pass(step + " / after")
+		p.pass(step, of, " / after")
 	}
 	return err
+}
+
+// pass counts failpoints. It does not return when the process is to die here.
+func (p *Points) pass(step string, of []string, side string) {
+	here := false
+	for i, what := range of {
+		if !slices.Contains(of[:i], what) && p.due(step+what+side) {
+			here = true
+		}
+	}
+	if here {
+		die()
+	}
 }
 
 // die kills the process as the kernel would: nothing more is run or written.

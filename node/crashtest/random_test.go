@@ -24,7 +24,7 @@ var (
 // folder grows old.
 func TestRandomKills(t *testing.T) {
 	t.Logf("seed %d", *seed)
-	program := build(t, "node")
+	program := build(t, "node", bugOf[*bug].edits...)
 	var w *world
 	for number := 1; number <= *kills; number++ {
 		if *only > 0 && number != *only {
@@ -90,12 +90,14 @@ func (w *world) restart(window int) {
 }
 
 // killAt fires a round and kills the node after a while; one time in eight the
-// next one too, soon after its start.
+// next one too, soon after its start. draw may be nil.
 func (w *world) killAt(r *round, after time.Duration, draw *rand.Rand) {
 	w.Helper()
 	ctx := context.Background()
-	again := draw.IntN(8) == 0
-	soon := time.Duration(draw.IntN(300)) * time.Millisecond
+	soon := time.Duration(0)
+	if draw != nil && draw.IntN(8) == 0 {
+		soon = time.Duration(1+draw.IntN(300)) * time.Millisecond
+	}
 	fired := make(chan struct{})
 	go func() {
 		defer close(fired)
@@ -107,7 +109,7 @@ func (w *world) killAt(r *round, after time.Duration, draw *rand.Rand) {
 	w.deaths++
 	r.killed = after
 	w.start("", 0)
-	if again {
+	if soon > 0 {
 		<-time.After(soon)
 		w.node.kill()
 		w.deaths++

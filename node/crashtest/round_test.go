@@ -138,6 +138,9 @@ func (w *world) finish(ctx context.Context, r *round) {
 		w.survive("status of "+o.name, func() error {
 			for {
 				now, err := w.api.GetSend(ctx, o.id)
+				if errors.Is(err, client.ErrNotFound) && time.Since(r.begun) > 20*time.Second {
+					w.Fatalf("L2: acknowledged, and not known: %s", o.id)
+				}
 				if err != nil {
 					return err
 				}
@@ -145,6 +148,9 @@ func (w *world) finish(ctx context.Context, r *round) {
 					return nil
 				}
 				if time.Now().After(deadline) {
+					if now.Status == client.SendAccepted || now.Status == client.SendScheduled {
+						w.Errorf("L2: acknowledged, and never begun: %s", o.id)
+					}
 					w.Fatalf("%s: %s has not ended after a minute: %s %+v\n%s", o.name, o.id, now.Status, *now.Counters, w.complaints())
 				}
 				select {

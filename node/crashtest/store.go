@@ -21,7 +21,7 @@ func (s *storePoints) Write(ctx context.Context, at store.Place, batch ...store.
 	for _, w := range batch {
 		rows = append(rows, rowOf(w.Key))
 	}
-	return s.points.around("store: "+at.Table+": write "+set(rows), func() error { return s.Store.Write(ctx, at, batch...) })
+	return s.points.around("store: "+at.Table+": write ", rows, func() error { return s.Store.Write(ctx, at, batch...) })
 }
 
 // PutIf calls the first put of a row, its replacement and its deletion
@@ -34,7 +34,7 @@ func (s *storePoints) PutIf(ctx context.Context, at store.Place, key string, old
 	case old == nil:
 		step = "put"
 	}
-	err = s.points.around("store: "+at.Table+": "+step, func() error {
+	err = s.points.around("store: "+at.Table+": ", []string{step}, func() error {
 		ok, now, err = s.Store.PutIf(ctx, at, key, old, value, expires)
 		return err
 	})

@@ -64,7 +64,7 @@ func config(s settings) node.Config {
 	c.Lanes.Reopen, c.Lanes.Pace.Slow, c.Lanes.Pace.SlowMost = wait, wait, wait
 	c.APNs.Bulk.AnswerTimeout, c.FCM.Bulk.AnswerTimeout = wait, wait
 	c.APNs.ServerError, c.FCM.Throttled = wait, wait
-	c.Audience.SnapshotEvery = 4 * time.Second
+	c.Audience.SnapshotEvery = 2 * time.Second
 	return c
 }
 
