@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/tocsin-push/tocsin"
@@ -31,9 +32,11 @@ type person struct {
 	again      bool      // that was acknowledged
 }
 
-func (x *person) address() []byte { return fmt.Appendf(nil, "token-%v-%d", x.id, x.addresses) }
+func (x *person) address() []byte {
+	return binary.BigEndian.AppendUint16(x.id.Bytes(), uint16(x.addresses))
+}
 
-func (x *person) key() string { return fmt.Sprintf("u:%d", x.number) }
+func (x *person) key() string { return "u:" + strconv.Itoa(x.number) }
 
 // personOf reads the number out of an identifier.
 func personOf(id tocsin.SubscriptionID) int { return int(binary.BigEndian.Uint32(id[12:])) }

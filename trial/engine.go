@@ -3,6 +3,7 @@ package trial
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/tocsin-push/tocsin"
@@ -16,22 +17,17 @@ type logKey = journal.Partition
 // log is one partition, with what readers decoded and who follows it.
 type log struct {
 	key     logKey
-	kept    []entry // never trimmed: the oracle's copy of every durable record
+	name    string
+	kept    []journal.Entry // decoded from the bytes; never trimmed: the oracle's copy of every durable record
+	grew    time.Time       // when the last of them became durable
 	readers []*reader
-}
-
-// entry is a durable record, decoded from its bytes.
-type entry struct {
-	position uint64
-	at       time.Time
-	envelope *record.Envelope
 }
 
 func (w *World) log(topic journal.Topic, shard tocsin.Shard) *log {
 	key := logKey{Topic: topic, Shard: shard}
 	l := w.logs[key]
 	if l == nil {
-		l = &log{key: key}
+		l = &log{key: key, name: key.String()}
 		w.logs[key] = l
 	}
 	return l
@@ -51,10 +47,11 @@ func (w *World) apply(l *log, data [][]byte) {
 		if err != nil {
 			panic(err)
 		}
-		w.mark(l.key.String(), d)
-		l.kept = append(l.kept, entry{uint64(positions[i]), w.now, e})
+		w.mark(l.name, d)
+		l.kept = append(l.kept, journal.Entry{Position: uint64(positions[i]), Envelope: e})
 		w.durable(l, uint64(positions[i]), e)
 	}
+	l.grew = w.now
 	for _, r := range l.readers {
 		r.poke()
 	}
@@ -145,12 +142,12 @@ type reader struct {
 	pending bool
 	stopped bool
 	lag     time.Time // nothing is read before it
-	take    func(records []entry, next uint64)
+	take    func(records []journal.Entry, next uint64)
 	trimmed func()
 }
 
 // follow reads a log from a position on, for as long as the process lives.
-func (p *process) follow(l *log, from uint64, take func([]entry, uint64), trimmed func()) *reader {
+func (p *process) follow(l *log, from uint64, take func([]journal.Entry, uint64), trimmed func()) *reader {
 	r := &reader{p: p, log: l, next: journal.Position(from), take: take, trimmed: trimmed}
 	kept := l.readers[:0]
 	for _, old := range l.readers {
@@ -194,7 +191,7 @@ func (r *reader) read() {
 }
 
 // between are the durable records of positions from <= p < to.
-func (l *log) between(from, to uint64) []entry {
+func (l *log) between(from, to uint64) []journal.Entry {
 	low, high := l.index(from), l.index(to)
 	return l.kept[low:high:high]
 }
@@ -202,7 +199,7 @@ func (l *log) between(from, to uint64) []entry {
 func (l *log) index(position uint64) int {
 	low, high := 0, len(l.kept)
 	for low < high {
-		if m := (low + high) / 2; l.kept[m].position < position {
+		if m := (low + high) / 2; l.kept[m].Position < position {
 			low = m + 1
 		} else {
 			high = m
@@ -238,16 +235,15 @@ func (p *process) write(places []store.Place, batches [][]store.Write, done func
 }
 
 func (w *World) scan(at store.Place) []store.Row {
-	var all []store.Row
-	for from := ""; ; {
-		rows, err := w.store.Scan(context.Background(), at, from, "", 10_000)
-		if err != nil {
-			panic(err)
-		}
-		all = append(all, rows...)
-		if len(rows) < 10_000 {
-			return all
-		}
-		from = rows[len(rows)-1].Key + "\x00"
+	return w.scanRange(at, "", "")
+}
+
+// scanRange reads the rows from one key to below another.
+func (w *World) scanRange(at store.Place, from, to string) []store.Row {
+	const most = 10_000 // of one place in a history
+	rows, err := w.store.Scan(context.Background(), at, from, to, most)
+	if err != nil || len(rows) == most {
+		panic(fmt.Sprint(len(rows), " rows, ", err))
 	}
+	return rows
 }

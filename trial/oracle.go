@@ -160,11 +160,11 @@ func (w *World) open() string {
 				}
 				continue
 			}
-			c, err := receipt.ReadCounters(w.scan(receipt.SendPlace(shard, r.id)))
+			c, err := receipt.ReadCounters(w.scanRange(receipt.SendPlace(shard, r.id), "counters", "counters~"))
 			if err != nil {
 				return err.Error()
 			}
-			if c == nil && r.cancel && w.cutAgo(r, shard) > 3*time.Second {
+			if c == nil && r.cancel && w.cutAgo(shard) > 3*time.Second {
 				continue // cancelled before it was opened
 			}
 			if c == nil || !c.Closed {
@@ -177,9 +177,8 @@ func (w *World) open() string {
 }
 
 // cutAgo is how long ago the newest record of the shard's slices was appended.
-func (w *World) cutAgo(_ *request, shard tocsin.Shard) time.Duration {
-	kept := w.log(journal.Slices, shard).kept
-	return w.now.Sub(later(kept[len(kept)-1].at, dawn.Add(healed)))
+func (w *World) cutAgo(shard tocsin.Shard) time.Duration {
+	return w.now.Sub(later(w.log(journal.Slices, shard).grew, dawn.Add(healed)))
 }
 
 func (w *World) stuck() string { return "it does not drain: " + w.open() }
@@ -239,9 +238,12 @@ func (w *World) judgeShard(r *request, shard tocsin.Shard) {
 // judgePush compares one outcome with what the provider took.
 func (w *World) judgePush(r *request, o receipt.Outcome, number int) {
 	t, x := w.truth.push(r.number, number), r.project.people[number]
-	who := fmt.Sprintf("%s to person %d, %v (%v, doubt %t, attempt %d), accepted %d times in %d writes", r.key, number, o.Outcome, o.Reason, o.Doubt, o.Attempt, t.accepted, t.writes)
+	who := func() string {
+		return fmt.Sprintf("%s to person %d, %v (%v, doubt %t, attempt %d), accepted %d times in %d writes",
+			r.key, number, o.Outcome, o.Reason, o.Doubt, o.Attempt, t.accepted, t.writes)
+	}
 	if t.listed {
-		w.broken("L1", "%s: in the audience twice", who)
+		w.broken("L1", "%s: in the audience twice", who())
 	}
 	t.listed, t.endedGone = true, o.Outcome == tocsin.Gone
 	expected := 0
@@ -250,23 +252,23 @@ func (w *World) judgePush(r *request, o receipt.Outcome, number int) {
 	}
 	switch {
 	case !o.Doubt && t.accepted != expected, o.Doubt && t.accepted < expected:
-		w.broken("L3", "%s", who)
+		w.broken("L3", "%s", who())
 	case r.skip && t.accepted > 1:
-		w.broken("L3", "%s, though it must never be sent twice", who)
+		w.broken("L3", "%s, though it must never be sent twice", who())
 	case o.Doubt && (o.Outcome == tocsin.Cancelled || o.Outcome == tocsin.Expired || o.Outcome == tocsin.Suppressed):
-		w.broken("L3", "%s: a marked push", who)
+		w.broken("L3", "%s: a marked push", who())
 	case o.Outcome == tocsin.InDoubt && !o.Doubt:
-		w.broken("L3", "%s: without the mark", who)
+		w.broken("L3", "%s: without the mark", who())
 	case o.Outcome == tocsin.Gone && !t.saidGone:
-		w.broken("L1", "%s: the provider never said so", who)
+		w.broken("L1", "%s: the provider never said so", who())
 	case o.Outcome == tocsin.Refused && t.writes < attempts:
-		w.broken("L1", "%s: it was not tried %d times", who, attempts)
+		w.broken("L1", "%s: it was not tried %d times", who(), attempts)
 	case o.Outcome == tocsin.Suppressed && !x.blocking && !x.dead:
-		w.broken("L1", "%s: nobody opted out", who)
+		w.broken("L1", "%s: nobody opted out", who())
 	case o.Outcome == tocsin.Cancelled && !r.cancel:
-		w.broken("L1", "%s: nobody cancelled it", who)
+		w.broken("L1", "%s: nobody cancelled it", who())
 	case o.Outcome == tocsin.Expired && r.ttl == time.Hour:
-		w.broken("L1", "%s: its time is not over", who)
+		w.broken("L1", "%s: its time is not over", who())
 	}
 	if o.Outcome == tocsin.Expired && o.Attempt > 1 {
 		w.reach(retryExpired)
@@ -302,18 +304,18 @@ func (w *World) judgeLedger(shard tocsin.Shard) {
 	var chunk *record.Open
 	for _, r := range w.log(journal.Ledger, shard).kept {
 		term := fold.Term()
-		v := fold.Apply(r.position, r.envelope)
+		v := fold.Apply(r.Position, r.Envelope)
 		if !v.InForce {
 			continue
 		}
-		if take := r.envelope.GetTake(); take != nil && take.Supersedes != term {
-			w.broken("L3", "the take at %d names term %d and ends term %d", r.position, take.Supersedes, term)
+		if take := r.Envelope.GetTake(); take != nil && take.Supersedes != term {
+			w.broken("L3", "the take at %d names term %d and ends term %d", r.Position, take.Supersedes, term)
 			return
 		}
-		if r.envelope.GetTake() != nil && chunk != nil && chunk.Chunk+1 < chunk.Chunks {
+		if r.Envelope.GetTake() != nil && chunk != nil && chunk.Chunk+1 < chunk.Chunks {
 			w.reach(tornOpen)
 		}
-		if chunk = r.envelope.GetOpen(); chunk.GetClaim() != nil {
+		if chunk = r.Envelope.GetOpen(); chunk.GetClaim() != nil {
 			w.reach(openWithClaim)
 		}
 		if fold.Held() > window {
@@ -325,13 +327,13 @@ func (w *World) judgeLedger(shard tocsin.Shard) {
 
 // judgeAudience holds that dead addresses went, and no other.
 func (w *World) judgeAudience(shard tocsin.Shard) {
-	versions := map[string]uint64{}
-	for _, r := range w.log(journal.Changes, shard).kept {
-		for _, c := range r.envelope.GetChanges().GetChanges() {
-			if u := c.GetUpsert(); u != nil {
-				versions[string(u.Subscription)] = r.position
+	versions := map[tocsin.SubscriptionID]uint64{}
+	for i, r := range w.log(journal.Changes, shard).kept {
+		for _, c := range r.Envelope.GetChanges().GetChanges() {
+			if u := c.GetUpsert(); u != nil && i >= len(w.projects) { // not one of those who were there from the beginning
+				versions[tocsin.SubscriptionID(u.Subscription)] = r.Position
 			}
-			if g := c.GetGone(); g != nil && g.Version < versions[string(g.Subscription)] {
+			if g := c.GetGone(); g != nil && g.Version < versions[tocsin.SubscriptionID(g.Subscription)] {
 				w.reach(goneAfterAgain)
 			}
 		}

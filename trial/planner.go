@@ -34,11 +34,11 @@ func (x *planner) begin() {
 	}
 	sends, ledger := x.plan.Cursors()
 	x.tails = append(x.tails,
-		s.p.follow(w.log(journal.Sends, s.shard), sends, func(r []entry, next uint64) {
-			x.planStep(plan.SendsRead{Records: planRecords(r), Next: next})
+		s.p.follow(w.log(journal.Sends, s.shard), sends, func(r []journal.Entry, next uint64) {
+			x.planStep(plan.SendsRead{Records: r, Next: next})
 		}, s.impossible("sends")),
-		s.p.follow(w.log(journal.Ledger, s.shard), ledger, func(r []entry, next uint64) {
-			x.planStep(plan.LedgerRead{Records: planRecords(r), Next: next})
+		s.p.follow(w.log(journal.Ledger, s.shard), ledger, func(r []journal.Entry, next uint64) {
+			x.planStep(plan.LedgerRead{Records: r, Next: next})
 		}, x.planTrimmed(ledger)))
 	s.readers = append(s.readers, x.tails...)
 	x.planStep(plan.Tick{})
@@ -68,14 +68,6 @@ func (x *planner) planTrimmed(was uint64) func() {
 		s.planner = newPlanner(s)
 		s.planner.begin()
 	}
-}
-
-func planRecords(list []entry) []plan.Record {
-	all := make([]plan.Record, len(list))
-	for i, r := range list {
-		all[i] = plan.Record{Position: r.position, Envelope: r.envelope}
-	}
-	return all
 }
 
 func (x *planner) planStep(e plan.Event) {
@@ -141,12 +133,8 @@ func (x *counter) begin() {
 		return
 	}
 	from := x.receipt.Cursor()
-	s.readers = append(s.readers, s.p.follow(w.log(journal.Ledger, s.shard), from, func(r []entry, next uint64) {
-		all := make([]receipt.Record, len(r))
-		for i, r := range r {
-			all[i] = receipt.Record{Position: r.position, Envelope: r.envelope}
-		}
-		x.receiptStep(receipt.LedgerRead{Records: all, Next: next})
+	s.readers = append(s.readers, s.p.follow(w.log(journal.Ledger, s.shard), from, func(r []journal.Entry, next uint64) {
+		x.receiptStep(receipt.LedgerRead{Records: r, Next: next})
 	}, func() {
 		if s.revoked {
 			return

@@ -230,10 +230,10 @@ func (w *World) unsettle(k kind) {
 			x.blocked = w.now
 			l := w.log(journalChanges, shard)
 			for _, e := range l.kept {
-				for _, c := range e.envelope.GetChanges().GetChanges() {
+				for _, c := range e.Envelope.GetChanges().GetChanges() {
 					o, d := c.GetOptIn(), c.GetDelete()
 					if x.blockedAt == 0 && (o != nil && string(o.Subscription) == string(x.id[:]) || d != nil && string(d.Subscription) == string(x.id[:])) {
-						x.blockedAt = e.position
+						x.blockedAt = e.Position
 					}
 				}
 			}

@@ -18,7 +18,7 @@ type process struct {
 	incarnation uint64 // 0 while dead
 	paused      bool
 	wokenAt     time.Time
-	stalled     []func()
+	stalled     []slot
 	offset      time.Duration // of its clock
 	flights     []*flight
 
@@ -37,20 +37,20 @@ func (p *process) wall() time.Time { return p.w.now.Add(p.offset) }
 // after lets something happen in this life of the process: not after a crash,
 // and not while it is paused.
 func (p *process) after(d time.Duration, what string, do func()) {
-	inc := p.incarnation
-	p.w.after(d, what, func() {
-		switch {
-		case p.incarnation != inc:
-		case p.paused:
-			p.stalled = append(p.stalled, func() {
-				if p.incarnation == inc {
-					do()
-				}
-			})
-		default:
-			do()
-		}
-	})
+	p.w.schedule(d, slot{what: what, do: do, life: p, inc: p.incarnation})
+}
+
+// run lets happen what was scheduled.
+func (s slot) run() {
+	switch {
+	case s.life == nil:
+		s.do()
+	case s.life.incarnation != s.inc:
+	case s.life.paused:
+		s.life.stalled = append(s.life.stalled, s)
+	default:
+		s.do()
+	}
 }
 
 func (p *process) start() {
@@ -96,12 +96,12 @@ func (p *process) wake() {
 	}
 	stalled := p.stalled
 	p.stalled = nil
-	for i, do := range stalled {
+	for i, late := range stalled {
 		if p.paused { // again, by one of them
 			p.stalled = append(p.stalled, stalled[i:]...)
 			return
 		}
-		do()
+		late.run()
 	}
 }
 
@@ -163,9 +163,9 @@ func (s *seat) impossible(what string) func() {
 }
 
 // changed applies the audience's log.
-func (s *seat) changed(records []entry, next uint64) {
+func (s *seat) changed(records []journal.Entry, next uint64) {
 	for _, r := range records {
-		if err := s.audience.Apply(r.position, r.envelope); err != nil {
+		if err := s.audience.Apply(r.Position, r.Envelope); err != nil {
 			s.p.w.broken("audience", "%v", err)
 			return
 		}

@@ -121,7 +121,8 @@ func (x *sender) deliver(e fanout.Deliver) {
 	s, p, w := x.s, x.s.p, x.s.p.w
 	d := &delivery{Deliver: e, x: x, scope: e.Send.Scope, due: e.Send.Due, expiry: e.Send.Expiry, send: w.number(e.Send.ID)}
 	d.changes = w.checkGranted(d)
-	ordinals := e.Send.Ordinals(e.Page, nil)[e.Span.From:e.Span.To]
+	x.page = e.Send.Ordinals(e.Page, x.page[:0])
+	ordinals := x.page[e.Span.From:e.Span.To]
 	lot := e.Send.Page(e.Page).Lot()
 	s.audience.Load(d.scope.Project, audience.Route{Provider: lot.Provider, Host: lot.Host, Topic: lot.Topic}, ordinals, nil, &x.load)
 	d.pushes = make([]pushed, len(ordinals))
@@ -256,16 +257,16 @@ func (d *delivery) finish() {
 func (w *World) checkGranted(d *delivery) (changes uint64) {
 	shard := d.x.s.shard
 	kept := w.log(journalLedger, shard).kept
-	for i := len(kept) - 1; i >= 0 && kept[i].position > d.Claim.Term; i-- {
-		c, stamp := claimOf(kept[i].envelope)
+	for i := len(kept) - 1; i >= 0 && kept[i].Position > d.Claim.Term; i-- {
+		c, stamp := claimOf(kept[i].Envelope)
 		if c == nil || stamp.GetTerm() != d.Claim.Term || stamp.Seq != d.Claim.Seq {
 			continue
 		}
 		if tocsin.SendID(c.Send) != d.Send.ID || int(c.Page) != d.Page || int(c.From) > d.Span.From || int(c.To) < d.Span.To || int(c.Attempt) != d.Attempt {
 			break
 		}
-		if at := w.truth.cancels[shard][d.Send.ID]; at != 0 && at < kept[i].position {
-			w.broken("L4", "a claim at %d after the cancel at %d leaves", kept[i].position, at)
+		if at := w.truth.cancels[shard][d.Send.ID]; at != 0 && at < kept[i].Position {
+			w.broken("L4", "a claim at %d after the cancel at %d leaves", kept[i].Position, at)
 		}
 		return c.Changes
 	}
@@ -290,7 +291,7 @@ const skew = 4 * time.Second
 func (w *World) checkWritten(d *delivery, push *pushed) {
 	r, t := w.sends[d.send], truthOf(d, push)
 	t.writes++
-	who := fmt.Sprintf("%s to person %d, attempt %d", r.key, push.person, d.Attempt)
+	who := func() string { return fmt.Sprintf("%s to person %d, attempt %d", r.key, push.person, d.Attempt) }
 	tolerance := time.Duration(0)
 	if w.stepped {
 		tolerance = skew
@@ -298,17 +299,17 @@ func (w *World) checkWritten(d *delivery, push *pushed) {
 	person := w.person(d.scope.Project, push.person)
 	switch {
 	case w.now.Add(tolerance).Before(d.due):
-		w.broken("L4", "%s leaves before it is due", who)
+		w.broken("L4", "%s leaves before it is due", who())
 	case !d.expiry.IsZero() && !w.now.Before(d.expiry.Add(tolerance+time.Nanosecond)):
-		w.broken("L4", "%s leaves after its time to live", who)
+		w.broken("L4", "%s leaves after its time to live", who())
 	case person.blockedAt != 0 && person.blockedAt < d.changes:
-		w.broken("L4", "%s leaves, who opted out at %d, below %d", who, person.blockedAt, d.changes)
+		w.broken("L4", "%s leaves, who opted out at %d, below %d", who(), person.blockedAt, d.changes)
 	case !r.cancelled.IsZero() && w.now.Sub(r.cancelled) > 2*time.Second && d.x.s.p.wokenAt.Before(r.cancelled):
-		w.broken("L4", "%s leaves %v after the acknowledged cancel", who, w.now.Sub(r.cancelled))
+		w.broken("L4", "%s leaves %v after the acknowledged cancel", who(), w.now.Sub(r.cancelled))
 	}
 	for _, told := range t.told {
 		if told.attempt == d.Attempt-1 && w.now.Add(tolerance).Before(told.notBefore) && w.heard(d.x.s.shard, told.claim) {
-			w.broken("L7", "%s leaves %v before its Retry-After is over", who, told.notBefore.Sub(w.now))
+			w.broken("L7", "%s leaves %v before its Retry-After is over", who(), told.notBefore.Sub(w.now))
 		}
 	}
 }
@@ -325,8 +326,8 @@ type told struct {
 func (w *World) heard(shard tocsin.Shard, c fanout.ClaimRef) bool {
 	fold := ledger.New()
 	for _, r := range w.log(journalLedger, shard).kept {
-		v := fold.Apply(r.position, r.envelope)
-		if v.InForce && r.envelope.GetSettle() != nil && v.Claim.Term == c.Term && v.Claim.Seq == c.Seq {
+		v := fold.Apply(r.Position, r.Envelope)
+		if v.InForce && r.Envelope.GetSettle() != nil && v.Claim.Term == c.Term && v.Claim.Seq == c.Seq {
 			return true
 		}
 	}

@@ -38,6 +38,7 @@ type sender struct {
 	leaving  func()
 	underway map[fanout.ClaimRef]*delivery
 	load     audience.Recipients
+	page     []uint32
 }
 
 func newSender(s *seat) *sender {
@@ -66,14 +67,6 @@ func (x *sender) snapshot() *ledger.Fold {
 
 func (x *sender) applied(next uint64) { x.fanoutStep(fanout.Applied{Changes: next}) }
 
-func fanoutRecords(list []entry) []fanout.Record {
-	all := make([]fanout.Record, len(list))
-	for i, r := range list {
-		all[i] = fanout.Record{Position: r.position, Envelope: r.envelope}
-	}
-	return all
-}
-
 func (x *sender) fanoutStep(e fanout.Event) {
 	s, p, w := x.s, x.s.p, x.s.p.w
 	for _, effect := range x.fanout.Step(p.wall(), e) {
@@ -82,8 +75,8 @@ func (x *sender) fanoutStep(e fanout.Event) {
 			if x.ledger != nil {
 				x.ledger.stopped = true
 			}
-			x.ledger = p.follow(w.log(journal.Ledger, s.shard), e.From, func(r []entry, _ uint64) {
-				x.fanoutStep(fanout.LedgerRead{Records: fanoutRecords(r)})
+			x.ledger = p.follow(w.log(journal.Ledger, s.shard), e.From, func(r []journal.Entry, _ uint64) {
+				x.fanoutStep(fanout.LedgerRead{Records: r})
 			}, func() {
 				w.reach(trimmedOwner)
 				x.fanoutStep(fanout.Trimmed{})
@@ -105,7 +98,7 @@ func (x *sender) fanoutStep(e fanout.Event) {
 					w.broken("slices", "there is none at %d", e.Position)
 					return
 				}
-				x.fanoutStep(fanout.SliceFetched{Position: e.Position, Envelope: list[0].envelope})
+				x.fanoutStep(fanout.SliceFetched{Position: e.Position, Envelope: list[0].Envelope})
 			})
 		case fanout.Evaluate:
 			p.after(w.between(0, 5*time.Millisecond), "evaluated", func() { x.evaluate(e) })
@@ -159,9 +152,9 @@ func (x *sender) catchUp(r *reader, end uint64) {
 func (x *sender) readSlices(from uint64) {
 	s := x.s
 	var r *reader
-	r = s.p.follow(s.p.w.log(journal.Slices, s.shard), from, func(list []entry, next uint64) {
+	r = s.p.follow(s.p.w.log(journal.Slices, s.shard), from, func(list []journal.Entry, next uint64) {
 		r.stopped = true
-		x.fanoutStep(fanout.SlicesRead{Records: fanoutRecords(list), Next: next})
+		x.fanoutStep(fanout.SlicesRead{Records: list, Next: next})
 	}, s.impossible("slices"))
 	s.readers = append(s.readers, r)
 }

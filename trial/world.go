@@ -3,7 +3,8 @@ package trial
 import (
 	"encoding/binary"
 	"fmt"
-	"hash/crc64"
+	"hash/crc32"
+	"math/bits"
 	"math/rand/v2"
 	"time"
 
@@ -37,7 +38,7 @@ func (r Result) String() string {
 	return fmt.Sprintf("seed %d: %d events in %v, trace %016x, broken: %q", r.Seed, r.Events, r.Virtual, r.Trace, r.Broken)
 }
 
-var table = crc64.MakeTable(crc64.ECMA)
+var table = crc32.MakeTable(crc32.Castagnoli)
 
 var dawn = time.Date(2026, 3, 1, 6, 0, 0, 0, time.UTC)
 
@@ -80,6 +81,8 @@ type event struct {
 type slot struct {
 	what string
 	do   func()
+	life *process // whose it is, in the life begun with incarnation; nil for the world's own
+	inc  uint64
 }
 
 func (e event) before(o event) bool { return e.at < o.at || e.at == o.at && e.n < o.n }
@@ -142,8 +145,12 @@ func (q *queue) pop() (at time.Time, s slot) {
 
 // after lets something happen later in the world, whoever lives then.
 func (w *World) after(d time.Duration, what string, do func()) {
+	w.schedule(d, slot{what: what, do: do})
+}
+
+func (w *World) schedule(d time.Duration, s slot) {
 	w.count++
-	w.queue.push(w.now.Add(d), w.count, slot{what, do})
+	w.queue.push(w.now.Add(d), w.count, s)
 }
 
 // between draws a duration.
@@ -163,7 +170,7 @@ func (w *World) newID() uint64 {
 // mark adds to the trace.
 func (w *World) mark(what string, data []byte) {
 	w.line = append(append(w.line[:0], what...), data...)
-	w.trace = crc64.Update(w.trace, table, w.line)
+	w.trace = bits.RotateLeft64(w.trace*0x9e3779b97f4a7c15, 29) ^ uint64(crc32.Checksum(w.line, table))
 }
 
 func (w *World) reach(s state) { w.result.Reached[s]++ }
@@ -204,7 +211,7 @@ func Run(seed uint64, o Options) (r Result) {
 		w.result.Events++
 		binary.LittleEndian.PutUint64(stamp[:], uint64(at.UnixNano()))
 		w.mark(e.what, stamp[:])
-		e.do()
+		e.run()
 		if w.healing && w.settled() {
 			break
 		}
@@ -234,7 +241,7 @@ func (w *World) found() {
 			c := &credential{provider: provider, version: 1}
 			c.id[0], c.id[1] = byte(i+1), byte(provider)
 			c.subject = fmt.Sprintf("%v-%d", provider, i)
-			if w.chance(2) {
+			if w.chance(5) {
 				c.quota = []int{6_000, 12_000, 1_500}[w.random.IntN(3)]
 			}
 			p.credentials = append(p.credentials, c)
