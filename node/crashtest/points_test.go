@@ -105,7 +105,7 @@ func TestEveryPoint(t *testing.T) {
 		return
 	}
 	t.Logf("seed %d", *seed)
-	program := build(t, "node")
+	program := build(t, "node-")
 	w := newWorld(t, program, *seed, *people)
 	have := w.record()
 	names := have.names()

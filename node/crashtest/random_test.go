@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"math/rand/v2"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -24,7 +25,7 @@ var (
 // folder grows old.
 func TestRandomKills(t *testing.T) {
 	t.Logf("seed %d", *seed)
-	program := build(t, "node", bugOf[*bug].edits...)
+	program := build(t, strings.ReplaceAll("node "+*bug, " ", "-"), bugOf[*bug].edits...)
 	var w *world
 	for number := 1; number <= *kills; number++ {
 		if *only > 0 && number != *only {
