@@ -45,7 +45,7 @@ func (s slot) run() {
 	switch {
 	case s.life == nil:
 		s.do()
-	case s.life.incarnation != s.inc:
+	case s.inc == 0 || s.life.incarnation != s.inc:
 	case s.life.paused:
 		s.life.stalled = append(s.life.stalled, s)
 	default:

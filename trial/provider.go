@@ -18,12 +18,39 @@ type simulated struct {
 	w       *World
 	gone    map[string]gone
 	trouble [kinds]time.Time
+
+	// Every second time all the pushes that arrive together meet the same.
+	together bool
+	met      [kinds]int // 0 not drawn yet, 1 no, 2 yes
+	waits    time.Duration
 }
 
 type gone struct{ at time.Time }
 
+// arrival begins a piece of pushes that arrive together.
+func (s *simulated) arrival() {
+	s.together, s.met, s.waits = s.w.chance(2), [kinds]int{}, 0
+}
+
 func (s *simulated) troubled(k kind, oneIn int) bool {
-	return s.w.now.Before(s.trouble[k]) && s.w.chance(oneIn)
+	if !s.w.now.Before(s.trouble[k]) {
+		return false
+	}
+	if !s.together || s.met[k] == 0 {
+		s.met[k] = 1
+		if s.w.chance(oneIn) {
+			s.met[k] = 2
+		}
+	}
+	return s.met[k] == 2
+}
+
+// retryAfter is how long the provider asks to wait.
+func (s *simulated) retryAfter(low, high time.Duration) time.Duration {
+	if !s.together || s.waits == 0 {
+		s.waits = s.w.between(low, high)
+	}
+	return s.waits
 }
 
 // answer is what comes back for one push; a lost one never does.
@@ -55,12 +82,12 @@ func (s *simulated) take(d *delivery, push *pushed) (a answer) {
 		w.reach(fault(throttledQuota))
 		a.Result, a.Reason, a.Scope = provider.Later, tocsin.ReasonThrottled, provider.WholeQuota
 		if w.chance(2) {
-			a.RetryAfter = w.between(100*time.Millisecond, 2*time.Second)
+			a.RetryAfter = s.retryAfter(100*time.Millisecond, 2*time.Second)
 		}
 		return a
 	case s.troubled(throttledPush, 2):
 		w.reach(fault(throttledPush))
-		a.Result, a.Reason, a.RetryAfter = provider.Later, tocsin.ReasonThrottled, w.between(300*time.Millisecond, 3*time.Second)
+		a.Result, a.Reason, a.RetryAfter = provider.Later, tocsin.ReasonThrottled, s.retryAfter(300*time.Millisecond, 3*time.Second)
 		t.told = append(t.told, told{d.Claim, d.Attempt, w.now.Add(a.RetryAfter)})
 		return a
 	case s.troubled(unavailable, 2):
@@ -93,6 +120,7 @@ func (s *simulated) take(d *delivery, push *pushed) (a answer) {
 type delivery struct {
 	fanout.Deliver
 	x       *sender
+	life    uint64 // of the process
 	scope   record.Scope
 	send    int // number of the send
 	due     time.Time
@@ -119,7 +147,7 @@ type pushed struct {
 // deliver plays the lane: eligibility, writes in one or two pieces, answers.
 func (x *sender) deliver(e fanout.Deliver) {
 	s, p, w := x.s, x.s.p, x.s.p.w
-	d := &delivery{Deliver: e, x: x, scope: e.Send.Scope, due: e.Send.Due, expiry: e.Send.Expiry, send: w.number(e.Send.ID)}
+	d := &delivery{Deliver: e, x: x, life: p.incarnation, scope: e.Send.Scope, due: e.Send.Due, expiry: e.Send.Expiry, send: w.number(e.Send.ID)}
 	d.changes = w.checkGranted(d)
 	x.page = e.Send.Ordinals(e.Page, x.page[:0])
 	ordinals := x.page[e.Span.From:e.Span.To]
@@ -186,10 +214,11 @@ func (d *delivery) write(from, to int) {
 func (d *delivery) arrived(list []*pushed) {
 	p, w := d.x.s.p, d.x.s.p.w
 	answers := make([]answer, len(list))
+	w.provider.arrival()
 	for i, push := range list {
 		answers[i] = w.provider.take(d, push)
 	}
-	if p.incarnation == 0 {
+	if p.incarnation != d.life { // nobody is there any more to read the answers
 		return
 	}
 	p.after(w.between(0, 15*time.Millisecond), "answers", func() {

@@ -212,7 +212,7 @@ func (s *seat) toPace(e pace.Event) {
 			p.routes[ask.Route] = true
 			route := ask.Route
 			p.after(w.between(0, 20*time.Millisecond), "connected", func() {
-				p.paceEffects(p.pace.Step(w.now, pace.Capacity{Route: route, N: 48}))
+				p.paceEffects(p.pace.Step(w.now, pace.Capacity{Route: route, N: 64}))
 			})
 		}
 		e = ask

@@ -20,7 +20,7 @@ var (
 // A history leaves much behind and lives a few milliseconds: collecting seldom
 // costs little memory and saves a third of the time.
 func TestMain(m *testing.M) {
-	debug.SetGCPercent(800)
+	debug.SetGCPercent(2000)
 	m.Run()
 }
 
