@@ -70,6 +70,9 @@ func (w *world) judge(ctx context.Context, r *round) (v verdict, err error) {
 			broken = append(broken, fmt.Errorf("L2: the providers saw a send that nobody asked for, or that was made twice: %s", tag))
 		}
 	}
+	if err := w.known(ctx); err != nil {
+		broken = append(broken, err)
+	}
 	if most := int64(w.deaths * shards * w.window); w.window > 0 && v.takenOver > most {
 		broken = append(broken, fmt.Errorf("L3: %d accepted twice because of a take, at most %d are allowed", v.takenOver, most))
 	}
@@ -77,6 +80,20 @@ func (w *world) judge(ctx context.Context, r *round) (v verdict, err error) {
 		broken = append(broken[:10], fmt.Errorf("and %d more", n-10))
 	}
 	return v, errors.Join(broken...)
+}
+
+// known checks that no acknowledged registration is lost.
+func (w *world) known(ctx context.Context) error {
+	for try := 0; ; try++ {
+		c, err := w.api.Count(ctx, client.Target{Query: json.RawMessage(`{"crowd":"guests"}`)})
+		if err != nil || c.Count == guestPeople {
+			return err
+		}
+		if try == 20 {
+			return fmt.Errorf("L2: %d of %d imported guests are known", c.Count, guestPeople)
+		}
+		<-time.After(100 * time.Millisecond) // until the import is applied
+	}
 }
 
 // stories reads the providers' ledgers of one send, a story a token.
@@ -115,8 +132,9 @@ func (w *world) stories(tag string) (map[uint64]*story, error) {
 func (w *world) account(o *order, stories map[uint64]*story, v *verdict) (broken []error) {
 	fail := func(format string, a ...any) { broken = append(broken, fmt.Errorf(format, a...)) }
 	c := *o.ended.Counters
-	var distinct, twice, gone int64
+	var received, distinct, twice, gone int64
 	for _, s := range stories {
+		received += int64(s.received)
 		switch {
 		case s.id.IsZero():
 			fail("L6: a token that nobody of the audience has")
@@ -159,6 +177,9 @@ func (w *world) account(o *order, stories map[uint64]*story, v *verdict) (broken
 	}
 	if c.Gone > gone || gone > c.Gone+c.InDoubt {
 		fail("L1: providers say gone %d, we say gone %d, in doubt %d", gone, c.Gone, c.InDoubt)
+	}
+	if !o.cancel && received > c.Audience+c.Retried {
+		fail("L3: providers received %d, and %d were claimed", received, c.Audience+c.Retried)
 	}
 	if twice > c.Doubtful {
 		fail("L3: accepted twice %d, marked %d", twice, c.Doubtful)

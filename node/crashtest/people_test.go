@@ -14,7 +14,7 @@ import (
 
 // shares are the faults of the providers in all runs. They lose answers, and
 // have a few of every other kind.
-var shares = sim.Shares{Gone: 0.01, Lost: 0.0004, Reset: 0.001, Refused: 0.002, Unavailable: 0.0002}
+var shares = sim.Shares{Gone: 0.01, Lost: 0.0002, Reset: 0.001, Refused: 0.002, Unavailable: 0.0002}
 
 // person is one subscription, with what the simulators know it by.
 type person struct {

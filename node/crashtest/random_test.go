@@ -17,6 +17,7 @@ var (
 	people = flag.Int("people", 2_000, "subscriptions that each round sends to")
 	seed   = flag.Uint64("seed", uint64(time.Now().UnixNano())%1e6, "of what is drawn: audience, faults, windows and instants")
 	only   = flag.Int("only", 0, "repeat this kill alone")
+	from   = flag.Int("from", 1, "number of the first kill")
 )
 
 // TestRandomKills kills a node while it sends, at an instant drawn over the
@@ -27,7 +28,7 @@ func TestRandomKills(t *testing.T) {
 	t.Logf("seed %d", *seed)
 	program := build(t, strings.ReplaceAll("node "+*bug, " ", "-"), bugOf[*bug].edits...)
 	var w *world
-	for number := 1; number <= *kills; number++ {
+	for number := *from; number <= *kills; number++ {
 		if *only > 0 && number != *only {
 			continue
 		}
