@@ -120,7 +120,11 @@ func (s *Shell) Run(ctx context.Context) error {
 	defer running.Wait()
 	defer stop(nil)
 	from := m.Cursor()
-	running.Go(func() { stop(s.follow(ctx, from)) })
+	caughtUp := make(chan struct{})
+	running.Go(func() { stop(s.follow(ctx, from, caughtUp)) })
+	// What was saved may be older than what was answered before the last end of
+	// the process: nobody is answered before it is made up for.
+	var asks chan func(*Machine)
 
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
@@ -141,7 +145,9 @@ func (s *Shell) Run(ctx context.Context) error {
 		for event = nil; event == nil; {
 			select {
 			case event = <-s.events:
-			case f := <-s.asks:
+			case <-caughtUp:
+				asks, caughtUp = s.asks, nil
+			case f := <-asks:
 				f(m)
 			case <-timer.C:
 				event = Tick{}
@@ -162,12 +168,27 @@ func (s *Shell) send(ctx context.Context, e Event) {
 	}
 }
 
-// follow hands the ledger to the machine until ctx ends.
-func (s *Shell) follow(ctx context.Context, from uint64) error {
-	p := journal.Partition{Topic: journal.Ledger, Shard: s.shard}
-	err := journal.Follow(ctx, s.journal, p, journal.Position(from), s.config.Again, s.log,
-		func(records []Record, next journal.Position) { s.send(ctx, LedgerRead{records, uint64(next)}) })
-	if err != nil {
+// follow hands the ledger to the machine until ctx ends, and says when it has
+// handed on what was there at the start.
+func (s *Shell) follow(ctx context.Context, from uint64, caughtUp chan<- struct{}) error {
+	p, at := journal.Partition{Topic: journal.Ledger, Shard: s.shard}, journal.Position(from)
+	hand := func(records []Record, next journal.Position) {
+		s.send(ctx, LedgerRead{records, uint64(next)})
+		at = next
+	}
+	for {
+		read, next, err := s.journal.Read(ctx, p, at, 1<<20)
+		if err != nil || len(read) == 0 {
+			break // an error comes again below
+		}
+		records, err := journal.Decode(p, read)
+		if err != nil {
+			return fmt.Errorf("receipt: %w", err)
+		}
+		hand(records, next)
+	}
+	close(caughtUp)
+	if err := journal.Follow(ctx, s.journal, p, at, s.config.Again, s.log, hand); err != nil {
 		return fmt.Errorf("receipt: %w", err)
 	}
 	return nil

@@ -24,6 +24,7 @@ var ErrNotTargeted = errors.New("receipt: not in the audience of the send")
 // Trace is the story of one push.
 type Trace struct {
 	Page, Index int
+	Provider    tocsin.Provider // that the page leaves through
 	Attempts    []Attempt
 	State       ledger.State // an outcome, or where it stands
 	Reason      tocsin.Reason
@@ -51,6 +52,7 @@ type Live struct {
 	open    bool // the send is; then page, index and push are known
 	page    int
 	index   int
+	via     tocsin.Provider
 	push    ledger.Push
 	next    uint64 // position: what the store says at or above it is left out
 	pending []store.Write
@@ -65,7 +67,8 @@ func (m *Machine) Live(id tocsin.SendID, ordinal uint32) (l Live, err error) {
 		if l.page, l.index, l.open = c.send.Locate(ordinal); !l.open {
 			return l, ErrNotTargeted
 		}
-		l.push = c.send.Page(l.page).Push(l.index)
+		page := c.send.Page(l.page)
+		l.via, l.push = page.Lot().Provider, page.Push(l.index)
 	}
 	return l, nil
 }
@@ -88,6 +91,7 @@ func (l *Live) find(ordinal uint32, rows []store.Row) error {
 			}
 			if bits.Contains(ordinal) {
 				rank := int(bits.Rank(ordinal)) - 1
+				l.via = tocsin.Provider(lot.Route.GetProvider())
 				l.page, l.index = first+rank/tocsin.PageSize, rank%tocsin.PageSize
 				return nil
 			}
@@ -120,7 +124,7 @@ func (l *Live) rows(stored []store.Row, prefix string) (values [][]byte) {
 
 // story tells what became of a push from the rows of its page.
 func (l *Live) story(rows []store.Row) (Trace, error) {
-	t := Trace{Page: l.page, Index: l.index}
+	t := Trace{Page: l.page, Index: l.index, Provider: l.via}
 	for _, data := range l.rows(rows, pagePrefix(l.page)) {
 		e, err := record.Decode(data)
 		if err != nil {
