@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -118,9 +119,18 @@ func (s *Server) traceSend(ctx context.Context, in *tracePath) (*body[client.Tra
 	if err != nil {
 		return nil, err
 	}
+	if err := s.fresh(ctx); err != nil {
+		return nil, err
+	}
 	found, at, ok := s.find(project, in.Subscription)
 	if !ok {
 		return nil, notFound("subscription")
+	}
+	// Asked first, so that an audience stored in between is not taken for one
+	// without this subscription.
+	c, err := s.Receipts[at].Status(ctx, in.Send)
+	if err != nil {
+		return nil, err
 	}
 	t, targeted, err := s.trace(ctx, in.Send, at, found.Ordinal)
 	if err != nil {
@@ -128,16 +138,20 @@ func (s *Server) traceSend(ctx context.Context, in *tracePath) (*body[client.Tra
 	}
 	out := client.Trace{Send: in.Send, Subscription: in.Subscription, Targeted: targeted, Provider: found.Route.Provider, Shard: int(at)}
 	if !targeted {
-		out.Explanation = "not in the audience of this send"
-		c, err := s.Receipts[at].Status(ctx, in.Send)
-		if err != nil {
-			return nil, err
-		}
-		if now := s.Now(); c == nil && now.UnixNano() < row.Due {
+		switch {
+		case c != nil || !slices.Contains(row.touched(s.Shards), at):
+			out.Explanation = "not in the audience of this send"
+		case row.Cancelled != 0:
+			out.Explanation = "the send was cancelled before its audience was stored"
+		case s.Now().UnixNano() < row.Due:
 			out.Explanation = "the send is not due yet: its audience is not stored"
+		default:
+			out.Explanation = "the audience of this send is not stored yet, or not any more"
 		}
 		return &body[client.Trace]{out}, nil
 	}
+	// As of the send: a dead address has none any more.
+	out.Provider = t.Provider
 	out.Page, out.Reason, out.Doubtful = t.Page, t.Reason, t.Doubt
 	out.Outcome = t.State.Outcome()
 	for _, a := range t.Attempts {
