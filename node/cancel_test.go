@@ -1,0 +1,68 @@
+package node_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/client"
+	"github.com/tocsin-push/tocsin/content"
+	"github.com/tocsin-push/tocsin/node"
+	"github.com/tocsin-push/tocsin/sim"
+)
+
+// A cancel while a provider takes 20,000 pushes a second: nothing leaves later
+// than 2 s after its answer (law L4), and who was reached is known exactly.
+func TestCancelInMidSend(t *testing.T) {
+	t.Parallel()
+	const people, rate = 100_000, 20_000
+	town := newTown(t, func(_ *node.Config, s *sim.Config) { s.APNs.MaxRate = rate })
+	town.populate(tocsin.APNs, people)
+	id := town.send(everybody())
+	town.until(id, "under way", func(s client.Send) bool { return s.Counters != nil && s.Counters.Accepted > rate/2 })
+	if _, err := town.api.Cancel(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	answered := time.Now()
+	now := town.ended(id)
+	if c := now.Counters; now.Status != client.SendCancelled || c.Audience != people || c.Accepted+c.Cancelled != people || c.Cancelled == 0 {
+		t.Fatalf("%s: %+v", now.Status, c)
+	}
+
+	// Reached is who is in the provider's ledger, each once.
+	reached := map[uint64]int{}
+	var last time.Time
+	tag := sim.Hash(content.Collapse(town.project.ID, id))
+	town.sim.Ledger().Each(func(r *sim.Record) {
+		if r.Send != tag || !r.Accepted() {
+			t.Errorf("%+v", r)
+		}
+		reached[r.Token]++
+		if at := time.Unix(0, r.At); at.After(last) {
+			last = at
+		}
+	})
+	t.Logf("%d reached; the last push left %v after the cancel's answer", len(reached), last.Sub(answered))
+	if last.Sub(answered) > 2*time.Second {
+		t.Errorf("a push left %v after the cancel's answer", last.Sub(answered))
+	}
+	if int64(len(reached)) != now.Counters.Accepted {
+		t.Errorf("%d were reached, %d accepted", len(reached), now.Counters.Accepted)
+	}
+	for n := 0; n < people; n += people / 200 {
+		want := tocsin.Cancelled
+		switch reached[sim.Hash(token(n))] {
+		case 1:
+			want = tocsin.Accepted
+		case 0:
+		default:
+			t.Errorf("person %d was reached twice", n)
+		}
+		if trace := town.trace(id, n); trace.Outcome != want {
+			t.Errorf("person %d: %+v instead of %s", n, trace, want)
+		}
+	}
+	if _, err := town.api.Cancel(t.Context(), id); err != nil { // repeating it changes nothing
+		t.Error(err)
+	}
+}
