@@ -72,7 +72,7 @@ func (p *project) cut(rows *roaring.Bitmap, at time.Time) []Lot {
 		bitmaps[slot].AddMany(pending[slot])
 		pending[slot] = pending[slot][:0]
 	}
-	many, buffer := rows.ManyIterator(), make([]uint32, batch)
+	many, buffer := rows.ManyIterator(), make([]uint32, min(batch, rows.GetCardinality()))
 	for n := many.NextMany(buffer); n > 0; n = many.NextMany(buffer) {
 		for _, ordinal := range buffer[:n] {
 			bucket, active := 0, p.rows.active[ordinal]

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/RoaringBitmap/roaring/v2"
@@ -65,15 +66,17 @@ func (s *Send) Page(n int) *Page { return s.pages[n] }
 func (s *Send) Ordinals(n int, dst []uint32) []uint32 {
 	p := s.pages[n]
 	lot := p.lot
-	var skip [256]uint32
 	if lot.walk == nil || lot.rank > p.rank {
 		lot.walk, lot.rank = lot.bitmap.ManyIterator(), 0
 	}
-	for lot.rank < p.rank {
-		lot.rank += lot.walk.NextMany(skip[:min(len(skip), p.rank-lot.rank)])
+	if lot.rank < p.rank {
+		skip := make([]uint32, min(256, p.rank-lot.rank))
+		for lot.rank < p.rank {
+			lot.rank += lot.walk.NextMany(skip[:min(len(skip), p.rank-lot.rank)])
+		}
 	}
 	from := len(dst)
-	dst = append(dst, make([]uint32, p.size)...)
+	dst = slices.Grow(dst, p.size)[:from+p.size]
 	for from < len(dst) {
 		got := lot.walk.NextMany(dst[from:])
 		from += got

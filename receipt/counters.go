@@ -1,7 +1,6 @@
 package receipt
 
 import (
-	"maps"
 	"math/bits"
 	"slices"
 	"time"
@@ -95,9 +94,19 @@ func (c *counting) counters() *record.Counters {
 	return out
 }
 
-func buckets(m map[int64]uint64) (all []*record.Bucket) {
-	for _, micros := range slices.Sorted(maps.Keys(m)) {
-		all = append(all, &record.Bucket{Micros: micros, Count: uint32(m[micros])})
+func buckets(m map[int64]uint64) []*record.Bucket {
+	if len(m) == 0 {
+		return nil
+	}
+	keys := make([]int64, 0, len(m))
+	for micros := range m {
+		keys = append(keys, micros)
+	}
+	slices.Sort(keys)
+	all, block := make([]*record.Bucket, len(keys)), make([]record.Bucket, len(keys))
+	for i, micros := range keys {
+		block[i].Micros, block[i].Count = micros, uint32(m[micros])
+		all[i] = &block[i]
 	}
 	return all
 }
