@@ -33,7 +33,7 @@ type person struct {
 }
 
 func (x *person) address() []byte {
-	return binary.BigEndian.AppendUint16(x.id.Bytes(), uint16(x.addresses))
+	return binary.BigEndian.AppendUint16(append(make([]byte, 0, len(x.id)+2), x.id[:]...), uint16(x.addresses))
 }
 
 func (x *person) key() string { return "u:" + strconv.Itoa(x.number) }

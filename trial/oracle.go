@@ -338,13 +338,12 @@ func (w *World) judgeAudience(shard tocsin.Shard) {
 			}
 		}
 	}
-	people := w.seats[shard].seats[shard].audience
 	for _, p := range w.projects {
+		live := w.reachable(shard, p)
 		for _, x := range p.people {
 			if w.shardOf(p, x) != shard || x.blocking {
 				continue
 			}
-			found, _ := people.Find(p.id, x.id)
 			_, dead := w.provider.gone[string(x.address())]
 			said, ended := false, false
 			for send := range w.truth.pushes {
@@ -354,13 +353,28 @@ func (w *World) judgeAudience(shard tocsin.Shard) {
 				}
 			}
 			switch {
-			case !x.registered.IsZero() && !found.Live && !said:
+			case !x.registered.IsZero() && !live[x.number] && !said:
 				w.broken("gone", "person %d of project %d is not there any more", x.number, p.number)
-			case x.again && x.addresses > 0 && !dead && !found.Live:
+			case x.again && x.addresses > 0 && !dead && !live[x.number]:
 				w.broken("gone", "person %d of project %d registered again and was dropped", x.number, p.number)
-			case ended && dead && !x.moved && found.Live:
+			case ended && dead && !x.moved && live[x.number]:
 				w.broken("gone", "person %d of project %d is still there with a dead address", x.number, p.number)
 			}
 		}
 	}
+}
+
+// reachable are the people of a project whom a send to all would find on a
+// shard now, by number.
+func (w *World) reachable(shard tocsin.Shard, p *project) []bool {
+	live := make([]bool, len(p.people))
+	people := w.seats[shard].seats[shard].audience
+	var load audience.Recipients
+	for _, lot := range people.Evaluate(p.id, nil, w.now).Lots {
+		people.Load(p.id, lot.Route, lot.Ordinals.ToArray(), nil, &load)
+		for _, id := range load.IDs {
+			live[personOf(id)] = true
+		}
+	}
+	return live
 }
