@@ -21,13 +21,17 @@ const installHeader = "Tocsin-Install"
 // devicePrefix is the part of the API that pages of other origins may call.
 const devicePrefix = "/v1/device/"
 
+// deviceBody bounds what one install says of itself: whoever reads the public
+// key can register very many.
+const deviceBody = 16 << 10
+
 func (s *Server) deviceRoutes() {
 	need := access{scope: account.Device}
 	one := s.document(reflect.TypeFor[client.Subscription]())
 	const path = "/v1/device/subscriptions/{subscription}"
-	route(s, operation{id: "register-device", method: http.MethodPost, path: "/v1/device/subscriptions", tag: "Device", raw: one,
+	route(s, operation{id: "register-device", method: http.MethodPost, path: "/v1/device/subscriptions", tag: "Device", raw: one, limit: deviceBody,
 		summary: "Register this install; the answer holds its secret, once", status: http.StatusCreated, need: need}, s.registerDevice)
-	route(s, operation{id: "refresh-device", method: http.MethodPut, path: path, tag: "Device", raw: one,
+	route(s, operation{id: "refresh-device", method: http.MethodPut, path: path, tag: "Device", raw: one, limit: deviceBody,
 		summary: "Tell that this install is alive, and what has changed", need: need}, s.refreshDevice)
 	route(s, operation{id: "opt-device", method: http.MethodPut, path: path + "/opted-in", tag: "Device",
 		summary: "Opt in or out", status: http.StatusNoContent, need: need}, s.optDevice)
@@ -91,7 +95,11 @@ func (s *Server) registerDevice(ctx context.Context, in *rawInput) (*body[client
 	}
 	secret, hash := account.MintInstallSecret()
 	u.Secret, u.Active = hash, now.UnixNano()
-	if err := s.change(ctx, tocsin.ShardOf(project, u.Profile, s.Shards), upsert(u)); err != nil {
+	at := tocsin.ShardOf(project, u.Profile, s.Shards)
+	if err := s.fit(project, at, u.Attributes, u.Tags); err != nil {
+		return nil, err
+	}
+	if err := s.change(ctx, at, upsert(u)); err != nil {
 		return nil, err
 	}
 	return &body[client.Device]{client.Device{ID: id, Secret: secret.Reveal()}}, nil
@@ -143,6 +151,9 @@ func (s *Server) refreshDevice(ctx context.Context, in *refreshInput) (*body[cli
 	}
 	if userOf(u.Profile) != "" && u.Profile != profile {
 		return nil, invalid("user", "an install does not change hands by a refresh; register it again")
+	}
+	if err := s.fit(caller(ctx).Project, at, u.Attributes, u.Tags); err != nil {
+		return nil, err
 	}
 	u.Profile, u.Active = profile, s.Now().UnixNano()
 	return &body[client.Registered]{client.Registered{ID: in.Subscription}}, s.change(ctx, at, upsert(u))

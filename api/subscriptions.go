@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"reflect"
 	"sort"
@@ -89,7 +90,11 @@ func (s *Server) putSubscription(ctx context.Context, in *rawInput) (*body[clien
 	if err := s.settle(ctx, project, u); err != nil {
 		return nil, err
 	}
-	if err := s.change(ctx, tocsin.ShardOf(project, u.Profile, s.Shards), upsert(u)); err != nil {
+	at := tocsin.ShardOf(project, u.Profile, s.Shards)
+	if err := s.fit(project, at, u.Attributes, u.Tags); err != nil {
+		return nil, err
+	}
+	if err := s.change(ctx, at, upsert(u)); err != nil {
 		return nil, err
 	}
 	return &body[client.Registered]{client.Registered{ID: tocsin.SubscriptionID(u.Subscription)}}, nil
@@ -114,6 +119,19 @@ func (s *Server) settle(ctx context.Context, project tocsin.ProjectID, u *record
 	}
 	u.Profile = found.Profile
 	return nil
+}
+
+// fit refuses names of attributes and tag sets that the project has no room for
+// any more, so that none is left out silently.
+func (s *Server) fit(project tocsin.ProjectID, at tocsin.Shard, attributes []*record.Attribute, tags []*record.TagSet) error {
+	attribute, set, ok := s.Audience[at].Fit(project, attributes, tags)
+	switch {
+	case ok:
+		return nil
+	case attribute != "":
+		return invalid("attributes."+attribute, fmt.Sprintf("the project has %d attributes already", audience.MaxAttributes))
+	}
+	return invalid("tags."+set, fmt.Sprintf("the project has %d sets of tags already", audience.MaxTagSets))
 }
 
 // change appends changes to one shard and returns once they are durable.
@@ -146,6 +164,9 @@ func (s *Server) putBatch(ctx context.Context, in *rawInput) (*body[client.Batch
 		u, err := reader.subscription(line)
 		if err == nil {
 			err = s.settle(ctx, project, u)
+		}
+		if err == nil {
+			err = s.fit(project, tocsin.ShardOf(project, u.Profile, s.Shards), u.Attributes, u.Tags)
 		}
 		if err == nil {
 			out.Body.IDs[i] = tocsin.SubscriptionID(u.Subscription)
@@ -259,6 +280,10 @@ func (s *Server) updateProfile(ctx context.Context, in *struct {
 		}
 		update.Tags = append(update.Tags, set)
 	}
-	shard := tocsin.ShardOf(caller(ctx).Project, update.Profile, s.Shards)
+	project := caller(ctx).Project
+	shard := tocsin.ShardOf(project, update.Profile, s.Shards)
+	if err := s.fit(project, shard, update.Attributes, update.Tags); err != nil {
+		return nil, err
+	}
 	return nil, s.change(ctx, shard, &record.Change{Change: &record.Change_Profile{Profile: update}})
 }

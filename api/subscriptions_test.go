@@ -190,3 +190,40 @@ func TestAProfileIsNamedInUTF8(t *testing.T) {
 		t.Fatalf("%d %s", answer.StatusCode, text)
 	}
 }
+
+// The device key is public: what devices bring is small, and names of their
+// making come to an end.
+func TestDevicesBringAFewNamesOnly(t *testing.T) {
+	w := newWorld(t)
+	p, c := w.newProject("a")
+	const path = "/v1/device/subscriptions"
+	large := `{"provider":"fcm","token":"` + strings.Repeat("x", 4000) + `","tags":{"t":[` + strings.Repeat(`"0123456789",`, 1000) + `"x"]}}`
+	if answer, _ := w.raw("POST", path, p.DeviceKey, large); answer.StatusCode != http.StatusRequestEntityTooLarge {
+		t.Fatalf("a body of %d bytes: %d", len(large), answer.StatusCode)
+	}
+	register := func(from int) (*http.Response, string) {
+		var names []string
+		for n := range 64 {
+			names = append(names, fmt.Sprintf(`"name%d":"x"`, from+n))
+		}
+		return w.raw("POST", path, p.DeviceKey, `{"provider":"fcm","user":"ann","token":"tok","attributes":{`+strings.Join(names, ",")+`}}`)
+	}
+	refused := 0
+	for n := range 20 {
+		answer, text := register(64 * n)
+		if answer.StatusCode == http.StatusUnprocessableEntity && strings.Contains(text, "attributes already") {
+			refused++
+		} else if answer.StatusCode != http.StatusCreated {
+			t.Fatalf("%d %s", answer.StatusCode, text)
+		}
+		if _, err := c.Count(t.Context(), client.Target{Recipients: []client.Recipient{{User: "ann"}}}); err != nil { // applied by now
+			t.Fatal(err)
+		}
+	}
+	if refused < 12 || refused == 20 {
+		t.Errorf("%d of 20 refused", refused)
+	}
+	if answer, text := register(0); answer.StatusCode != http.StatusCreated {
+		t.Errorf("known names: %d %s", answer.StatusCode, text)
+	}
+}

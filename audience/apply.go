@@ -176,11 +176,19 @@ func (p *project) update(u *record.ProfileUpdate) {
 	p.subscriptions(u.Profile, func(ordinal uint32) { setAll(p.known, ordinal, u.Attributes, u.Tags) })
 }
 
-// setAll writes attributes and tags to one row; names of native fields are
-// left out, whoever let them pass.
+// A project has at most so many names on a shard, native fields included. A
+// name costs 1 to 4 bytes for every row of the shard, and devices, with a key
+// that anybody can read, may bring new ones.
+const (
+	MaxAttributes = 512
+	MaxTagSets    = 64
+)
+
+// setAll writes attributes and tags to one row; names of native fields, and
+// those beyond the limits, are left out, whoever let them pass.
 func setAll(x *index.Index, row uint32, attributes []*record.Attribute, tags []*record.TagSet) {
 	for _, a := range attributes {
-		if target.Reserved(a.Name) {
+		if target.Reserved(a.Name) || !attributeFits(x, a.Name) {
 			continue
 		}
 		if v, ok := valueOf(a); ok {
@@ -190,8 +198,46 @@ func setAll(x *index.Index, row uint32, attributes []*record.Attribute, tags []*
 		}
 	}
 	for _, t := range tags {
+		if !setFits(x, t.Name) {
+			continue
+		}
 		x.ChangeTags(row, t.Name, t.Clear || len(t.Replace) > 0, t.Replace, t.Add, t.Remove)
 	}
+}
+
+func attributeFits(x *index.Index, name string) bool {
+	known, _ := x.Has(name)
+	n, _ := x.Names()
+	return known || n < MaxAttributes
+}
+
+func setFits(x *index.Index, name string) bool {
+	_, known := x.Has(name)
+	_, n := x.Names()
+	return known || n < MaxTagSets
+}
+
+// Fit reports whether a shard has room for the names of a change; when not, it
+// tells the first that would be left out. What is not applied yet may still
+// take the room.
+func (s *Shard) Fit(project tocsin.ProjectID, attributes []*record.Attribute, tags []*record.TagSet) (attribute, set string, ok bool) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	p := s.projects[project]
+	if p == nil {
+		return "", "", true
+	}
+	for _, a := range attributes {
+		if !attributeFits(p.known, a.Name) {
+			return a.Name, "", false
+		}
+	}
+	for _, t := range tags {
+		if !setFits(p.known, t.Name) {
+			return "", t.Name, false
+		}
+	}
+	return "", "", true
 }
 
 // valueOf reads an attribute; not ok is its removal.

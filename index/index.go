@@ -113,6 +113,15 @@ func (x *Index) TagSets(row uint32) iter.Seq2[string, []string] {
 	}
 }
 
+// Names is how many attributes and tag sets have a name here. Each costs memory
+// for every row, whoever has it.
+func (x *Index) Names() (attributes, sets int) { return len(x.columns), len(x.sets) }
+
+// Has reports whether an attribute, or a tag set, of this name was ever set.
+func (x *Index) Has(name string) (attribute, set bool) {
+	return x.columns[name] != nil, x.sets[name] != nil
+}
+
 // Size is the memory in use, in bytes, but for small fixed parts.
 func (x *Index) Size() (bytes int) {
 	for _, c := range x.columns {

@@ -1,0 +1,40 @@
+package audience
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/tocsin-push/tocsin/record"
+)
+
+// Every name costs memory for every row, and a device key is public: names do
+// not grow without end, and those that are known go on.
+func TestNamesAreBounded(t *testing.T) {
+	w := newWorld(t)
+	w.apply(news, phone(1, with("plan", "free"), of("ann")))
+	for n := range 2 * MaxAttributes {
+		tags := func(u *record.Upsert) {
+			u.Tags = append(u.Tags, &record.TagSet{Name: fmt.Sprintf("set%d", n), Add: []string{"x"}})
+		}
+		w.apply(news, phone(2, with(fmt.Sprintf("name%d", n), "x"), tags))
+		w.apply(news, &record.Change{Change: &record.Change_Profile{Profile: &record.ProfileUpdate{Profile: UserKey("ann"),
+			Attributes: []*record.Attribute{{Name: fmt.Sprintf("of%d", n), Value: &record.Attribute_Flag{Flag: true}}}}}})
+	}
+	p := w.shard.projects[news]
+	if attributes, sets := p.known.Names(); attributes != MaxAttributes || sets != MaxTagSets {
+		t.Errorf("%d attributes and %d sets of tags of subscriptions", attributes, sets)
+	}
+	if attributes, _ := p.people.known.Names(); attributes != MaxAttributes {
+		t.Errorf("%d attributes of people", attributes)
+	}
+	w.apply(news, phone(2, with("plan", "gold")))
+	w.expect(`{"plan":"gold"}`, 1)
+	fits := func(u *record.Upsert) bool {
+		_, _, ok := w.shard.Fit(news, u.Attributes, u.Tags)
+		return ok
+	}
+	if !fits(&record.Upsert{Attributes: []*record.Attribute{{Name: "plan"}}, Tags: []*record.TagSet{{Name: "set1"}}}) ||
+		fits(&record.Upsert{Attributes: []*record.Attribute{{Name: "another"}}}) || fits(&record.Upsert{Tags: []*record.TagSet{{Name: "another"}}}) {
+		t.Error("Fit says otherwise")
+	}
+}
