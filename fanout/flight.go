@@ -43,7 +43,7 @@ type verdict struct {
 
 func newFlight() *flight {
 	f := new(flight)
-	f.batch.Done = func(*provider.Batch) { f.owner.lanes.bench.post(f.account) }
+	f.batch.Done = func(*provider.Batch) { f.owner.lanes.work.post(f.account) }
 	return f
 }
 

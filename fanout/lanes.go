@@ -50,7 +50,7 @@ type Lanes struct {
 	log         *slog.Logger
 	metrics     *metrics
 	box         *mailbox[any]
-	bench       *bench
+	work        *workQueue
 	flights     sync.Pool
 	ended       chan struct{} // closed when Run returns
 
@@ -69,7 +69,7 @@ func NewLanes(config LanesConfig, providers map[tocsin.Provider]provider.Provide
 	}
 	return &Lanes{
 		config: config, providers: providers, credentials: credentials, log: log.With("room", "fanout"), metrics: metrics,
-		box: newMailbox[any](), bench: newBench(), ended: make(chan struct{}), open: map[provider.Route]provider.Lane{},
+		box: newMailbox[any](), work: newWorkQueue(), ended: make(chan struct{}), open: map[provider.Route]provider.Lane{},
 		refused: map[tocsin.CredentialID]time.Time{},
 	}, nil
 }
@@ -133,11 +133,11 @@ func (l *Lanes) Run(ctx context.Context) error {
 		n = runtime.GOMAXPROCS(0)
 	}
 	for range n {
-		workers.Go(l.bench.run)
+		workers.Go(l.work.run)
 	}
 	defer close(l.ended)
 	defer workers.Wait()
-	defer l.bench.close()
+	defer l.work.close()
 	p := &pacer{
 		Lanes: l, ctx: ctx, machine: pace.New(l.config.Pace), ways: map[provider.Route]*way{},
 		owners: map[tocsin.Shard]*mailbox[message]{}, timer: time.NewTimer(time.Hour),

@@ -36,51 +36,51 @@ func (b *mailbox[T]) take(spare []T) []T {
 	return items
 }
 
-// bench is a queue that several workers take from, one item at a time.
-type bench struct {
+// workQueue is a queue that several workers take from, one item at a time.
+type workQueue struct {
 	mu     sync.Mutex
 	more   sync.Cond
 	items  []func()
 	closed bool
 }
 
-func newBench() *bench {
-	b := new(bench)
-	b.more.L = &b.mu
-	return b
+func newWorkQueue() *workQueue {
+	q := new(workQueue)
+	q.more.L = &q.mu
+	return q
 }
 
-func (b *bench) post(work func()) {
-	b.mu.Lock()
-	b.items = append(b.items, work)
-	b.mu.Unlock()
-	b.more.Signal()
+func (q *workQueue) post(work func()) {
+	q.mu.Lock()
+	q.items = append(q.items, work)
+	q.mu.Unlock()
+	q.more.Signal()
 }
 
 // close ends the workers once nothing is left.
-func (b *bench) close() {
-	b.mu.Lock()
-	b.closed = true
-	b.mu.Unlock()
-	b.more.Broadcast()
+func (q *workQueue) close() {
+	q.mu.Lock()
+	q.closed = true
+	q.mu.Unlock()
+	q.more.Broadcast()
 }
 
-func (b *bench) run() {
+func (q *workQueue) run() {
 	for {
-		b.mu.Lock()
-		for len(b.items) == 0 && !b.closed {
-			b.more.Wait()
+		q.mu.Lock()
+		for len(q.items) == 0 && !q.closed {
+			q.more.Wait()
 		}
-		if len(b.items) == 0 {
-			b.mu.Unlock()
+		if len(q.items) == 0 {
+			q.mu.Unlock()
 			return
 		}
-		work := b.items[0]
-		b.items[0] = nil
-		if b.items = b.items[1:]; len(b.items) == 0 {
-			b.items = nil
+		work := q.items[0]
+		q.items[0] = nil
+		if q.items = q.items[1:]; len(q.items) == 0 {
+			q.items = nil
 		}
-		b.mu.Unlock()
+		q.mu.Unlock()
 		work()
 	}
 }

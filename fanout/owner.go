@@ -193,7 +193,7 @@ func (o *Owner) takeOff(e Deliver) {
 	}
 	f.load(o, c, e)
 	o.flights[e.Claim] = f
-	o.lanes.bench.post(f.leave)
+	o.lanes.work.post(f.leave)
 }
 
 func (o *Owner) land(msg message) {
