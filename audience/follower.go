@@ -84,7 +84,7 @@ func (f *Follower) follow(ctx context.Context) error {
 	for {
 		records, next, err := f.journal.Read(ctx, f.partition, from, f.config.ReadBytes)
 		if errors.Is(err, journal.ErrTrimmed) {
-			return fmt.Errorf("audience: no good snapshot of %v reaches the part of the log that is kept: %w", f.partition, err)
+			return fmt.Errorf("audience: no good snapshot of %v reaches the part of the log that is kept; put a backup of the whole data folder back: %w", f.partition, err)
 		}
 		if err != nil {
 			return fmt.Errorf("audience: %w", err)
