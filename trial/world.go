@@ -241,7 +241,7 @@ func (w *World) found() {
 			c := &credential{provider: provider, version: 1}
 			c.id[0], c.id[1] = byte(i+1), byte(provider)
 			c.subject = fmt.Sprintf("%v-%d", provider, i)
-			if w.chance(5) {
+			if w.chance(8) {
 				c.quota = []int{6_000, 12_000, 1_500}[w.random.IntN(3)]
 			}
 			p.credentials = append(p.credentials, c)
