@@ -40,11 +40,11 @@ func TestJudgeFindsBugs(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, b := range bugOf {
-		out, err := exec.Command(program, "-test.run", "TestRandomKills", "-test.v", "-bug", name, "-kills", "16",
+		out, err := exec.Command(program, "-test.run", "TestRandomKills", "-test.v", "-bug", name, "-kills", "24",
 			"-people", strconv.Itoa(*people), "-seed", strconv.FormatUint(*seed, 10)).CombinedOutput()
 		switch found := regexp.MustCompile(b.finds).Find(out); {
 		case err == nil:
-			t.Errorf("%s: not found in 16 kills:\n%s", name, out)
+			t.Errorf("%s: not found in 24 kills:\n%s", name, out)
 		case found == nil:
 			t.Errorf("%s: found, but nothing says %s:\n%s", name, b.finds, out)
 		default:
