@@ -8,7 +8,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"net/netip"
 	"net/url"
 	"strings"
 	"time"
@@ -17,6 +16,7 @@ import (
 	"github.com/tocsin-push/tocsin/audience"
 	"github.com/tocsin-push/tocsin/client"
 	"github.com/tocsin-push/tocsin/provider"
+	"github.com/tocsin-push/tocsin/provider/webpush"
 	"github.com/tocsin-push/tocsin/record"
 	"github.com/tocsin-push/tocsin/target"
 )
@@ -235,9 +235,7 @@ func (in *intake) origin(endpoint string) (string, error) {
 		return "", errors.New("want https on port 443")
 	}
 	host := strings.ToLower(at.Hostname())
-	_, err = netip.ParseAddr(host)
-	if err == nil || !strings.Contains(host, ".") || host == "localhost" || strings.HasSuffix(host, ".localhost") ||
-		strings.HasSuffix(host, ".local") || strings.HasSuffix(host, ".internal") {
+	if webpush.CheckOrigin("https://"+host, nil) != nil { // no lane would ever open to it
 		return "", errors.New("want a public host name")
 	}
 	return "https://" + host, nil
