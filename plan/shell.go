@@ -95,7 +95,7 @@ func (s *Shell) Run(ctx context.Context) error {
 			case Ends:
 				running.Go(func() { s.send(ctx, s.ends(ctx)) })
 			case Wake:
-				timer.Reset(time.Until(e.At))
+				timer.Reset(until(time.Now(), e.At))
 			case Durable:
 				s.sends.Store(e.Sends)
 				s.ledger.Store(e.Ledger)
@@ -113,6 +113,10 @@ func (s *Shell) Run(ctx context.Context) error {
 		}
 	}
 }
+
+// until is how long to wait for an instant, at most a second at a time: a clock
+// that is set forward, or a machine that was suspended, moves no timer under way.
+func until(now, at time.Time) time.Duration { return min(at.Sub(now), time.Second) }
 
 // rows reads the whole place of the machine.
 func (s *Shell) rows(ctx context.Context) (all []store.Row, err error) {

@@ -90,3 +90,14 @@ func TestShellPlansAcrossRestarts(t *testing.T) {
 		stop()
 	})
 }
+
+// Timers run on a clock of their own, which a suspended machine stops and no
+// step of the wall clock reaches: what is due by the wall clock is looked for.
+func TestNoTimerOutlivesAStepOfTheClock(t *testing.T) {
+	now := time.Now()
+	for wait, want := range map[time.Duration]time.Duration{24 * time.Hour: time.Second, time.Millisecond: time.Millisecond, -time.Hour: -time.Hour} {
+		if have := until(now, now.Add(wait).Round(0)); have.Round(time.Millisecond) != want {
+			t.Errorf("waits %v for what is due in %v", have, wait)
+		}
+	}
+}
