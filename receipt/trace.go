@@ -78,11 +78,16 @@ func (l *Live) find(ordinal uint32, rows []store.Row) error {
 	if l.open {
 		return nil
 	}
-	first := 0
+	first, chunks := 0, uint32(0)
 	for _, data := range l.rows(rows, "open/") {
 		e, err := record.Decode(data)
 		if err != nil {
 			return fmt.Errorf("receipt: row of an open: %w", err)
+		}
+		if o := e.GetOpen(); o.GetChunk() == 0 {
+			chunks = o.GetChunks()
+		} else if o.GetChunk() >= chunks {
+			break // of a longer open, torn by a take before this one
 		}
 		for _, lot := range e.GetOpen().GetLots() {
 			bits := roaring.New()
