@@ -32,7 +32,11 @@ func build(t *testing.T, name string, bug ...edit) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	folder := t.TempDir()
+	program := filepath.Join(tree, "bin", "crashtest", name)
+	folder := program + ".overlay" // always the same, or all is compiled anew
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
 	replace := map[string]string{filepath.Join(tree, "cmd/tocsin/main.go"): filepath.Join(tree, "node/crashtest/testdata/victim.go")}
 	texts := map[string]string{}
 	for _, e := range append(bug, wiring...) {
@@ -64,7 +68,6 @@ func build(t *testing.T, name string, bug ...edit) string {
 	if err := os.WriteFile(list, overlay, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	program := filepath.Join(tree, "bin", "crashtest", name)
 	command := exec.Command("go", "build", "-overlay", list, "-o", program, "./cmd/tocsin")
 	command.Dir = tree
 	if out, err := command.CombinedOutput(); err != nil {
