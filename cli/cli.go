@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -89,12 +90,22 @@ func (s *session) report(err error) int {
 	if err == nil {
 		return exitOK
 	}
+	if s.ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		fmt.Fprintln(s.err, "tocsin: interrupted")
+		return exitFailed
+	}
 	fmt.Fprintln(s.err, "tocsin:", err)
+	var problem *client.Problem
 	var network *net.OpError
 	var address *url.Error
 	switch {
+	case errors.Is(err, errUsage):
+		return exitUsage
 	case errors.Is(err, client.ErrUnauthorized):
 		fmt.Fprintln(s.err, "Give a key with --key or TOCSIN_KEY; the first start of a node prints where its admin key is.")
+		return exitRefused
+	case errors.As(err, &problem) && strings.Contains(problem.Detail, "Tocsin-Project"):
+		fmt.Fprintln(s.err, "Name the project with --project or TOCSIN_PROJECT, or give a key of the project.")
 		return exitRefused
 	case errors.Is(err, client.ErrForbidden), errors.Is(err, client.ErrNotFound), errors.Is(err, client.ErrConflict), errors.Is(err, client.ErrInvalid):
 		return exitRefused
@@ -107,6 +118,9 @@ func (s *session) report(err error) int {
 	}
 	return exitFailed
 }
+
+// errUsage is a command line that kong took and that makes no sense.
+var errUsage = errors.New("wrong usage")
 
 // terminal reports whether a stream is a person's.
 func terminal(stream any) bool {

@@ -65,7 +65,7 @@ type newsroom struct {
 
 func (c *demo) Run(s *session) (err error) {
 	if c.Newsrooms < 1 || c.People < c.Newsrooms {
-		return fmt.Errorf("--people must be at least --newsrooms, and both above 0")
+		return fmt.Errorf("%w: --people must be at least --newsrooms, and both above 0", errUsage)
 	}
 	folder, err := os.MkdirTemp("", "tocsin-demo-")
 	if err != nil {
@@ -132,7 +132,8 @@ func (e *election) startProviders(group *errgroup.Group) error {
 		"--projects", fmt.Sprint(e.Newsrooms), "--seed", fmt.Sprint(e.Seed), "--gone", "0.01")
 	child.Stderr = e.err
 	child.Cancel = func() error { return child.Process.Signal(syscall.SIGTERM) }
-	child.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	// Ctrl-C is for us: we end it when we have done with it.
+	child.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	child.WaitDelay = 10 * time.Second
 	if err := child.Start(); err != nil {
 		return fmt.Errorf("simulated providers: %w", err)
@@ -144,7 +145,7 @@ func (e *election) startProviders(group *errgroup.Group) error {
 		if e.ctx.Err() != nil {
 			return nil
 		}
-		return fmt.Errorf("simulated providers ended: %w", err)
+		return fmt.Errorf("simulated providers ended: %v", err)
 	})
 	for tick := time.NewTicker(10 * time.Millisecond); ; {
 		text, err := os.ReadFile(setup)
@@ -155,7 +156,7 @@ func (e *election) startProviders(group *errgroup.Group) error {
 		select {
 		case <-tick.C:
 		case err := <-ended:
-			return fmt.Errorf("simulated providers ended: %w", err)
+			return fmt.Errorf("simulated providers ended: %v", err)
 		case <-e.ctx.Done():
 			return e.ctx.Err()
 		}

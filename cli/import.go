@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -52,13 +53,20 @@ func (c *imports) Run(s *session) error {
 		progressbar.OptionSetDescription("import"), progressbar.OptionClearOnFinish())
 	done, err := api.Upload(s.ctx, open, file, func(sent int64) { bar.Set64(sent) })
 	bar.Finish()
+	if errors.Is(err, client.ErrInvalid) {
+		return err // as it would be the next time
+	}
 	if err != nil {
 		return fmt.Errorf("%w\nGo on later with: tocsin import --resume %s %s", err, open.ID, c.File)
 	}
-	return c.print(s, done, func(w io.Writer) {
+	err = c.print(s, done, func(w io.Writer) {
 		fmt.Fprintf(w, "%s  imported %d of %d lines, %d bad\n", done.ID, done.Imported, done.Lines, done.Bad)
 		for _, bad := range done.BadLines {
 			fmt.Fprintf(w, "  line %d: %s: %s\n", bad.Line, bad.Field, bad.Reason)
 		}
 	})
+	if err == nil && done.Bad > 0 {
+		err = fmt.Errorf("%d lines were not imported", done.Bad)
+	}
+	return err
 }

@@ -45,8 +45,8 @@ func command(t *testing.T, folder, name string, args ...string) *exec.Cmd {
 	return c
 }
 
-// tocsin prepares the binary itself.
-func tocsin(t *testing.T, folder string, args ...string) *exec.Cmd {
+// binary prepares the binary itself.
+func binary(t *testing.T, folder string, args ...string) *exec.Cmd {
 	t.Helper()
 	name, err := program()
 	if err != nil {

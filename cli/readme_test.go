@@ -51,7 +51,7 @@ func TestReadmeSendsToOwnSubscribers(t *testing.T) {
 	}
 
 	// A second start finds everything again.
-	serve := tocsin(t, folder, "serve", "--listen", "127.0.0.1:0")
+	serve := binary(t, folder, "serve", "--listen", "127.0.0.1:0")
 	node := start(t, serve, "Tocsin is up at ")
 	again := strings.TrimSpace(strings.TrimPrefix(node.line, "Tocsin is up at "))
 	key := regexp.MustCompile(`"key":"([^"]+)"`).FindStringSubmatch(read(t, folder, "project.json"))[1]
@@ -68,7 +68,7 @@ func TestReadmeSendsToOwnSubscribers(t *testing.T) {
 	}
 
 	// A second process on the same folder is refused, and says why.
-	second := tocsin(t, folder, "serve", "--listen", "127.0.0.1:0")
+	second := binary(t, folder, "serve", "--listen", "127.0.0.1:0")
 	text, err := second.CombinedOutput()
 	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
 	if err == nil || second.ProcessState.ExitCode() != 1 || len(lines) != 1 || !strings.Contains(lines[0], folder) ||

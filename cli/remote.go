@@ -29,7 +29,11 @@ func (r *remote) client() (*client.Client, error) {
 		}
 		key = strings.TrimSpace(string(text))
 	}
-	return client.New(client.Config{URL: r.URL, Key: key, Project: r.Project})
+	c, err := client.New(client.Config{URL: r.URL, Key: key, Project: r.Project})
+	if err != nil {
+		return nil, fmt.Errorf("%w: --url: %w", errUsage, err)
+	}
+	return c, nil
 }
 
 // print writes a result: as JSON, or as the lines that text makes of it.
@@ -55,7 +59,7 @@ func readJSON(fileOrText string, into any) error {
 	decoder := json.NewDecoder(strings.NewReader(string(text)))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(into); err != nil {
-		return fmt.Errorf("%.80s: %w", fileOrText, err)
+		return fmt.Errorf("%w: %.80s: %w", errUsage, fileOrText, err)
 	}
 	return nil
 }

@@ -20,7 +20,7 @@ type aim struct {
 func (a *aim) target() (t client.Target, err error) {
 	switch {
 	case a.Query != "" && len(a.User) > 0 || a.Query == "" && len(a.User) == 0:
-		return t, fmt.Errorf("give either --query or --user; --query '{}' is everybody")
+		return t, fmt.Errorf("%w: give either --query or --user; --query '{}' is everybody", errUsage)
 	case a.Query != "":
 		return t, readJSON(a.Query, &t.Query)
 	}
@@ -68,6 +68,9 @@ type send struct {
 func (c *send) Run(s *session) error {
 	var request client.SendRequest
 	if c.Request != "" {
+		if c.Query != "" || len(c.User) > 0 || c.Title != "" || c.Body != "" || c.Link != "" || !c.At.IsZero() {
+			return fmt.Errorf("%w: --request says all of it; give it without target, content and time", errUsage)
+		}
 		if err := readJSON(c.Request, &request); err != nil {
 			return err
 		}
