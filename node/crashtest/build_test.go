@@ -33,7 +33,7 @@ func build(t *testing.T, name string, bug ...edit) string {
 		t.Fatal(err)
 	}
 	program := filepath.Join(tree, "bin", "crashtest", name)
-	folder := program + ".overlay" // always the same, or all is compiled anew
+	folder := filepath.Join(tree, "bin", "crashtest", "_"+name) // always the same, or all is compiled anew; "_": no room
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		t.Fatal(err)
 	}
