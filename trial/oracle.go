@@ -8,7 +8,6 @@ import (
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/audience"
 	"github.com/tocsin-push/tocsin/journal"
-	"github.com/tocsin-push/tocsin/ledger"
 	"github.com/tocsin-push/tocsin/receipt"
 	"github.com/tocsin-push/tocsin/record"
 )
@@ -28,6 +27,7 @@ type truth struct {
 	ids     map[string]tocsin.SendID   // by key
 	closed  map[closedKey]bool
 	lost    []int // by shard: answers that were lost after the provider accepted
+	twice   []int // by shard: pushes that the provider accepted more than once
 	looked  time.Time
 	quiet   time.Time
 }
@@ -48,7 +48,7 @@ type pushTruth struct {
 }
 
 func newTruth(shards int) truth {
-	t := truth{sends: map[tocsin.SendID]int{}, ids: map[string]tocsin.SendID{}, closed: map[closedKey]bool{}, lost: make([]int, shards),
+	t := truth{sends: map[tocsin.SendID]int{}, ids: map[string]tocsin.SendID{}, closed: map[closedKey]bool{}, lost: make([]int, shards), twice: make([]int, shards),
 		cancels: make([]map[tocsin.SendID]uint64, shards), slices: make([]map[tocsin.SendID]bool, shards)}
 	for i := range shards {
 		t.cancels[i], t.slices[i] = map[tocsin.SendID]uint64{}, map[tocsin.SendID]bool{}
@@ -220,7 +220,7 @@ func (w *World) judgeShard(r *request, shard tocsin.Shard) {
 		}
 		people.Load(r.project.id, audience.Route{Provider: tocsin.Provider(o.Route.Provider), Host: o.Route.Host, Topic: o.Route.Topic},
 			[]uint32{o.Ordinal}, nil, &load)
-		w.judgePush(r, o, personOf(load.IDs[0]))
+		w.judgePush(r, shard, o, personOf(load.IDs[0]))
 		return len(w.result.Broken) < 5
 	})
 	if len(w.result.Broken) > 0 {
@@ -236,7 +236,7 @@ func (w *World) judgeShard(r *request, shard tocsin.Shard) {
 }
 
 // judgePush compares one outcome with what the provider took.
-func (w *World) judgePush(r *request, o receipt.Outcome, number int) {
+func (w *World) judgePush(r *request, shard tocsin.Shard, o receipt.Outcome, number int) {
 	t, x := w.truth.push(r.number, number), r.project.people[number]
 	who := func() string {
 		return fmt.Sprintf("%s to person %d, %v (%v, doubt %t, attempt %d), accepted %d times in %d writes",
@@ -246,6 +246,9 @@ func (w *World) judgePush(r *request, o receipt.Outcome, number int) {
 		w.broken("L1", "%s: in the audience twice", who())
 	}
 	t.listed, t.endedGone = true, o.Outcome == tocsin.Gone
+	if t.accepted > 1 {
+		w.truth.twice[shard]++
+	}
 	expected := 0
 	if o.Outcome == tocsin.Accepted {
 		expected = 1
@@ -293,34 +296,6 @@ func (w *World) judgePeople(r *request) {
 			w.broken("L4", "%s reached person %d, who had opted out before", r.key, x.number)
 		case wanted && !t.listed && !x.registered.IsZero() && !x.registered.After(r.asked) && !x.blocking && !x.dead && !r.cancel:
 			w.broken("L1", "%s missed person %d, who had registered before", r.key, x.number)
-		}
-	}
-}
-
-// judgeLedger looks through the whole log for the window and for rare states.
-// What is claimed and not settled is what a reader of the whole log says.
-func (w *World) judgeLedger(shard tocsin.Shard) {
-	fold := ledger.New()
-	var chunk *record.Open
-	for _, r := range w.log(journal.Ledger, shard).kept {
-		term := fold.Term()
-		v := fold.Apply(r.Position, r.Envelope)
-		if !v.InForce {
-			continue
-		}
-		if take := r.Envelope.GetTake(); take != nil && take.Supersedes != term {
-			w.broken("L3", "the take at %d names term %d and ends term %d", r.Position, take.Supersedes, term)
-			return
-		}
-		if r.Envelope.GetTake() != nil && chunk != nil && chunk.Chunk+1 < chunk.Chunks {
-			w.reach(tornOpen)
-		}
-		if chunk = r.Envelope.GetOpen(); chunk.GetClaim() != nil {
-			w.reach(openWithClaim)
-		}
-		if fold.Held() > window {
-			w.broken("L3", "%d pushes of shard %d claimed and not settled, W is %d", fold.Held(), shard, window)
-			return
 		}
 	}
 }

@@ -23,6 +23,7 @@ const (
 	appendRepeated
 	appendUnanswered
 	appendTorn
+	takeRepeated
 	storeLost
 	storeUnanswered
 
@@ -55,7 +56,7 @@ const (
 	kinds
 )
 
-var kindNames = [kinds]string{"none", "append lost", "append late", "append repeated", "append unanswered", "append torn", "store write lost",
+var kindNames = [kinds]string{"none", "append lost", "append late", "append repeated", "append unanswered", "append torn", "take repeated", "store write lost",
 	"store write unanswered", "crash", "crash of all", "paused owner", "takeover", "hand-over", "clock step", "slow audience", "reset unread",
 	"GOAWAY", "credential refused", "429 of the quota", "429 of a push", "503", "answer lost", "slow provider", "address gone",
 	"address gone and registered again", "opt-out", "erased", "cancel"}
@@ -80,13 +81,15 @@ const (
 	cancelled
 	cancelledUnopened
 	skippedDoubt
+	takeForgotten
+	quotaReached
 	states
 )
 
 var stateNames = [...]string{"takeover with granted unsettled ranges", "woken old owner", "torn open", "retry meeting cancel",
 	"retry past time to live", "GOAWAY with unprocessed streams", "gone after registering again", "torn tail", "owner behind a trim",
 	"accepted twice", "open and claim in one record", "key repeated", "key with another body", "acknowledged cancel", "cancel before open",
-	"doubt with skip"}
+	"doubt with skip", "take repeated after a restart from a snapshot above it", "wait for a quota"}
 
 func fault(k kind) state { return state(k) }
 
@@ -148,6 +151,13 @@ func (w *World) strike(k kind) {
 		until := w.now.Add(w.between(100*time.Millisecond, 2*time.Second))
 		w.provider.trouble[k] = later(w.provider.trouble[k], until)
 		return // reached when met
+	case takeRepeated: // to whoever gets the shard next
+		w.repeat[shard] = true
+		if w.chance(2) {
+			w.handover(shard)
+		} else {
+			w.crash(w.seats[shard])
+		}
 	case crash:
 		if p != nil {
 			w.crash(p)

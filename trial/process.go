@@ -8,6 +8,7 @@ import (
 	"github.com/tocsin-push/tocsin/journal"
 	"github.com/tocsin-push/tocsin/pace"
 	"github.com/tocsin-push/tocsin/provider"
+	"github.com/tocsin-push/tocsin/record"
 )
 
 // process is one machine room: its memory ends with a crash, and its events
@@ -134,6 +135,33 @@ func (w *World) assign(shard tocsin.Shard, p *process) {
 	s.planner.begin()
 	s.counter.begin()
 	s.sender.begin()
+	w.repeatTake(s)
+}
+
+// repeatTake appends the last take once more, as an engine does that repeats
+// what it did not hear back of: the new owner's readers start above it.
+func (w *World) repeatTake(s *seat) {
+	if !w.repeat[s.shard] {
+		return
+	}
+	l := w.log(journal.Ledger, s.shard)
+	for i := len(l.kept) - 1; i >= 0; i-- {
+		take := l.kept[i]
+		if take.Envelope.GetTake() == nil {
+			continue
+		}
+		w.repeat[s.shard] = false
+		_, planned := s.plan.Cursors()
+		above := planned > take.Position || s.receipt.Cursor() > take.Position || uint64(s.sender.ledger.next) > take.Position
+		data := record.Encode(take.Envelope)
+		w.after(w.between(0, 10*time.Millisecond), "take repeated", func() {
+			if above {
+				w.reach(takeForgotten)
+			}
+			w.apply(l, [][]byte{data})
+		})
+		return
+	}
 }
 
 // unseat tells a process that a shard is not its own any more.

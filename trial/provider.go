@@ -230,8 +230,11 @@ func (d *delivery) arrived(list []*pushed) {
 		d.finish()
 	})
 	p.after(400*time.Millisecond, "time-out", func() {
-		for _, push := range list {
+		for i, push := range list {
 			if !push.done {
+				if answers[i].Result == provider.Accepted {
+					w.truth.lost[d.x.s.shard]++
+				}
 				d.answered(push, answer{Answer: fanout.Answer{Count: 1, Result: provider.Lost, Reason: tocsin.ReasonUnanswered}})
 			}
 		}

@@ -247,6 +247,9 @@ func (p *process) paceEffects(effects []pace.Effect) {
 
 func (p *process) granted(g pace.Grant) {
 	p.grantable(g)
+	if g.Waited > 0 && p.w.subject(g.Route).quota > 0 {
+		p.w.reach(quotaReached)
+	}
 	s := p.all[g.Ticket.ID>>32]
 	g.Ticket.ID &= 1<<32 - 1
 	p.after(0, "granted", func() { s.fanoutStep(fanout.Granted{Grant: g}) })

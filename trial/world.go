@@ -68,6 +68,7 @@ type World struct {
 	faulty    [kinds]int // draws left of each engine fault
 
 	offers []offer // per shard
+	repeat []bool  // per shard: the last take comes again to whoever gets it next
 }
 
 // event is a place in the queue; what is to be done stands in a slot of its
@@ -191,7 +192,7 @@ const (
 // Run plays the history of a seed to its end.
 func Run(seed uint64, o Options) (r Result) {
 	w := &World{options: o, random: rand.New(rand.NewPCG(seed, 0x70c51)), now: dawn, logs: map[logKey]*log{},
-		journal: journalmem.New(), offers: make([]offer, o.Shards), truth: newTruth(o.Shards), seats: make([]*process, o.Shards)}
+		journal: journalmem.New(), offers: make([]offer, o.Shards), repeat: make([]bool, o.Shards), truth: newTruth(o.Shards), seats: make([]*process, o.Shards)}
 	w.result.Seed = seed
 	w.store = storemem.New(func() time.Time { return w.now })
 	defer func() {
