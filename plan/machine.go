@@ -102,7 +102,7 @@ func New(config Config, shard tocsin.Shard, incarnation uint64) *Machine {
 	}
 	m.sends.waiting, m.sends.planned = map[tocsin.SendID]*waiting{}, map[tocsin.SendID]time.Time{}
 	m.retries.fold = ledger.New()
-	m.retries.bySend = map[tocsin.SendID][]*retry{}
+	m.retries.bySend = map[tocsin.SendID]pages{}
 	return m
 }
 
@@ -112,7 +112,7 @@ func (m *Machine) Cursors() (sends, ledger uint64) { return m.sends.next, m.retr
 // Waiting is how many sends and how many retries wait for their time.
 func (m *Machine) Waiting() (sends, retries int) {
 	for _, list := range m.retries.bySend {
-		retries += len(list)
+		retries += len(list.all())
 	}
 	return len(m.sends.waiting), retries
 }

@@ -2,6 +2,8 @@ package plan
 
 import (
 	"container/heap"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/tocsin-push/tocsin"
@@ -14,7 +16,7 @@ import (
 type retries struct {
 	next   uint64
 	fold   *ledger.Fold
-	bySend map[tocsin.SendID][]*retry
+	bySend map[tocsin.SendID]pages
 	due    dueHeap[*retry]
 }
 
@@ -27,6 +29,18 @@ type retry struct {
 	credential tocsin.CredentialID // set when only a replaced credential helps
 	issued     bool                // a permission was queued, and no take came since
 	gone       bool
+}
+
+// pages are the retries of one send by page, so that a claim looks at those of
+// its own page only: of a large send there may be very many.
+type pages map[uint32][]*retry
+
+// all are the retries in the order of pages.
+func (p pages) all() (all []*retry) {
+	for _, page := range slices.Sorted(maps.Keys(p)) {
+		all = append(all, p[page]...)
+	}
+	return all
 }
 
 // name is record.Retry as a value.
@@ -52,7 +66,7 @@ func (m *Machine) readLedger(r Record) {
 	case *record.Envelope_Take:
 		// The old owner may have died holding permissions that it never used.
 		for _, list := range m.retries.bySend {
-			for _, r := range list {
+			for _, r := range list.all() {
 				r.issued = false
 			}
 		}
@@ -104,12 +118,15 @@ func (m *Machine) settled(v ledger.Verdict, settle *record.Settle) {
 }
 
 func (s *retries) add(r *retry) {
-	s.bySend[r.send] = append(s.bySend[r.send], r)
+	if s.bySend[r.send] == nil {
+		s.bySend[r.send] = pages{}
+	}
+	s.bySend[r.send][r.name.page] = append(s.bySend[r.send][r.name.page], r)
 	heap.Push(&s.due, r)
 }
 
 func (s *retries) drop(id tocsin.SendID) {
-	for _, r := range s.bySend[id] {
+	for _, r := range s.bySend[id].all() {
 		r.gone = true
 	}
 	delete(s.bySend, id)
@@ -119,11 +136,12 @@ func (s *retries) drop(id tocsin.SendID) {
 // in `later` no more.
 func (m *Machine) used(c *record.Claim) {
 	id := tocsin.SendID(c.Send)
-	list := m.retries.bySend[id]
+	send := m.retries.bySend[id]
+	list := send[c.Page]
 	kept := list[:0:0]
 	for _, r := range list {
 		n := r.name
-		if n.page != c.Page || n.attempt != c.Attempt || n.to <= c.From || c.To <= n.from {
+		if n.attempt != c.Attempt || n.to <= c.From || c.To <= n.from {
 			kept = append(kept, r)
 			continue
 		}
@@ -139,18 +157,20 @@ func (m *Machine) used(c *record.Claim) {
 			heap.Push(&m.retries.due, part)
 		}
 	}
-	if len(kept) == 0 {
-		delete(m.retries.bySend, id)
+	if len(kept) > 0 {
+		send[c.Page] = kept
 		return
 	}
-	m.retries.bySend[id] = kept
+	if delete(send, c.Page); len(send) == 0 {
+		delete(m.retries.bySend, id)
+	}
 }
 
 // rebuild puts into the heap whatever waits, in the order of the sends.
 func (s *retries) rebuild() {
 	s.due = s.due[:0]
 	for _, send := range s.fold.Sends() {
-		s.due = append(s.due, s.bySend[send.ID]...)
+		s.due = append(s.due, s.bySend[send.ID].all()...)
 	}
 	heap.Init(&s.due)
 }
@@ -158,7 +178,7 @@ func (s *retries) rebuild() {
 // replaced makes due at once what waits for this credential.
 func (m *Machine) replaced(now time.Time, id tocsin.CredentialID) {
 	for _, list := range m.retries.bySend {
-		for _, r := range list {
+		for _, r := range list.all() {
 			if r.credential == id && r.due.After(now) {
 				r.due = now
 			}

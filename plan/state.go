@@ -122,7 +122,7 @@ func (m *Machine) saved(now time.Time, e Saved) {
 func (s *retries) encode() []byte {
 	state := &record.PlanState{Next: s.next, Fold: s.fold.Marshal()}
 	for _, send := range s.fold.Sends() {
-		for _, r := range s.bySend[send.ID] {
+		for _, r := range s.bySend[send.ID].all() {
 			w := &record.Wait{Send: r.send.Bytes(), Retry: r.name.record()}
 			if r.credential.IsZero() {
 				w.Due = r.due.UnixNano()
