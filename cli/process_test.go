@@ -14,13 +14,12 @@ import (
 	"testing"
 )
 
+// built is where program puts the binary.
+var built string
+
 // program builds the binary once, for the tests that need processes.
 var program = sync.OnceValues(func() (string, error) {
-	folder, err := os.MkdirTemp("", "tocsin-test-")
-	if err != nil {
-		return "", err
-	}
-	name := filepath.Join(folder, "tocsin")
+	name := filepath.Join(built, "tocsin")
 	if out, err := exec.Command("go", "build", "-o", name, "../cmd/tocsin").CombinedOutput(); err != nil {
 		return "", fmt.Errorf("%w: %s", err, out)
 	}
@@ -28,10 +27,13 @@ var program = sync.OnceValues(func() (string, error) {
 })
 
 func TestMain(m *testing.M) {
-	status := m.Run()
-	if name, err := program(); err == nil {
-		os.RemoveAll(filepath.Dir(name))
+	var err error
+	if built, err = os.MkdirTemp("", "tocsin-test-"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
+	status := m.Run()
+	os.RemoveAll(built)
 	os.Exit(status)
 }
 

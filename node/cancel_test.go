@@ -1,6 +1,7 @@
 package node_test
 
 import (
+	"flag"
 	"testing"
 	"time"
 
@@ -11,21 +12,27 @@ import (
 	"github.com/tocsin-push/tocsin/sim"
 )
 
+// The whole promise is 1,000,000 people at 100,000 pushes a second.
+var (
+	cancelPeople = flag.Int("cancel.people", 100_000, "recipients of the send that is cancelled")
+	cancelRate   = flag.Int("cancel.rate", 20_000, "pushes a second that the provider takes of it")
+)
+
 // A cancel while a provider takes 20,000 pushes a second: nothing leaves later
 // than 2 s after its answer (law L4), and who was reached is known exactly.
 func TestCancelInMidSend(t *testing.T) {
 	t.Parallel()
-	const people, rate = 100_000, 20_000
+	people, rate := *cancelPeople, *cancelRate
 	town := newTown(t, func(_ *node.Config, s *sim.Config) { s.APNs.MaxRate = rate })
 	town.populate(tocsin.APNs, people)
 	id := town.send(everybody())
-	town.until(id, "under way", func(s client.Send) bool { return s.Counters != nil && s.Counters.Accepted > rate/2 })
+	town.until(id, "under way", func(s client.Send) bool { return s.Counters != nil && s.Counters.Accepted > int64(rate/2) })
 	if _, err := town.api.Cancel(t.Context(), id); err != nil {
 		t.Fatal(err)
 	}
 	answered := time.Now()
 	now := town.ended(id)
-	if c := now.Counters; now.Status != client.SendCancelled || c.Audience != people || c.Accepted+c.Cancelled != people || c.Cancelled == 0 {
+	if c := now.Counters; now.Status != client.SendCancelled || c.Audience != int64(people) || c.Accepted+c.Cancelled != c.Audience || c.Cancelled == 0 {
 		t.Fatalf("%s: %+v", now.Status, c)
 	}
 
