@@ -269,6 +269,9 @@ func (c *conn) judge(x *run, stream uint32) {
 	c.count()
 	v := x.job.Pushes.Judge(i, &a.Answer)
 	c.spare = append(c.spare, a)
+	if v.Result == provider.Fault {
+		c.pool.refused.Store(true)
+	}
 	if v.Halt || v.Result == provider.Fault {
 		c.pool.halt(x.job.epoch)
 	}

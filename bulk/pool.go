@@ -36,6 +36,7 @@ type Pool struct {
 	log       *slog.Logger
 
 	epoch    atomic.Uint64 // rises when what is queued is halted
+	refused  atomic.Bool   // the credential was: single pushes only, until one is accepted
 	answered atomic.Uint64
 	accepted atomic.Uint64
 
@@ -132,6 +133,8 @@ func (p *Pool) secure(ctx context.Context, w net.Conn) (net.Conn, error) {
 }
 
 // Submit queues the work; Done of its batch comes once, never from this call.
+// After a Fault only single pushes are taken, as probes, until one of them is
+// accepted: batches that were on their way here then come back Unsent.
 func (p *Pool) Submit(w Work) {
 	j := newJob(w, p.epoch.Load())
 	if j.n == 0 {
@@ -140,7 +143,7 @@ func (p *Pool) Submit(w Work) {
 	p.mu.Lock()
 	p.open++
 	p.used = true
-	if p.closed || j.n == 0 {
+	if p.closed || j.n == 0 || j.n > 1 && p.refused.Load() {
 		p.mu.Unlock()
 		go p.giveUp([]*job{j}, provider.Unsent, provider.Detail{})
 		return
@@ -223,6 +226,9 @@ func (p *Pool) completed(jobs []*job) {
 		return
 	}
 	for _, j := range jobs {
+		if p.refused.Load() && j.n == 1 && j.epoch == p.epoch.Load() && j.Batch.Results[0] == provider.Accepted {
+			p.refused.Store(false)
+		}
 		j.Batch.Done(j.Batch)
 	}
 	p.mu.Lock()

@@ -185,7 +185,8 @@ func TestEveryPushArrivesOnceWithItsAnswer(t *testing.T) {
 	}
 }
 
-// A refused credential stops what is queued, and not what comes later.
+// A refused credential stops what is queued and what is on its way here; single
+// pushes probe it, and the first that is accepted opens the way again.
 func TestFaultHaltsWhatIsQueued(t *testing.T) {
 	cfg := Default()
 	cfg.Streams = 1
@@ -204,5 +205,7 @@ func TestFaultHaltsWhatIsQueued(t *testing.T) {
 	<-second
 	expect(t, one, provider.Fault, unsent, unsent)
 	expect(t, two, unsent)
+	expect(t, push(p, 3), unsent)
+	expect(t, push(p, 1), accepted)
 	expect(t, push(p, 3), accepted)
 }
