@@ -119,7 +119,9 @@ func (c *status) Run(s *session) error {
 
 // follow shows a bar until the send has ended, then its account.
 func (r *remote) follow(s *session, api *client.Client, id tocsin.SendID) error {
-	bar := progressbar.NewOptions64(-1, progressbar.OptionSetWriter(s.err), progressbar.OptionShowCount(),
+	// Its length is known once the audience is: one without is drawn by a
+	// goroutine that races with us.
+	bar := progressbar.NewOptions64(1, progressbar.OptionSetWriter(s.err), progressbar.OptionShowCount(),
 		progressbar.OptionSetDescription("pushes"), progressbar.OptionClearOnFinish())
 	var last client.Send
 	for now, err := range api.WatchSend(s.ctx, id) {
@@ -127,7 +129,7 @@ func (r *remote) follow(s *session, api *client.Client, id tocsin.SendID) error 
 			return err
 		}
 		last = now
-		if c := now.Counters; c != nil {
+		if c := now.Counters; c != nil && c.Audience > 0 {
 			bar.ChangeMax64(c.Audience)
 			bar.Set64(c.Audience - c.Pending)
 		}
