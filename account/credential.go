@@ -1,10 +1,13 @@
 package account
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/tocsin-push/tocsin"
@@ -57,7 +60,8 @@ func (s *Service) OnReplace(hear func(provider.Credential)) {
 // SetCredential sets the credential of one provider of a project, in place of
 // the one before: same id, next version. ID, Project and Version of c are not
 // read. An empty secret (APNs.Key, FCM.ServiceAccount, WebPush.PrivateKey)
-// keeps the one before; a Web Push key pair that never was is made here. Note
+// keeps the one before, but not for an endpoint that was not listed with it; a
+// Web Push key pair that never was is made here. Note
 // that subscriptions of browsers belong to the pair they were made with.
 func (s *Service) SetCredential(ctx context.Context, project tocsin.ProjectID, c provider.Credential) (provider.Credential, error) {
 	if s.providers[c.Provider] == nil {
@@ -115,7 +119,22 @@ func (s *Service) keep(c *provider.Credential, row credentialRow) error {
 	if err != nil {
 		return err
 	}
+	if c.Provider != tocsin.WebPush && !isWhole(*c) && !among(c.Endpoints, before.Endpoints) {
+		return invalid("endpoints", "a new endpoint would be shown the tokens of a kept secret: give the secret again")
+	}
 	return complete(c, &before)
+}
+
+// among reports whether every endpoint is one of others.
+func among(endpoints, others []provider.Endpoint) bool {
+	for _, e := range endpoints {
+		if !slices.ContainsFunc(others, func(o provider.Endpoint) bool {
+			return strings.EqualFold(o.Origin, e.Origin) && bytes.Equal(o.Root, e.Root)
+		}) {
+			return false
+		}
+	}
+	return true
 }
 
 // Credential returns the credential of one provider, in clear.

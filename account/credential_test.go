@@ -85,6 +85,13 @@ func TestCredentials(t *testing.T) {
 	if third.Version != 3 || string(third.APNs.Key) != "two" || third.Quota != 0 || third.APNs.Topics[0] != "com.example.other" {
 		t.Errorf("%v", parts(third))
 	}
+	// But not for an endpoint that it was not given for: its tokens would go there.
+	elsewhere := apns("")
+	elsewhere.Endpoints = []provider.Endpoint{{Origin: "https://elsewhere.example"}}
+	var refused *Invalid
+	if _, err := s.SetCredential(t.Context(), p.ID, elsewhere); !errors.As(err, &refused) || refused.Path != "endpoints" {
+		t.Error("a kept key goes to a new endpoint:", err)
+	}
 	again := set(t, s, p.ID, provider.Credential{Provider: tocsin.WebPush, WebPush: &provider.WebPush{Subject: "https://example.com"}})
 	if !bytes.Equal(again.WebPush.PublicKey, web.WebPush.PublicKey) || again.WebPush.Subject != "https://example.com" {
 		t.Error("the pair was changed")
