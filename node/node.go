@@ -123,7 +123,10 @@ func Run(ctx context.Context, c Config, log *slog.Logger, up func(Up)) error {
 		shard := tocsin.Shard(i)
 		receipts[i] = receipt.NewShell(c.Receipt, shard, incarnation(), journal, store, log)
 		plans[i] = plan.NewShell(plan.Default(c.Shards), shard, incarnation(), journal, store, log)
-		newest := func(ctx context.Context) (*ledger.Fold, error) { return newestFold(ctx, store, shard) }
+		newest := func(ctx context.Context) (*ledger.Fold, error) {
+			newer, _, err := folds(ctx, store, shard)
+			return newer, err
+		}
 		owners[i] = fanout.NewOwner(c.Fanout, shard, incarnation(), journal, shards[i], lanes, newest, log)
 	}
 	parts.startEach("receipt", c.Shards, func(ctx context.Context, i int) error { return receipts[i].Run(ctx) })

@@ -37,21 +37,19 @@ func openAudience(c Config, j journal.Journal, folder *audience.Folder, log *slo
 	return followers, group.Wait()
 }
 
-// newestFold is the newest snapshot of a shard's ledger. plan and receipt each
-// keep one, and nothing above the older of the two is ever trimmed.
-func newestFold(ctx context.Context, s store.Store, shard tocsin.Shard) (*ledger.Fold, error) {
-	planned, err := fold(ctx, s, plan.Place(shard), plan.Snapshot)
-	if err != nil {
-		return nil, err
-	}
-	counted, err := fold(ctx, s, receipt.Place(shard), receipt.Snapshot)
-	if err != nil {
-		return nil, err
+// folds are the two snapshots of a shard's ledger, that of plan and that of
+// receipt, the newer one first. Nothing above the older one is ever trimmed, so
+// that either is enough to go on from.
+func folds(ctx context.Context, s store.Store, shard tocsin.Shard) (newer, older *ledger.Fold, err error) {
+	planned, planErr := fold(ctx, s, plan.Place(shard), plan.Snapshot)
+	counted, receiptErr := fold(ctx, s, receipt.Place(shard), receipt.Snapshot)
+	if planErr != nil || receiptErr != nil {
+		return nil, nil, errors.Join(planErr, receiptErr)
 	}
 	if planned.Next() > counted.Next() {
-		return planned, nil
+		return planned, counted, nil
 	}
-	return counted, nil
+	return counted, planned, nil
 }
 
 func fold(ctx context.Context, s store.Store, place store.Place, read func([]store.Row) (*ledger.Fold, error)) (*ledger.Fold, error) {
@@ -71,7 +69,7 @@ func fold(ctx context.Context, s store.Store, place store.Place, read func([]sto
 
 // trim gives log space back. Of the ledger nobody needs what lies below both
 // snapshots of its fold; of sends, what is planned; of slices, what an owner
-// that starts from the newest fold does not read. audience trims changes.
+// that starts from the older one does not read. audience trims changes.
 func trim(ctx context.Context, pause time.Duration, j journal.Journal, s store.Store, receipts []*receipt.Shell, plans []*plan.Shell) error {
 	for {
 		select {
@@ -81,7 +79,7 @@ func trim(ctx context.Context, pause time.Duration, j journal.Journal, s store.S
 		}
 		for i := range plans {
 			shard := tocsin.Shard(i)
-			newest, err := newestFold(ctx, s, shard)
+			_, older, err := folds(ctx, s, shard)
 			if err != nil {
 				if ctx.Err() != nil {
 					return nil
@@ -92,7 +90,7 @@ func trim(ctx context.Context, pause time.Duration, j journal.Journal, s store.S
 			for topic, below := range map[journal.Topic]uint64{
 				journal.Sends:  sends,
 				journal.Ledger: min(planned, receipts[i].Durable()),
-				journal.Slices: newest.KeepSlices(),
+				journal.Slices: older.KeepSlices(),
 			} {
 				p := journal.Partition{Topic: topic, Shard: shard}
 				if err := j.Trim(ctx, p, journal.Position(below)); err != nil && ctx.Err() == nil {
