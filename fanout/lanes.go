@@ -203,6 +203,11 @@ func (p *pacer) request(event pace.Event) {
 			}
 		}
 		p.step(e)
+	case pace.Left:
+		if w := p.ways[e.Route]; w != nil {
+			e.Subject = w.subject
+			p.step(e)
+		}
 	case pace.Finished:
 		if w := p.ways[e.Route]; w != nil {
 			e.Subject = w.subject
@@ -219,7 +224,7 @@ func (p *pacer) step(e pace.Event) {
 		case pace.Grant:
 			owner := p.owners[e.Ticket.Shard]
 			if owner == nil {
-				p.request(pace.Finished{Route: e.Route, N: e.N})
+				p.request(pace.Finished{Route: e.Route, N: e.N, Unused: e.N})
 				continue
 			}
 			owner.post(message{event: Granted{Grant: e}})

@@ -175,9 +175,11 @@ func (m *Machine) work() {
 
 func (m *Machine) emit(e Effect)       { m.out = append(m.out, e) }
 func (m *Machine) toPace(e pace.Event) { m.emit(Pace{Event: e}) }
+
+// finish gives back what was granted and not delivered.
 func (m *Machine) finish(r provider.Route, n int) {
 	if n > 0 {
-		m.toPace(pace.Finished{Route: r, N: n})
+		m.toPace(pace.Finished{Route: r, N: n, Unused: n})
 	}
 }
 

@@ -24,7 +24,7 @@ func (b *bucket) configure(now time.Time, perMinute int) {
 	rate := float64(perMinute) / 60
 	b.perMinute = perMinute
 	b.size = max(1, math.Floor(rate*0.02))
-	b.perSecond = max(min(rate*0.96, rate-b.size), min(rate, 1))
+	b.perSecond = max(min(rate*0.92, rate-b.size), min(rate, 1))
 	// Nobody knows what left before: nothing is given in the first instant.
 	b.tokens = 0
 	b.at = now

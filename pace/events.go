@@ -32,11 +32,20 @@ type (
 	// more; its pushes must be finished.
 	Drop struct{ Ticket Ticket }
 
+	// Left says that granted pushes are handed to their lane now. It comes at
+	// most once for each, before it is finished.
+	Left struct {
+		Route   provider.Route
+		Subject string // as in the Ask
+		N       int
+	}
+
 	// Finished accounts for granted pushes, each exactly once, answered or not.
 	Finished struct {
 		Route   provider.Route
 		Subject string // as in the Ask
 		N       int
+		Unused  int // of those: none had a Left, and none will leave
 		Proven  int // of those: the provider's answer shows that the credential works
 		Faulted int // the credential or its configuration was refused
 		// Throttled: the provider asked the whole quota subject to slow down,
@@ -68,6 +77,7 @@ type (
 
 func (Ask) event()        {}
 func (Drop) event()       {}
+func (Left) event()       {}
 func (Finished) event()   {}
 func (Capacity) event()   {}
 func (Configured) event() {}

@@ -87,7 +87,10 @@ func (m *Machine) Step(now time.Time, event Event) []Effect {
 		m.subject(e.Subject).grant(m, now)
 	case Drop:
 		m.drop(e.Ticket)
+	case Left:
+		m.subject(e.Subject).window.leave(now, e.N)
 	case Finished:
+		m.subject(e.Subject).window.unused(e.Unused)
 		if m.finished(now, e) {
 			m.grantAll(now)
 		} else {
@@ -99,6 +102,7 @@ func (m *Machine) Step(now time.Time, event Event) []Effect {
 	case Configured:
 		s := m.subject(e.Subject)
 		s.quota.configure(now, e.Quota)
+		s.window.configure(e.Quota)
 		s.grant(m, now)
 	case Replaced:
 		*m.credential(e.Credential) = credential{}

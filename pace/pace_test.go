@@ -234,6 +234,52 @@ func TestNeverAboveTheQuotaInAnySecond(t *testing.T) {
 	})
 }
 
+// What was granted leaves late, in one lump: the provider counts it then.
+func TestNeverAboveTheQuotaWhenGrantsLeaveLate(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		b := proven(&testing.T{}, 1<<20)
+		quota := rapid.SampledFrom([]int{30, 60, 600, 6000}).Draw(t, "quota")
+		b.step(Configured{Subject: "team", Quota: quota})
+		var at []time.Time
+		for range rapid.IntRange(1, 40).Draw(t, "lumps") {
+			b.granted = nil
+			end := b.now.Add(time.Duration(rapid.IntRange(1, 3000).Draw(t, "ms")) * time.Millisecond)
+			for len(b.m.asks) < 3 {
+				b.ask(1, tocsin.Normal, 1024)
+			}
+			for !b.wake.IsZero() && b.wake.After(b.now) && !b.wake.After(end) {
+				b.now = b.wake
+				b.step(Tick{})
+				for len(b.m.asks) < 3 {
+					b.ask(1, tocsin.Normal, 1024)
+				}
+			}
+			b.now = end
+			for i := 0; i < len(b.granted); i++ { // what is finished makes room for more
+				g := b.granted[i]
+				if rapid.IntRange(0, 9).Draw(t, "unused") == 0 {
+					b.step(Finished{Route: via(1), Subject: "team", N: g.N, Unused: g.N})
+					continue
+				}
+				b.step(Left{Route: via(1), Subject: "team", N: g.N})
+				for range g.N {
+					at = append(at, b.now)
+				}
+				b.finish(g.N, g.N)
+			}
+		}
+		allowed := max(1, quota/60)
+		for i := allowed; i < len(at); i++ {
+			if at[i].Sub(at[i-allowed]) < time.Second {
+				t.Fatalf("more than %d left in a second, quota %d a minute", allowed, quota)
+			}
+		}
+		if len(at) == 0 && b.now.Sub(start) > 10*time.Second {
+			t.Fatal("nothing ever left")
+		}
+	})
+}
+
 // The quota is not only kept but used: nine tenths of it at least.
 func TestTheQuotaIsUsed(t *testing.T) {
 	for _, quota := range []int{60, 600, 6000, 600_000} {
@@ -251,6 +297,7 @@ func TestTheQuotaIsUsed(t *testing.T) {
 			b.step(Tick{})
 			for _, g := range b.granted {
 				sum += g.N
+				b.step(Left{Route: via(1), Subject: "team", N: g.N})
 				b.finish(g.N, g.N)
 			}
 			b.granted = nil

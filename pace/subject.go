@@ -11,6 +11,7 @@ import (
 // subject is whom a provider counts: a quota, and the asks that share it.
 type subject struct {
 	quota   bucket
+	window  window
 	paused  time.Time // the provider asked for quiet until then
 	slowed  int       // pauses in a row without a word of how long
 	next    time.Time // when time alone makes something possible; zero: nothing
@@ -81,11 +82,14 @@ func (s *subject) waited(now time.Time) time.Duration {
 	return s.waitedFor
 }
 
+// wait is until an instant; zero: until something is finished.
 func (s *subject) wait(now time.Time, until time.Time) {
 	if !s.waiting {
 		s.waiting, s.waitedAt = true, now
 	}
-	s.earliest(until)
+	if !until.IsZero() {
+		s.earliest(until)
+	}
 }
 
 func (s *subject) earliest(t time.Time) {
@@ -144,11 +148,16 @@ func (s *subject) grantClass(m *Machine, now time.Time, class int) bool {
 			list[len(list)-1] = q
 			continue
 		}
+		if n = s.window.free(now, n); n == 0 {
+			s.wait(now, s.window.ready())
+			return false
+		}
 		if ready := s.quota.ready(now, n); ready.After(now) {
 			s.wait(now, ready)
 			return false
 		}
 		s.quota.take(n)
+		s.window.grant(n)
 		q.route.underway += n
 		if probe {
 			q.cred.probing = true

@@ -185,6 +185,7 @@ func (w *World) stuck() string { return "it does not drain: " + w.open() }
 
 // judge compares the final state with what the providers took.
 func (w *World) judge() {
+	w.provider.judgeQuotas()
 	for _, r := range w.sends {
 		for _, shard := range w.shards(r) {
 			w.judgeShard(r, shard)

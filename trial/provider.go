@@ -2,6 +2,7 @@ package trial
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/tocsin-push/tocsin"
@@ -23,6 +24,8 @@ type simulated struct {
 	together bool
 	met      [kinds]int // 0 not drawn yet, 1 no, 2 yes
 	waits    time.Duration
+
+	offers map[offered][]arrival // on quotas
 }
 
 type gone struct{ at time.Time }
@@ -51,6 +54,43 @@ func (s *simulated) retryAfter(low, high time.Duration) time.Duration {
 		s.waits = s.w.between(low, high)
 	}
 	return s.waits
+}
+
+// offered is what arrives on a quota from one process.
+type offered struct {
+	by    int
+	quota *credential
+}
+
+type arrival struct {
+	at time.Time
+	n  int
+}
+
+func (s *simulated) offer(p *process, c *credential, at time.Time, n int) {
+	key := offered{p.number, c}
+	if s.offers == nil {
+		s.offers = map[offered][]arrival{}
+	}
+	s.offers[key] = append(s.offers[key], arrival{at, n})
+}
+
+// judgeQuotas holds law L7 where the provider counts: what a process offers in
+// any second is never more than its quota.
+func (s *simulated) judgeQuotas() {
+	for key, list := range s.offers {
+		slices.SortFunc(list, func(a, b arrival) int { return a.at.Compare(b.at) })
+		most, sum, from := max(1, key.quota.quota/60), 0, 0
+		for _, a := range list {
+			for sum += a.n; a.at.Sub(list[from].at) >= time.Second; from++ {
+				sum -= list[from].n
+			}
+			if sum > most {
+				s.w.broken("L7", "%s was offered %d by process %d in the second before %v, the quota is %d", key.quota.subject, sum, key.by, a.at.Sub(dawn), most)
+				break
+			}
+		}
+	}
 }
 
 // answer is what comes back for one push; a lost one never does.
@@ -202,6 +242,9 @@ func (d *delivery) write(from, to int) {
 		d.written += len(left)
 		// From here on the bytes are out of anybody's hands.
 		delay := w.between(0, 15*time.Millisecond)
+		if c.quota > 0 {
+			w.provider.offer(p, c, w.now.Add(delay), len(left))
+		}
 		if w.now.Before(w.provider.trouble[slow]) {
 			w.reach(fault(slow))
 			delay += w.between(0, time.Second)

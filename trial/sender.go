@@ -216,6 +216,9 @@ func (s *seat) toPace(e pace.Event) {
 			})
 		}
 		e = ask
+	case pace.Left:
+		ask.Subject = w.subject(ask.Route).subject
+		e = ask
 	case pace.Finished:
 		c := w.subject(ask.Route)
 		ask.Subject = c.subject
@@ -255,37 +258,18 @@ func (p *process) granted(g pace.Grant) {
 	p.after(0, "granted", func() { s.fanoutStep(fanout.Granted{Grant: g}) })
 }
 
-// grantable holds law L7: the quota in any second, and Retry-After.
+// grantable holds the part of law L7 that is about waiting: Retry-After.
 func (p *process) grantable(g pace.Grant) {
 	c := p.w.subject(g.Route)
 	l := p.limit(c.subject)
 	if p.w.now.Before(l.paused) {
 		p.w.broken("L7", "a grant on %s %v before Retry-After was over", c.subject, l.paused.Sub(p.w.now))
 	}
-	if c.quota == 0 {
-		return
-	}
-	l.given = append(l.given, given{p.w.now, g.N})
-	sum := 0
-	for _, old := range l.given {
-		if p.w.now.Sub(old.at) < time.Second {
-			sum += old.n
-		}
-	}
-	if sum > max(1, c.quota/60) {
-		p.w.broken("L7", "%d granted on %s in a second, the quota is %d", sum, c.subject, c.quota/60)
-	}
 }
 
 // limits is what a process may do on a quota subject.
 type limits struct {
 	paused time.Time
-	given  []given
-}
-
-type given struct {
-	at time.Time
-	n  int
 }
 
 func (p *process) limit(subject string) *limits {
