@@ -246,7 +246,9 @@ func (m *Machine) flush() {
 	m.appending = true
 }
 
-// wake asks for the earliest instant at which something becomes possible.
+// wake asks for the earliest instant at which something becomes possible. What
+// also needs an append to end is left out while one is under way: its end is an
+// event, and a Wake in the past would come back at once, again and again.
 func (m *Machine) wake() {
 	var at time.Time
 	earlier := func(t time.Time) {
@@ -256,11 +258,11 @@ func (m *Machine) wake() {
 	}
 	switch {
 	case m.leaving:
-	case m.phase == following && !m.catching:
+	case m.phase == following && !m.catching && !m.appending:
 		earlier(m.retake)
 	case m.phase == owning:
 		earlier(m.expiry)
-		if j := m.nextToOpen(); j != nil {
+		if j := m.nextToOpen(); j != nil && len(m.outbox) <= appendRecords {
 			earlier(j.deadline)
 		}
 	}
