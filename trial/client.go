@@ -45,14 +45,14 @@ func (w *World) person(project tocsin.ProjectID, number int) *person {
 	return w.project(project).people[number]
 }
 
-func (w *World) newPerson(p *project) *person {
-	x := &person{number: len(p.people), provider: tocsin.APNs}
-	if w.chance(3) {
+// newPerson is the one of a number in a project; one in three has Android.
+func newPerson(p *project, number int) person {
+	x := person{number: number, provider: tocsin.APNs}
+	if number*7%3 == 2 {
 		x.provider = tocsin.FCM
 	}
 	x.id[0], x.id[1] = byte(p.number+1), 0x5b
 	binary.BigEndian.PutUint32(x.id[12:], uint32(x.number))
-	p.people = append(p.people, x)
 	return x
 }
 
@@ -70,27 +70,6 @@ func (x *person) upsert(at time.Time) *record.Change {
 		u.Topic = "app"
 	}
 	return &record.Change{Change: &record.Change_Upsert{Upsert: u}}
-}
-
-// populate registers everybody who is there from the beginning.
-func (w *World) populate() {
-	for _, p := range w.projects {
-		changes := make([]*record.Changes, w.options.Shards)
-		for i := range changes {
-			changes[i] = &record.Changes{}
-		}
-		for range w.options.Recipients {
-			x := w.newPerson(p)
-			x.registered = w.now
-			c := changes[w.shardOf(p, x)]
-			// Some were last seen long ago: they are in another bucket.
-			c.Changes = append(c.Changes, x.upsert(w.now.Add(-time.Duration(x.number%2)*48*time.Hour)))
-		}
-		for shard, c := range changes {
-			e := record.NewWriter(w.newID()).Next(&record.Envelope{Body: &record.Envelope_Changes{Changes: c}}, w.now, p.scope())
-			w.apply(w.log(journal.Changes, tocsin.Shard(shard)), [][]byte{record.Encode(e)})
-		}
-	}
 }
 
 // write repeats an append through whatever process lives until it is durable,
@@ -331,7 +310,9 @@ func (r *request) launch(w *World) {
 		r.first(w)
 		return
 	}
-	x := w.newPerson(r.project)
+	newcomer := newPerson(r.project, len(r.project.people))
+	x := &newcomer
+	r.project.people = append(r.project.people, x)
 	w.change(r.project, x, x.upsert(w.now), func() {
 		x.registered = w.now
 		r.first(w)

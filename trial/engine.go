@@ -47,14 +47,28 @@ func (w *World) apply(l *log, data [][]byte) {
 		if err != nil {
 			panic(err)
 		}
-		w.mark(l.name, d)
-		l.kept = append(l.kept, journal.Entry{Position: uint64(positions[i]), Envelope: e})
-		w.durable(l, uint64(positions[i]), e)
+		w.noted(l, uint64(positions[i]), d, e)
 	}
-	l.grew = w.now
 	for _, r := range l.readers {
 		r.poke()
 	}
+}
+
+// keep makes a record durable that was decoded before.
+func (w *World) keep(l *log, data []byte, e *record.Envelope) {
+	positions, err := w.journal.Append(context.Background(), l.key, data)
+	if err != nil {
+		panic(err)
+	}
+	w.noted(l, uint64(positions[0]), data, e)
+}
+
+// noted takes down a durable record for the readers and for the oracle.
+func (w *World) noted(l *log, position uint64, data []byte, e *record.Envelope) {
+	w.mark(l.name, data)
+	l.kept = append(l.kept, journal.Entry{Position: position, Envelope: e})
+	l.grew = w.now
+	w.durable(l, position, e)
 }
 
 // append adds records on behalf of a process, with the faults of an engine.
@@ -141,14 +155,15 @@ type reader struct {
 	next    journal.Position
 	pending bool
 	stopped bool
-	lag     time.Time // nothing is read before it
+	lag     time.Time     // nothing is read before it
+	pause   time.Duration // at most, between a record and its reading
 	take    func(records []journal.Entry, next uint64)
 	trimmed func()
 }
 
 // follow reads a log from a position on, for as long as the process lives.
 func (p *process) follow(l *log, from uint64, take func([]journal.Entry, uint64), trimmed func()) *reader {
-	r := &reader{p: p, log: l, next: journal.Position(from), take: take, trimmed: trimmed}
+	r := &reader{p: p, log: l, next: journal.Position(from), pause: 3 * time.Millisecond, take: take, trimmed: trimmed}
 	kept := l.readers[:0]
 	for _, old := range l.readers {
 		if !old.stopped {
@@ -160,12 +175,18 @@ func (p *process) follow(l *log, from uint64, take func([]journal.Entry, uint64)
 	return r
 }
 
+// lazily lets a reader fall behind further than an owner does.
+func (r *reader) lazily() *reader {
+	r.pause = 30 * time.Millisecond
+	return r
+}
+
 func (r *reader) poke() {
 	if r.pending || r.stopped {
 		return
 	}
 	r.pending = true
-	delay := r.p.w.between(0, 3*time.Millisecond)
+	delay := r.p.w.between(0, r.pause)
 	r.p.after(max(delay, r.lag.Sub(r.p.w.now)), "read", r.read)
 }
 

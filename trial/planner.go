@@ -39,7 +39,7 @@ func (x *planner) begin() {
 		}, s.impossible("sends")),
 		s.p.follow(w.log(journal.Ledger, s.shard), ledger, func(r []journal.Entry, next uint64) {
 			x.planStep(plan.LedgerRead{Records: r, Next: next})
-		}, x.planTrimmed(ledger)))
+		}, x.planTrimmed(ledger)).lazily())
 	s.readers = append(s.readers, x.tails...)
 	x.planStep(plan.Tick{})
 }
@@ -146,7 +146,7 @@ func (x *counter) begin() {
 		if s.counter.receipt.Cursor() <= from {
 			w.broken("trim", "receipt's ledger of shard %d was trimmed beyond its cursor %d", s.shard, from)
 		}
-	}))
+	}).lazily())
 	x.receiptStep(receipt.Tick{})
 }
 

@@ -272,12 +272,12 @@ func (d *delivery) arrived(list []*pushed) {
 		}
 		d.finish()
 	})
+	if !slices.ContainsFunc(answers, func(a answer) bool { return a.Result == provider.Lost }) {
+		return
+	}
 	p.after(400*time.Millisecond, "time-out", func() {
-		for i, push := range list {
+		for _, push := range list {
 			if !push.done {
-				if answers[i].Result == provider.Accepted {
-					w.truth.lost[d.x.s.shard]++
-				}
 				d.answered(push, answer{Answer: fanout.Answer{Count: 1, Result: provider.Lost, Reason: tocsin.ReasonUnanswered}})
 			}
 		}

@@ -27,6 +27,7 @@ func TestMain(m *testing.M) {
 
 // sweep plays seeds on all cores until one breaks a law.
 func sweep(from uint64, n int, o Options) (broken *Result, reached [states]int, played int) {
+	town := Found(o)
 	var wait sync.WaitGroup
 	var mu sync.Mutex
 	next := from
@@ -41,7 +42,7 @@ func sweep(from uint64, n int, o Options) (broken *Result, reached [states]int, 
 				}
 				next++
 				mu.Unlock()
-				r := Run(seed, o)
+				r := town.Run(seed)
 				mu.Lock()
 				played++
 				for s, met := range r.Reached {
@@ -96,8 +97,9 @@ func TestHistories(t *testing.T) {
 
 // A seed is a history: played again it is the same to the byte.
 func TestReplay(t *testing.T) {
+	town, other := Found(Default()), Found(Default())
 	for seed := *first; seed < *first+10; seed++ {
-		a, b := Run(seed, Default()), Run(seed, Default())
+		a, b := town.Run(seed), other.Run(seed)
 		if a.Trace != b.Trace || a.Events != b.Events {
 			t.Fatalf("two runs differ:\n%v\n%v", a, b)
 		}

@@ -62,7 +62,7 @@ type World struct {
 	provider  *simulated
 	sends     []*request
 	truth     truth
-	lastID    uint64
+	lastID    uint64 // those of the town come first
 	healing   bool
 	stepped   bool       // a clock was set
 	faulty    [kinds]int // draws left of each engine fault
@@ -190,10 +190,12 @@ const (
 )
 
 // Run plays the history of a seed to its end.
-func Run(seed uint64, o Options) (r Result) {
+func (t *Town) Run(seed uint64) (r Result) {
+	o := t.options
 	w := &World{options: o, random: rand.New(rand.NewPCG(seed, 0x70c51)), now: dawn, logs: map[logKey]*log{},
 		journal: journalmem.New(), offers: make([]offer, o.Shards), repeat: make([]bool, o.Shards), truth: newTruth(o.Shards), seats: make([]*process, o.Shards)}
 	w.result.Seed = seed
+	w.lastID = uint64(len(t.projects) * o.Shards)
 	w.store = storemem.New(func() time.Time { return w.now })
 	defer func() {
 		// A machine that panics has broken a promise of its own.
@@ -203,7 +205,7 @@ func Run(seed uint64, o Options) (r Result) {
 		}
 	}()
 	w.found()
-	w.populate()
+	t.settle(w)
 	w.plot()
 	var stamp [8]byte
 	for len(w.queue.heap) > 0 && len(w.result.Broken) == 0 {
@@ -236,8 +238,7 @@ func (w *World) end() Result {
 func (w *World) found() {
 	w.provider = &simulated{w: w, gone: map[string]gone{}}
 	for i := range 2 {
-		p := &project{number: i}
-		p.id[0], p.id[1] = byte(i+1), 0x77
+		p := newProject(i)
 		for provider := tocsin.APNs; provider <= tocsin.FCM; provider++ {
 			c := &credential{provider: provider, version: 1}
 			c.id[0], c.id[1] = byte(i+1), byte(provider)
@@ -266,6 +267,12 @@ type project struct {
 	number      int
 	credentials []*credential
 	people      []*person
+}
+
+func newProject(number int) *project {
+	p := &project{number: number}
+	p.id[0], p.id[1] = byte(number+1), 0x77
+	return p
 }
 
 type credential struct {
