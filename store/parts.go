@@ -76,16 +76,20 @@ func JoinParts(name string, rows []Row) (value []byte, at Parts, err error) {
 	return value, at, nil
 }
 
-// Batches cuts writes into batches of at most 2 MiB, in their order.
+// Batches cuts writes into batches of at most 2 MiB, in their order; they share
+// the memory of writes.
 func Batches(writes []Write) (batches [][]Write) {
-	size := 0
-	for _, w := range writes {
+	from, size := 0, 0
+	for i, w := range writes {
 		n := len(w.Key) + len(w.Value)
-		if len(batches) == 0 || size+n > MaxBatch/2 || len(batches[len(batches)-1]) == 1000 {
-			batches, size = append(batches, nil), 0
+		if i > from && (size+n > MaxBatch/2 || i-from == 1000) {
+			batches = append(batches, writes[from:i:i])
+			from, size = i, 0
 		}
 		size += n
-		batches[len(batches)-1] = append(batches[len(batches)-1], w)
+	}
+	if from < len(writes) {
+		batches = append(batches, writes[from:len(writes):len(writes)])
 	}
 	return batches
 }
