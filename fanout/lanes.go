@@ -147,6 +147,7 @@ func (l *Lanes) Run(ctx context.Context) error {
 	look := time.NewTicker(l.config.Look)
 	defer look.Stop()
 	var items []any
+	p.step(pace.Started{})
 	for {
 		select {
 		case <-ctx.Done():

@@ -17,6 +17,10 @@ type Ticket struct {
 type Event interface{ event() }
 
 type (
+	// Started is the first event of a process: nobody knows what another before
+	// it let leave in the last second.
+	Started struct{}
+
 	// Ask wants to send N pushes, 1 to tocsin.PageSize. It waits until it is
 	// granted or dropped; the rest of a smaller grant is asked for anew.
 	Ask struct {
@@ -75,6 +79,7 @@ type (
 	Tick struct{}
 )
 
+func (Started) event()    {}
 func (Ask) event()        {}
 func (Drop) event()       {}
 func (Left) event()       {}

@@ -16,6 +16,7 @@ type Machine struct {
 	credentials map[tocsin.CredentialID]*credential
 	asks        map[Ticket]*ask
 	passes      uint64
+	started     time.Time
 	woken       time.Time
 	out         []Effect
 }
@@ -82,6 +83,8 @@ type credential struct {
 func (m *Machine) Step(now time.Time, event Event) []Effect {
 	m.out = nil
 	switch e := event.(type) {
+	case Started:
+		m.started = now
 	case Ask:
 		m.ask(now, e)
 		m.subject(e.Subject).grant(m, now)
@@ -102,7 +105,7 @@ func (m *Machine) Step(now time.Time, event Event) []Effect {
 	case Configured:
 		s := m.subject(e.Subject)
 		s.quota.configure(now, e.Quota)
-		s.window.configure(e.Quota)
+		s.window.configure(e.Quota, m.started)
 		s.grant(m, now)
 	case Replaced:
 		*m.credential(e.Credential) = credential{}

@@ -280,6 +280,20 @@ func TestNeverAboveTheQuotaWhenGrantsLeaveLate(t *testing.T) {
 	})
 }
 
+// A process that starts again at once does not add its quota to what the one
+// before it used.
+func TestAQuotaIsNotUsedTwiceOverARestart(t *testing.T) {
+	b := set(t)
+	b.step(Started{})
+	b.step(Capacity{Route: via(1), N: 100})
+	b.step(Configured{Subject: "team", Quota: 6000})
+	b.want(b.ask(1, tocsin.Normal, 10), "")
+	b.until(b.now.Add(time.Second))
+	b.want(b.granted, "")
+	b.until(b.now.Add(100 * time.Millisecond))
+	b.want(b.granted, "1:1 ")
+}
+
 // The quota is not only kept but used: nine tenths of it at least.
 func TestTheQuotaIsUsed(t *testing.T) {
 	for _, quota := range []int{60, 600, 6000, 600_000} {

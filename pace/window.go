@@ -27,12 +27,17 @@ const (
 	grain = 5 * time.Millisecond
 )
 
-func (w *window) configure(perMinute int) {
+// configure sets the quota. Another process may have used all of it up to the
+// instant at which this one started.
+func (w *window) configure(perMinute int, started time.Time) {
 	if perMinute <= 0 {
 		*w = window{}
 		return
 	}
-	w.most = max(1, perMinute/60)
+	was := w.most
+	if w.most = max(1, perMinute/60); was == 0 {
+		w.leave(started, w.most)
+	}
 }
 
 // free is how many pushes may be granted now.

@@ -59,6 +59,7 @@ func (p *process) start() {
 	p.paused, p.stalled, p.flights = false, nil, nil
 	p.pace = pace.New(pace.Config{Ahead: 100 * time.Millisecond, Probe: 500 * time.Millisecond, ProbeMost: 2 * time.Second,
 		Slow: 200 * time.Millisecond, SlowMost: 2 * time.Second})
+	p.paceEffects(p.pace.Step(p.w.now, pace.Started{}))
 	p.routes, p.quotas, p.limits = map[provider.Route]bool{}, map[string]bool{}, map[string]*limits{}
 	p.seats = make([]*seat, p.w.options.Shards)
 	p.all = nil
