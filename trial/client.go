@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -20,6 +21,8 @@ const journalLedger = journal.Ledger
 // person is somebody with one subscription.
 type person struct {
 	number     int
+	key        string // of the profile
+	shard      tocsin.Shard
 	id         tocsin.SubscriptionID
 	provider   tocsin.Provider
 	addresses  int       // how many it has had
@@ -36,8 +39,6 @@ func (x *person) address() []byte {
 	return binary.BigEndian.AppendUint16(append(make([]byte, 0, len(x.id)+2), x.id[:]...), uint16(x.addresses))
 }
 
-func (x *person) key() string { return "u:" + strconv.Itoa(x.number) }
-
 // personOf reads the number out of an identifier.
 func personOf(id tocsin.SubscriptionID) int { return int(binary.BigEndian.Uint32(id[12:])) }
 
@@ -46,8 +47,9 @@ func (w *World) person(project tocsin.ProjectID, number int) *person {
 }
 
 // newPerson is the one of a number in a project; one in three has Android.
-func newPerson(p *project, number int) person {
-	x := person{number: number, provider: tocsin.APNs}
+func newPerson(p *project, number, shards int) person {
+	x := person{number: number, key: "u:" + strconv.Itoa(number), provider: tocsin.APNs}
+	x.shard = tocsin.ShardOf(p.id, x.key, shards)
 	if number*7%3 == 2 {
 		x.provider = tocsin.FCM
 	}
@@ -60,12 +62,8 @@ func (p *project) scope() record.Scope {
 	return record.Scope{Project: p.id, Environment: tocsin.Development, Class: tocsin.Normal}
 }
 
-func (w *World) shardOf(p *project, x *person) tocsin.Shard {
-	return tocsin.ShardOf(p.id, x.key(), w.options.Shards)
-}
-
 func (x *person) upsert(at time.Time) *record.Change {
-	u := &record.Upsert{Subscription: x.id.Bytes(), Profile: x.key(), Provider: uint32(x.provider), Address: x.address(), Active: at.UnixNano()}
+	u := &record.Upsert{Subscription: x.id.Bytes(), Profile: x.key, Provider: uint32(x.provider), Address: x.address(), Active: at.UnixNano()}
 	if x.provider == tocsin.APNs {
 		u.Topic = "app"
 	}
@@ -100,22 +98,22 @@ func (w *World) write(l *log, scope record.Scope, body func() *record.Envelope, 
 }
 
 func (w *World) change(p *project, x *person, c *record.Change, done func()) {
-	w.write(w.log(journal.Changes, w.shardOf(p, x)), p.scope(), func() *record.Envelope {
+	w.write(w.log(journal.Changes, x.shard), p.scope(), func() *record.Envelope {
 		return &record.Envelope{Body: &record.Envelope_Changes{Changes: &record.Changes{Changes: []*record.Change{c}}}}
 	}, done)
 }
 
 // request is one send as a client sees it.
 type request struct {
-	number    int
-	key       string
-	project   *project
-	explicit  []*person
-	newcomers []*person
-	skip      bool
-	ttl       time.Duration
-	delay     time.Duration // of a scheduled send
-	body      [32]byte
+	number   int
+	key      string
+	project  *project
+	explicit []*person
+	skip     bool
+	ttl      time.Duration
+	delay    time.Duration // of a scheduled send
+	body     [32]byte
+	shards   []tocsin.Shard // that can hold a recipient
 
 	id        tocsin.SendID
 	asked     time.Time // the request whose answer was the first
@@ -248,7 +246,7 @@ func (r *request) record(w *World, e api.AppendSend, mark []uint64) *record.Enve
 		s.Query = []byte(`{}`)
 	}
 	for _, x := range r.explicit {
-		s.Recipients = append(s.Recipients, &record.Recipient{Profile: x.key()})
+		s.Recipients = append(s.Recipients, &record.Recipient{Profile: x.key})
 	}
 	return record.NewWriter(w.newID()).Next(&record.Envelope{Body: &record.Envelope_Send{Send: s}}, time.Unix(0, s.Accepted), r.project.scope())
 }
@@ -300,6 +298,11 @@ func (w *World) newRequest(n int) *request {
 	case w.chance(4):
 		r.explicit = append(r.explicit, p.people[:w.options.Recipients]...)
 	}
+	for i := range w.options.Shards {
+		if r.explicit == nil || slices.ContainsFunc(r.explicit, func(x *person) bool { return int(x.shard) == i }) {
+			r.shards = append(r.shards, tocsin.Shard(i))
+		}
+	}
 	return r
 }
 
@@ -310,7 +313,7 @@ func (r *request) launch(w *World) {
 		r.first(w)
 		return
 	}
-	newcomer := newPerson(r.project, len(r.project.people))
+	newcomer := newPerson(r.project, len(r.project.people), w.options.Shards)
 	x := &newcomer
 	r.project.people = append(r.project.people, x)
 	w.change(r.project, x, x.upsert(w.now), func() {

@@ -111,20 +111,6 @@ func (w *World) durable(l *log, position uint64, e *record.Envelope) {
 	}
 }
 
-// shards are those that can hold a recipient of the request.
-func (w *World) shards(r *request) (list []tocsin.Shard) {
-	for i := range w.options.Shards {
-		wanted := r.explicit == nil
-		for _, x := range r.explicit {
-			wanted = wanted || int(w.shardOf(r.project, x)) == i
-		}
-		if wanted {
-			list = append(list, tocsin.Shard(i))
-		}
-	}
-	return list
-}
-
 // settled reports whether everything that was acknowledged is done.
 func (w *World) settled() bool {
 	if w.now.Sub(w.truth.looked) < 100*time.Millisecond {
@@ -150,7 +136,7 @@ func (w *World) open() string {
 		if r.cancel && r.cancelled.IsZero() {
 			return r.key + " has no answer to its cancel"
 		}
-		for _, shard := range w.shards(r) {
+		for _, shard := range r.shards {
 			if w.truth.closed[closedKey{r.number, int(shard)}] {
 				continue
 			}
@@ -187,7 +173,7 @@ func (w *World) stuck() string { return "it does not drain: " + w.open() }
 func (w *World) judge() {
 	w.provider.judgeQuotas()
 	for _, r := range w.sends {
-		for _, shard := range w.shards(r) {
+		for _, shard := range r.shards {
 			w.judgeShard(r, shard)
 		}
 		w.judgePeople(r)
@@ -284,12 +270,13 @@ func (w *World) judgePush(r *request, shard tocsin.Shard, o receipt.Outcome, num
 
 // judgePeople looks for who was missed, and who should not have got it.
 func (w *World) judgePeople(r *request) {
+	named := make([]bool, len(r.project.people))
+	for _, x := range r.explicit {
+		named[x.number] = true
+	}
 	for _, x := range r.project.people {
 		t := w.truth.push(r.number, x.number)
-		wanted := r.explicit == nil
-		for _, y := range r.explicit {
-			wanted = wanted || x == y
-		}
+		wanted := r.explicit == nil || named[x.number]
 		switch {
 		case t.accepted > 0 && !t.listed:
 			w.broken("L1", "%s reached person %d, who is not in its audience", r.key, x.number)
@@ -317,7 +304,7 @@ func (w *World) judgeAudience(shard tocsin.Shard) {
 	for _, p := range w.projects {
 		live := w.reachable(shard, p)
 		for _, x := range p.people {
-			if w.shardOf(p, x) != shard || x.blocking {
+			if x.shard != shard || x.blocking {
 				continue
 			}
 			_, dead := w.provider.gone[string(x.address())]

@@ -213,7 +213,7 @@ func (w *World) unsettle(k kind) {
 	if x.blocking || x.dead {
 		return
 	}
-	shard := w.shardOf(p, x)
+	shard := x.shard
 	switch k {
 	case goneAddress:
 		x.dead = true

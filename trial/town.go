@@ -31,10 +31,10 @@ func Found(o Options) *Town {
 			changes[i] = &record.Changes{}
 		}
 		for number := range o.Recipients {
-			x := newPerson(p, number)
+			x := newPerson(p, number, o.Shards)
 			x.registered = dawn
 			// Some were last seen long ago: they are in another bucket.
-			c := changes[tocsin.ShardOf(p.id, x.key(), o.Shards)]
+			c := changes[x.shard]
 			c.Changes = append(c.Changes, x.upsert(dawn.Add(-time.Duration(number%2)*48*time.Hour)))
 			s.people = append(s.people, x)
 		}
