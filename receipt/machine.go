@@ -167,7 +167,11 @@ func (m *Machine) read(r Record) {
 func (m *Machine) claimed(r Record, c *ledger.Claim, claim *record.Claim, stamp *record.Stamp) {
 	m.open[c.Send.ID].attempts += uint64(c.To - c.From)
 	e := r.Envelope
-	m.tracePage(c.Send.ID, c.Page, Record{Position: r.Position, Envelope: &record.Envelope{
+	if e.GetClaim() != nil {
+		m.tracePage(c.Send.ID, c.Page, r)
+		return
+	}
+	m.tracePage(c.Send.ID, c.Page, Record{Position: r.Position, Envelope: &record.Envelope{ // without the rest of its open
 		Writer: e.Writer, Number: e.Number, At: e.At, Project: e.Project, Environment: e.Environment, Class: e.Class,
 		Body: &record.Envelope_Claim{Claim: &record.Claim{Stamp: stamp, Send: claim.Send, Page: claim.Page, From: claim.From, To: claim.To,
 			Attempt: claim.Attempt, Changes: claim.Changes}},
