@@ -86,7 +86,10 @@ func (m *Machine) granted(g pace.Grant) {
 	delete(m.asked, t.id)
 	f := t.feed
 	f.asked--
-	t.n, t.waited = g.N, g.Waited
+	if !f.paced {
+		f.paced, f.began = true, g.Total-g.Waited
+	}
+	t.n, t.waited = g.N, g.Total-f.began
 	if f.job.stage != open { // its open carries it
 		return
 	}

@@ -51,6 +51,11 @@ type feed struct {
 	from  int    // and where in it
 	again []todo // ranges that come before: released, the rest of a small grant, retries
 	asked int    // tasks that wait for pace
+
+	// Later ranges are asked for when earlier ones are granted, so that the wait
+	// of one Ask is only a part of what a quota costs it: all since the first is.
+	paced bool          // something was granted
+	began time.Duration // pace.Grant.Total when the first was asked for
 }
 
 // todo is a range that may be claimed.

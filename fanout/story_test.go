@@ -1,6 +1,7 @@
 package fanout
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -25,6 +26,32 @@ func TestASendLeaves(t *testing.T) {
 	w.want(one, "accepted:1543")
 	w.want(two, "accepted:100")
 	w.want(none, "")
+}
+
+// A range is asked for when those before it were granted: what the quota made
+// them wait is part of its own wait.
+func TestTheWaitForAQuotaIsCountedFromTheFirstAsk(t *testing.T) {
+	w := newWorld(t)
+	w.quota = 10 * time.Millisecond
+	w.owner()
+	id := w.send(1, &record.Slice{}, 16*6)
+	w.settle()
+	w.want(id, "accepted:96")
+	var waited []time.Duration
+	for _, r := range w.ledger.from(t, 0, 999) {
+		if s := r.Envelope.GetSettle(); s != nil {
+			waited = append(waited, time.Duration(s.QuotaWait))
+		}
+	}
+	slices.Sort(waited)
+	for i, d := range waited {
+		if want := time.Duration(i+1) * w.quota; d != want {
+			t.Errorf("range %d of %d waited %v for its quota, want %v", i, len(waited), d, want)
+		}
+	}
+	if len(waited) != 6 {
+		t.Errorf("%d settles of 6 ranges", len(waited))
+	}
 }
 
 func TestASliceWaitsForItsMarkAndForThoseBefore(t *testing.T) {

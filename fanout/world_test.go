@@ -24,6 +24,7 @@ type world struct {
 	now      time.Time
 	ledger   logs
 	slices   logs
+	quota    time.Duration // what each grant waits for it
 	owners   []*actor
 	plan     *ledger.Fold
 	planned  uint64 // records of the ledger that plan has read
@@ -68,6 +69,7 @@ type actor struct {
 	slices    int64 // position asked for, -1 none
 	appending []*record.Envelope
 	asks      []pace.Ask
+	quota     time.Duration // waited for so far
 	delivers  []*delivery
 	evaluate  []Evaluate
 	fetch     []uint64
@@ -229,7 +231,8 @@ func (a *actor) grant(n int) bool {
 	}
 	ask := a.asks[0]
 	a.asks = a.asks[1:]
-	a.step(Granted{Grant: pace.Grant{Ticket: ask.Ticket, Route: ask.Route, N: min(n, ask.N)}})
+	a.quota += a.w.quota
+	a.step(Granted{Grant: pace.Grant{Ticket: ask.Ticket, Route: ask.Route, N: min(n, ask.N), Waited: a.w.quota, Total: a.quota}})
 	return true
 }
 

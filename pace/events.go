@@ -99,6 +99,7 @@ type (
 		Route  provider.Route // of the Ask, so that one dropped too late can be finished
 		N      int
 		Waited time.Duration // of its wait: because of the quota, not of room
+		Total  time.Duration // what the subject waited for its quota so far, for whatever Ask
 	}
 
 	// Wake asks for a Tick at an instant; the last one asked counts.

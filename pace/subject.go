@@ -162,7 +162,7 @@ func (s *subject) grantClass(m *Machine, now time.Time, class int) bool {
 		if probe {
 			q.cred.probing = true
 		}
-		m.out = append(m.out, Grant{Ticket: a.Ticket, Route: a.Route, N: n, Waited: s.waited(now) - a.waited})
+		m.out = append(m.out, Grant{Ticket: a.Ticket, Route: a.Route, N: n, Waited: s.waited(now) - a.waited, Total: s.waited(now)})
 		delete(m.asks, a.Ticket)
 		q.asks = q.asks[1:]
 		idle = 0
