@@ -96,7 +96,7 @@ func (s *Server) registerDevice(ctx context.Context, in *rawInput) (*body[client
 	secret, hash := account.MintInstallSecret()
 	u.Secret, u.Active = hash, now.UnixNano()
 	at := tocsin.ShardOf(project, u.Profile, s.Shards)
-	if err := s.fit(project, at, u.Attributes, u.Tags); err != nil {
+	if err := s.fitUpsert(project, at, u); err != nil {
 		return nil, err
 	}
 	if err := s.change(ctx, at, upsert(u)); err != nil {
@@ -152,7 +152,7 @@ func (s *Server) refreshDevice(ctx context.Context, in *refreshInput) (*body[cli
 	if userOf(u.Profile) != "" && u.Profile != profile {
 		return nil, invalid("user", "an install does not change hands by a refresh; register it again")
 	}
-	if err := s.fit(caller(ctx).Project, at, u.Attributes, u.Tags); err != nil {
+	if err := s.fitUpsert(caller(ctx).Project, at, u); err != nil {
 		return nil, err
 	}
 	u.Profile, u.Active = profile, s.Now().UnixNano()

@@ -91,7 +91,7 @@ func (s *Server) putSubscription(ctx context.Context, in *rawInput) (*body[clien
 		return nil, err
 	}
 	at := tocsin.ShardOf(project, u.Profile, s.Shards)
-	if err := s.fit(project, at, u.Attributes, u.Tags); err != nil {
+	if err := s.fitUpsert(project, at, u); err != nil {
 		return nil, err
 	}
 	if err := s.change(ctx, at, upsert(u)); err != nil {
@@ -134,6 +134,14 @@ func (s *Server) fit(project tocsin.ProjectID, at tocsin.Shard, attributes []*re
 	return invalid("tags."+set, fmt.Sprintf("the project has %d sets of tags already", audience.MaxTagSets))
 }
 
+// fitUpsert refuses a subscription that would be left out, as a whole or in part.
+func (s *Server) fitUpsert(project tocsin.ProjectID, at tocsin.Shard, u *record.Upsert) error {
+	if !s.Audience[at].FitRoute(project, u) {
+		return invalid("endpoint", fmt.Sprintf("the project's subscriptions use %d push services and topics already", audience.MaxRoutes))
+	}
+	return s.fit(project, at, u.Attributes, u.Tags)
+}
+
 // change appends changes to one shard and returns once they are durable.
 func (s *Server) change(ctx context.Context, shard tocsin.Shard, changes ...*record.Change) error {
 	e := &record.Envelope{Body: &record.Envelope_Changes{Changes: &record.Changes{Changes: changes}}}
@@ -166,7 +174,7 @@ func (s *Server) putBatch(ctx context.Context, in *rawInput) (*body[client.Batch
 			err = s.settle(ctx, project, u)
 		}
 		if err == nil {
-			err = s.fit(project, tocsin.ShardOf(project, u.Profile, s.Shards), u.Attributes, u.Tags)
+			err = s.fitUpsert(project, tocsin.ShardOf(project, u.Profile, s.Shards), u)
 		}
 		if err == nil {
 			out.Body.IDs[i] = tocsin.SubscriptionID(u.Subscription)

@@ -95,11 +95,20 @@ func (p *project) upsert(pos uint64, u *record.Upsert) {
 	if !alive && len(u.Address) == 0 {
 		return // deleted meanwhile, or never there
 	}
+	route := routeOf(u)
+	if len(u.Address) > 0 {
+		if alive {
+			route = route.after(p.routes[p.rows.route[ordinal]])
+		}
+		if !p.routeFits(route) {
+			return
+		}
+	}
 	if !known {
 		ordinal = p.add(id)
 	}
 	if len(u.Address) > 0 {
-		p.register(pos, ordinal, alive, u)
+		p.register(pos, ordinal, alive, route, u)
 	} else if len(u.Secret) > 0 {
 		address, _ := p.stored(ordinal)
 		p.store(ordinal, address, u.Secret)
@@ -121,23 +130,10 @@ func (p *project) upsert(pos uint64, u *record.Upsert) {
 }
 
 // register gives a subscription its address, new or the same again.
-func (p *project) register(pos uint64, ordinal uint32, alive bool, u *record.Upsert) {
-	route := Route{Provider: tocsin.Provider(u.Provider), Host: u.Host, Topic: u.Topic}
-	copy(route.Vapid[:], u.Vapid)
+func (p *project) register(pos uint64, ordinal uint32, alive bool, route Route, u *record.Upsert) {
 	var address, secret []byte
 	if alive {
 		address, secret = p.stored(ordinal)
-		if was := p.routes[p.rows.route[ordinal]]; was.Provider == route.Provider { // absent fields stay
-			if route.Host == "" {
-				route.Host = was.Host
-			}
-			if route.Topic == "" {
-				route.Topic = was.Topic
-			}
-			if len(u.Vapid) == 0 {
-				route.Vapid = was.Vapid
-			}
-		}
 	}
 	if len(u.Secret) > 0 {
 		secret = u.Secret
@@ -176,13 +172,24 @@ func (p *project) update(u *record.ProfileUpdate) {
 	p.subscriptions(u.Profile, func(ordinal uint32) { setAll(p.known, ordinal, u.Attributes, u.Tags) })
 }
 
-// A project has at most so many names on a shard, native fields included. A
-// name costs 1 to 4 bytes for every row of the shard, and devices, with a key
-// that anybody can read, may bring new ones.
+// A project has at most so many names on a shard, native fields included, and
+// so many routes. A name costs 1 to 4 bytes for every row of the shard, a route
+// a lane with its connections, and devices, with a key that anybody can read,
+// may bring new ones.
 const (
 	MaxAttributes = 512
 	MaxTagSets    = 64
+	MaxRoutes     = 512
 )
+
+// FitRoute reports whether a shard has room for the route of a change that
+// brings an address. Without, the whole change is left out.
+func (s *Shard) FitRoute(project tocsin.ProjectID, u *record.Upsert) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	p := s.projects[project]
+	return p == nil || len(u.Address) == 0 || p.routeFits(routeOf(u))
+}
 
 // setAll writes attributes and tags to one row; names of native fields, and
 // those beyond the limits, are left out, whoever let them pass.

@@ -38,3 +38,28 @@ func TestNamesAreBounded(t *testing.T) {
 		t.Error("Fit says otherwise")
 	}
 }
+
+// Every route is a lane with connections of its own, and whoever has the device
+// key can name hosts: their number is bounded, and who was there goes on.
+func TestRoutesAreBounded(t *testing.T) {
+	w := newWorld(t)
+	w.apply(news, phone(1))
+	on := func(topic string) func(*record.Upsert) { return func(u *record.Upsert) { u.Topic = topic } }
+	for n := range 2 * MaxRoutes {
+		w.apply(news, phone(2+n, on(fmt.Sprintf("topic%d", n))))
+	}
+	p := w.shard.projects[news]
+	if live := p.live.GetCardinality(); len(p.routes) != MaxRoutes || live != MaxRoutes {
+		t.Errorf("%d routes, %d subscriptions", len(p.routes), live)
+	}
+	w.apply(news, phone(1, on("one too many")), phone(5000))
+	if live := p.live.GetCardinality(); live != MaxRoutes+1 {
+		t.Errorf("%d subscriptions: want all those before and one more on a known route", live)
+	}
+	if u := phone(1, on("one too many")).GetUpsert(); w.shard.FitRoute(news, u) {
+		t.Error("FitRoute says otherwise")
+	}
+	if u := phone(1).GetUpsert(); !w.shard.FitRoute(news, u) {
+		t.Error("FitRoute refuses a route that is known")
+	}
+}

@@ -140,6 +140,11 @@ func (p *project) holder(provider tocsin.Provider, address []byte) (uint32, bool
 	})
 }
 
+func (p *project) routeFits(r Route) bool {
+	_, known := p.routeOf[r]
+	return known || len(p.routes) < MaxRoutes
+}
+
 func (p *project) routeNumber(r Route) uint32 {
 	n, ok := p.routeOf[r]
 	if !ok {

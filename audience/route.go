@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/record"
 )
 
 // Route is what of a subscription decides the lane that its pushes leave
@@ -17,6 +18,31 @@ type Route struct {
 	Host     string              // Web Push: origin of the endpoint
 	Topic    string              // APNs
 	Vapid    tocsin.CredentialID // Web Push: whose key it subscribed with; zero elsewhere
+}
+
+// routeOf is the route that a change names.
+func routeOf(u *record.Upsert) Route {
+	r := Route{Provider: tocsin.Provider(u.Provider), Host: u.Host, Topic: u.Topic}
+	copy(r.Vapid[:], u.Vapid)
+	return r
+}
+
+// after completes the route of a change from the one before: fields that are
+// absent stay.
+func (r Route) after(was Route) Route {
+	if was.Provider != r.Provider {
+		return r
+	}
+	if r.Host == "" {
+		r.Host = was.Host
+	}
+	if r.Topic == "" {
+		r.Topic = was.Topic
+	}
+	if r.Vapid.IsZero() {
+		r.Vapid = was.Vapid
+	}
+	return r
 }
 
 func (r Route) compare(other Route) int {
