@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -54,6 +55,9 @@ type election struct {
 	url    string
 	admin  string
 	rooms  []newsroom
+
+	providers context.Context // of their process: it outlives the node
+	node      sync.WaitGroup
 }
 
 type newsroom struct {
@@ -74,15 +78,19 @@ func (c *demo) Run(s *session) (err error) {
 	defer os.RemoveAll(folder)
 	ctx, stop := context.WithCancel(s.ctx)
 	group, ctx := errgroup.WithContext(ctx)
+	providers, stopProviders := context.WithCancel(context.WithoutCancel(ctx))
+	e := &election{demo: *c, folder: folder, providers: providers}
 	defer func() {
 		stop()
+		e.node.Wait() // first, or it would miss them
+		stopProviders()
 		if ended := group.Wait(); err == nil && ended != nil && !errors.Is(ended, context.Canceled) {
 			err = ended
 		}
 	}()
 	on := *s
 	on.ctx = ctx
-	e := &election{session: &on, demo: *c, folder: folder}
+	e.session = &on
 	if err := e.startProviders(group); err != nil {
 		return err
 	}
@@ -128,7 +136,7 @@ func (e *election) startProviders(group *errgroup.Group) error {
 		return err
 	}
 	setup := filepath.Join(e.folder, "setup.json")
-	child := exec.CommandContext(e.ctx, program, "sim", "--credentials", filepath.Join(e.folder, "credentials.json"), "--setup", setup,
+	child := exec.CommandContext(e.providers, program, "sim", "--credentials", filepath.Join(e.folder, "credentials.json"), "--setup", setup,
 		"--projects", fmt.Sprint(e.Newsrooms), "--seed", fmt.Sprint(e.Seed), "--gone", "0.01")
 	child.Stderr = e.err
 	child.Cancel = func() error { return child.Process.Signal(syscall.SIGTERM) }
@@ -169,7 +177,9 @@ func (e *election) startNode(group *errgroup.Group) error {
 	log := slog.New(slog.NewTextHandler(e.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	up := make(chan node.Up, 1)
 	failed := make(chan error, 1)
+	e.node.Add(1)
 	group.Go(func() error {
+		defer e.node.Done()
 		err := node.Run(e.ctx, config, log, func(u node.Up) { up <- u })
 		failed <- err
 		return err
@@ -197,7 +207,7 @@ func (e *election) startNode(group *errgroup.Group) error {
 func (e *election) importAll() error {
 	bar := progressbar.NewOptions64(int64(e.People), progressbar.OptionSetWriter(e.err), progressbar.OptionShowCount(),
 		progressbar.OptionShowIts(), progressbar.OptionSetItsString("subscriptions"), progressbar.OptionSetDescription("import"),
-		progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish())
+		progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionSetVisibility(terminal(e.err)), progressbar.OptionClearOnFinish())
 	defer bar.Finish()
 	sizes := shares(e.People, e.Newsrooms)
 	e.rooms = make([]newsroom, e.Newsrooms)

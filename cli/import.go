@@ -49,7 +49,7 @@ func (c *imports) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	bar := progressbar.NewOptions64(info.Size(), progressbar.OptionSetWriter(s.err), progressbar.OptionShowBytes(true),
+	bar := progressbar.NewOptions64(info.Size(), progressbar.OptionSetWriter(s.err), progressbar.OptionSetVisibility(terminal(s.err)), progressbar.OptionShowBytes(true),
 		progressbar.OptionSetDescription("import"), progressbar.OptionClearOnFinish())
 	done, err := api.Upload(s.ctx, open, file, func(sent int64) { bar.Set64(sent) })
 	bar.Finish()

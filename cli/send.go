@@ -121,7 +121,7 @@ func (c *status) Run(s *session) error {
 func (r *remote) follow(s *session, api *client.Client, id tocsin.SendID) error {
 	// Its length is known once the audience is: one without is drawn by a
 	// goroutine that races with us.
-	bar := progressbar.NewOptions64(1, progressbar.OptionSetWriter(s.err), progressbar.OptionShowCount(),
+	bar := progressbar.NewOptions64(1, progressbar.OptionSetWriter(s.err), progressbar.OptionSetVisibility(terminal(s.err)), progressbar.OptionShowCount(),
 		progressbar.OptionSetDescription("pushes"), progressbar.OptionClearOnFinish())
 	var last client.Send
 	for now, err := range api.WatchSend(s.ctx, id) {
