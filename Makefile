@@ -24,7 +24,7 @@ prove: build ## the full counts, resumable, into docs/evidence.md
 crash: build ## kill -9 at random instants during sends, then judge every ledger
 	scripts/crash
 
-bench-send: build ## the whole road beside a raw TLS wire and apns2 in one run
+bench-send: ## the whole road beside a raw TLS wire and apns2 in one run
 	go run ./bench send
 
 .PHONY: help build run check test prove crash bench-send
