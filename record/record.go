@@ -47,6 +47,8 @@ func Kind(e *Envelope) string {
 		return "changes"
 	case *Envelope_Recycle:
 		return "recycle"
+	case *Envelope_Steer:
+		return "steer"
 	}
 	return ""
 }

@@ -49,6 +49,7 @@ type Envelope struct {
 	//	*Envelope_Close
 	//	*Envelope_Changes
 	//	*Envelope_Recycle
+	//	*Envelope_Steer
 	Body          isEnvelope_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -237,6 +238,15 @@ func (x *Envelope) GetRecycle() *Recycle {
 	return nil
 }
 
+func (x *Envelope) GetSteer() *Steer {
+	if x != nil {
+		if x, ok := x.Body.(*Envelope_Steer); ok {
+			return x.Steer
+		}
+	}
+	return nil
+}
+
 type isEnvelope_Body interface {
 	isEnvelope_Body()
 }
@@ -281,6 +291,10 @@ type Envelope_Recycle struct {
 	Recycle *Recycle `protobuf:"bytes,25,opt,name=recycle,proto3,oneof"` // topic changes
 }
 
+type Envelope_Steer struct {
+	Steer *Steer `protobuf:"bytes,26,opt,name=steer,proto3,oneof"` // topics sends and ledger
+}
+
 func (*Envelope_Send) isEnvelope_Body() {}
 
 func (*Envelope_Cancel) isEnvelope_Body() {}
@@ -301,6 +315,8 @@ func (*Envelope_Changes) isEnvelope_Body() {}
 
 func (*Envelope_Recycle) isEnvelope_Body() {}
 
+func (*Envelope_Steer) isEnvelope_Body() {}
+
 // Send is one accepted request. Once it is durable the send will happen.
 type Send struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -314,7 +330,8 @@ type Send struct {
 	Recipients    []*Recipient           `protobuf:"bytes,8,rep,name=recipients,proto3" json:"recipients,omitempty"`
 	Message       *Message               `protobuf:"bytes,9,opt,name=message,proto3" json:"message,omitempty"`
 	Options       *Options               `protobuf:"bytes,10,opt,name=options,proto3" json:"options,omitempty"`
-	Key           string                 `protobuf:"bytes,11,opt,name=key,proto3" json:"key,omitempty"` // id of the API key that asked
+	Key           string                 `protobuf:"bytes,11,opt,name=key,proto3" json:"key,omitempty"`     // id of the API key that asked
+	Steer         *Steer                 `protobuf:"bytes,12,opt,name=steer,proto3" json:"steer,omitempty"` // rate that it begins with; absent: as fast as possible
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -424,6 +441,13 @@ func (x *Send) GetKey() string {
 		return x.Key
 	}
 	return ""
+}
+
+func (x *Send) GetSteer() *Steer {
+	if x != nil {
+		return x.Steer
+	}
+	return nil
 }
 
 // Recipient is an explicit one: a profile (all its subscriptions) or one subscription.
@@ -765,7 +789,8 @@ type Slice struct {
 	Recipients    []*Recipient           `protobuf:"bytes,5,rep,name=recipients,proto3" json:"recipients,omitempty"`
 	Message       *Message               `protobuf:"bytes,6,opt,name=message,proto3" json:"message,omitempty"`
 	Options       *Options               `protobuf:"bytes,7,opt,name=options,proto3" json:"options,omitempty"`
-	Retry         *Retry                 `protobuf:"bytes,8,opt,name=retry,proto3" json:"retry,omitempty"` // set on a retry slice; then 2 to 7 are absent
+	Retry         *Retry                 `protobuf:"bytes,8,opt,name=retry,proto3" json:"retry,omitempty"` // set on a retry slice; then 2 to 7 and 9 are absent
+	Steer         *Steer                 `protobuf:"bytes,9,opt,name=steer,proto3" json:"steer,omitempty"` // as it was when the send was cut
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -852,6 +877,13 @@ func (x *Slice) GetOptions() *Options {
 func (x *Slice) GetRetry() *Retry {
 	if x != nil {
 		return x.Retry
+	}
+	return nil
+}
+
+func (x *Slice) GetSteer() *Steer {
+	if x != nil {
+		return x.Steer
 	}
 	return nil
 }
@@ -1062,6 +1094,7 @@ type Open struct {
 	Unknown       uint64                 `protobuf:"varint,12,opt,name=unknown,proto3" json:"unknown,omitempty"` // explicit recipients that nobody knows
 	Claim         *Claim                 `protobuf:"bytes,13,opt,name=claim,proto3" json:"claim,omitempty"`      // only when open and claim are one record; its stamp is absent
 	Changes       uint64                 `protobuf:"varint,14,opt,name=changes,proto3" json:"changes,omitempty"` // the audience may hold anybody below this position of changes
+	Steer         *Steer                 `protobuf:"bytes,15,opt,name=steer,proto3" json:"steer,omitempty"`      // of the slice
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1192,6 +1225,13 @@ func (x *Open) GetChanges() uint64 {
 		return x.Changes
 	}
 	return 0
+}
+
+func (x *Open) GetSteer() *Steer {
+	if x != nil {
+		return x.Steer
+	}
+	return nil
 }
 
 // Lot is the part of an audience on one route and in one activity bucket.
@@ -1825,6 +1865,76 @@ func (x *Cancel) GetSend() []byte {
 	return nil
 }
 
+// Steer says how fast a send may go. Of several the highest version counts,
+// wherever they stand.
+type Steer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Send          []byte                 `protobuf:"bytes,1,opt,name=send,proto3" json:"send,omitempty"`        // absent where another message holds it
+	Version       uint64                 `protobuf:"varint,2,opt,name=version,proto3" json:"version,omitempty"` // 0 is what the send began with
+	Rate          uint32                 `protobuf:"varint,3,opt,name=rate,proto3" json:"rate,omitempty"`       // pushes a minute; 0 as fast as possible
+	Paused        bool                   `protobuf:"varint,4,opt,name=paused,proto3" json:"paused,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Steer) Reset() {
+	*x = Steer{}
+	mi := &file_record_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Steer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Steer) ProtoMessage() {}
+
+func (x *Steer) ProtoReflect() protoreflect.Message {
+	mi := &file_record_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Steer.ProtoReflect.Descriptor instead.
+func (*Steer) Descriptor() ([]byte, []int) {
+	return file_record_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *Steer) GetSend() []byte {
+	if x != nil {
+		return x.Send
+	}
+	return nil
+}
+
+func (x *Steer) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *Steer) GetRate() uint32 {
+	if x != nil {
+		return x.Rate
+	}
+	return 0
+}
+
+func (x *Steer) GetPaused() bool {
+	if x != nil {
+		return x.Paused
+	}
+	return false
+}
+
 // Changes are applied to one shard in order, all or none.
 type Changes struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1835,7 +1945,7 @@ type Changes struct {
 
 func (x *Changes) Reset() {
 	*x = Changes{}
-	mi := &file_record_proto_msgTypes[20]
+	mi := &file_record_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1847,7 +1957,7 @@ func (x *Changes) String() string {
 func (*Changes) ProtoMessage() {}
 
 func (x *Changes) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[20]
+	mi := &file_record_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1860,7 +1970,7 @@ func (x *Changes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Changes.ProtoReflect.Descriptor instead.
 func (*Changes) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{20}
+	return file_record_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Changes) GetChanges() []*Change {
@@ -1886,7 +1996,7 @@ type Change struct {
 
 func (x *Change) Reset() {
 	*x = Change{}
-	mi := &file_record_proto_msgTypes[21]
+	mi := &file_record_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1898,7 +2008,7 @@ func (x *Change) String() string {
 func (*Change) ProtoMessage() {}
 
 func (x *Change) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[21]
+	mi := &file_record_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1911,7 +2021,7 @@ func (x *Change) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Change.ProtoReflect.Descriptor instead.
 func (*Change) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{21}
+	return file_record_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Change) GetChange() isChange_Change {
@@ -2023,7 +2133,7 @@ type Upsert struct {
 
 func (x *Upsert) Reset() {
 	*x = Upsert{}
-	mi := &file_record_proto_msgTypes[22]
+	mi := &file_record_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2035,7 +2145,7 @@ func (x *Upsert) String() string {
 func (*Upsert) ProtoMessage() {}
 
 func (x *Upsert) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[22]
+	mi := &file_record_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2048,7 +2158,7 @@ func (x *Upsert) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Upsert.ProtoReflect.Descriptor instead.
 func (*Upsert) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{22}
+	return file_record_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Upsert) GetSubscription() []byte {
@@ -2168,7 +2278,7 @@ type Attribute struct {
 
 func (x *Attribute) Reset() {
 	*x = Attribute{}
-	mi := &file_record_proto_msgTypes[23]
+	mi := &file_record_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2180,7 +2290,7 @@ func (x *Attribute) String() string {
 func (*Attribute) ProtoMessage() {}
 
 func (x *Attribute) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[23]
+	mi := &file_record_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2193,7 +2303,7 @@ func (x *Attribute) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attribute.ProtoReflect.Descriptor instead.
 func (*Attribute) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{23}
+	return file_record_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Attribute) GetName() string {
@@ -2333,7 +2443,7 @@ type TagSet struct {
 
 func (x *TagSet) Reset() {
 	*x = TagSet{}
-	mi := &file_record_proto_msgTypes[24]
+	mi := &file_record_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2345,7 +2455,7 @@ func (x *TagSet) String() string {
 func (*TagSet) ProtoMessage() {}
 
 func (x *TagSet) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[24]
+	mi := &file_record_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2358,7 +2468,7 @@ func (x *TagSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TagSet.ProtoReflect.Descriptor instead.
 func (*TagSet) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{24}
+	return file_record_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *TagSet) GetName() string {
@@ -2406,7 +2516,7 @@ type OptIn struct {
 
 func (x *OptIn) Reset() {
 	*x = OptIn{}
-	mi := &file_record_proto_msgTypes[25]
+	mi := &file_record_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2418,7 +2528,7 @@ func (x *OptIn) String() string {
 func (*OptIn) ProtoMessage() {}
 
 func (x *OptIn) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[25]
+	mi := &file_record_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2431,7 +2541,7 @@ func (x *OptIn) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OptIn.ProtoReflect.Descriptor instead.
 func (*OptIn) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{25}
+	return file_record_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *OptIn) GetSubscription() []byte {
@@ -2457,7 +2567,7 @@ type Delete struct {
 
 func (x *Delete) Reset() {
 	*x = Delete{}
-	mi := &file_record_proto_msgTypes[26]
+	mi := &file_record_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2469,7 +2579,7 @@ func (x *Delete) String() string {
 func (*Delete) ProtoMessage() {}
 
 func (x *Delete) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[26]
+	mi := &file_record_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2482,7 +2592,7 @@ func (x *Delete) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Delete.ProtoReflect.Descriptor instead.
 func (*Delete) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{26}
+	return file_record_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Delete) GetSubscription() []byte {
@@ -2503,7 +2613,7 @@ type ProfileUpdate struct {
 
 func (x *ProfileUpdate) Reset() {
 	*x = ProfileUpdate{}
-	mi := &file_record_proto_msgTypes[27]
+	mi := &file_record_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2515,7 +2625,7 @@ func (x *ProfileUpdate) String() string {
 func (*ProfileUpdate) ProtoMessage() {}
 
 func (x *ProfileUpdate) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[27]
+	mi := &file_record_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2528,7 +2638,7 @@ func (x *ProfileUpdate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProfileUpdate.ProtoReflect.Descriptor instead.
 func (*ProfileUpdate) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{27}
+	return file_record_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ProfileUpdate) GetProfile() string {
@@ -2562,7 +2672,7 @@ type Recycle struct {
 
 func (x *Recycle) Reset() {
 	*x = Recycle{}
-	mi := &file_record_proto_msgTypes[28]
+	mi := &file_record_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2574,7 +2684,7 @@ func (x *Recycle) String() string {
 func (*Recycle) ProtoMessage() {}
 
 func (x *Recycle) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[28]
+	mi := &file_record_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2587,7 +2697,7 @@ func (x *Recycle) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recycle.ProtoReflect.Descriptor instead.
 func (*Recycle) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{28}
+	return file_record_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Recycle) GetGeneration() uint64 {
@@ -2609,7 +2719,7 @@ type PlanState struct {
 
 func (x *PlanState) Reset() {
 	*x = PlanState{}
-	mi := &file_record_proto_msgTypes[29]
+	mi := &file_record_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2621,7 +2731,7 @@ func (x *PlanState) String() string {
 func (*PlanState) ProtoMessage() {}
 
 func (x *PlanState) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[29]
+	mi := &file_record_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2634,7 +2744,7 @@ func (x *PlanState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanState.ProtoReflect.Descriptor instead.
 func (*PlanState) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{29}
+	return file_record_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *PlanState) GetNext() uint64 {
@@ -2671,7 +2781,7 @@ type Wait struct {
 
 func (x *Wait) Reset() {
 	*x = Wait{}
-	mi := &file_record_proto_msgTypes[30]
+	mi := &file_record_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2683,7 +2793,7 @@ func (x *Wait) String() string {
 func (*Wait) ProtoMessage() {}
 
 func (x *Wait) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[30]
+	mi := &file_record_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2696,7 +2806,7 @@ func (x *Wait) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Wait.ProtoReflect.Descriptor instead.
 func (*Wait) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{30}
+	return file_record_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Wait) GetSend() []byte {
@@ -2740,7 +2850,7 @@ type ReceiptState struct {
 
 func (x *ReceiptState) Reset() {
 	*x = ReceiptState{}
-	mi := &file_record_proto_msgTypes[31]
+	mi := &file_record_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2752,7 +2862,7 @@ func (x *ReceiptState) String() string {
 func (*ReceiptState) ProtoMessage() {}
 
 func (x *ReceiptState) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[31]
+	mi := &file_record_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2765,7 +2875,7 @@ func (x *ReceiptState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReceiptState.ProtoReflect.Descriptor instead.
 func (*ReceiptState) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{31}
+	return file_record_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ReceiptState) GetNext() uint64 {
@@ -2809,7 +2919,7 @@ type Dead struct {
 
 func (x *Dead) Reset() {
 	*x = Dead{}
-	mi := &file_record_proto_msgTypes[32]
+	mi := &file_record_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2821,7 +2931,7 @@ func (x *Dead) String() string {
 func (*Dead) ProtoMessage() {}
 
 func (x *Dead) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[32]
+	mi := &file_record_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2834,7 +2944,7 @@ func (x *Dead) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Dead.ProtoReflect.Descriptor instead.
 func (*Dead) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{32}
+	return file_record_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Dead) GetProject() []byte {
@@ -2893,7 +3003,7 @@ type Counters struct {
 
 func (x *Counters) Reset() {
 	*x = Counters{}
-	mi := &file_record_proto_msgTypes[33]
+	mi := &file_record_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2905,7 +3015,7 @@ func (x *Counters) String() string {
 func (*Counters) ProtoMessage() {}
 
 func (x *Counters) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[33]
+	mi := &file_record_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2918,7 +3028,7 @@ func (x *Counters) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Counters.ProtoReflect.Descriptor instead.
 func (*Counters) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{33}
+	return file_record_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Counters) GetSend() []byte {
@@ -3067,7 +3177,7 @@ type Tally struct {
 
 func (x *Tally) Reset() {
 	*x = Tally{}
-	mi := &file_record_proto_msgTypes[34]
+	mi := &file_record_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3079,7 +3189,7 @@ func (x *Tally) String() string {
 func (*Tally) ProtoMessage() {}
 
 func (x *Tally) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[34]
+	mi := &file_record_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3092,7 +3202,7 @@ func (x *Tally) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tally.ProtoReflect.Descriptor instead.
 func (*Tally) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{34}
+	return file_record_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Tally) GetOutcome() uint32 {
@@ -3133,7 +3243,7 @@ type PageEnd struct {
 
 func (x *PageEnd) Reset() {
 	*x = PageEnd{}
-	mi := &file_record_proto_msgTypes[35]
+	mi := &file_record_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3145,7 +3255,7 @@ func (x *PageEnd) String() string {
 func (*PageEnd) ProtoMessage() {}
 
 func (x *PageEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[35]
+	mi := &file_record_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3158,7 +3268,7 @@ func (x *PageEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PageEnd.ProtoReflect.Descriptor instead.
 func (*PageEnd) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{35}
+	return file_record_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *PageEnd) GetRuns() []*PushRun {
@@ -3181,7 +3291,7 @@ type PushRun struct {
 
 func (x *PushRun) Reset() {
 	*x = PushRun{}
-	mi := &file_record_proto_msgTypes[36]
+	mi := &file_record_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3193,7 +3303,7 @@ func (x *PushRun) String() string {
 func (*PushRun) ProtoMessage() {}
 
 func (x *PushRun) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[36]
+	mi := &file_record_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3206,7 +3316,7 @@ func (x *PushRun) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PushRun.ProtoReflect.Descriptor instead.
 func (*PushRun) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{36}
+	return file_record_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *PushRun) GetCount() uint32 {
@@ -3248,7 +3358,7 @@ var File_record_proto protoreflect.FileDescriptor
 
 const file_record_proto_rawDesc = "" +
 	"\n" +
-	"\frecord.proto\x12\rtocsin.record\"\xa3\x05\n" +
+	"\frecord.proto\x12\rtocsin.record\"\xd1\x05\n" +
 	"\bEnvelope\x12\x14\n" +
 	"\x05level\x18\x01 \x01(\rR\x05level\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x16\n" +
@@ -3267,8 +3377,9 @@ const file_record_proto_rawDesc = "" +
 	"\x06settle\x18\x16 \x01(\v2\x15.tocsin.record.SettleH\x00R\x06settle\x12,\n" +
 	"\x05close\x18\x17 \x01(\v2\x14.tocsin.record.CloseH\x00R\x05close\x122\n" +
 	"\achanges\x18\x18 \x01(\v2\x16.tocsin.record.ChangesH\x00R\achanges\x122\n" +
-	"\arecycle\x18\x19 \x01(\v2\x16.tocsin.record.RecycleH\x00R\arecycleB\x06\n" +
-	"\x04body\"\xd4\x02\n" +
+	"\arecycle\x18\x19 \x01(\v2\x16.tocsin.record.RecycleH\x00R\arecycle\x12,\n" +
+	"\x05steer\x18\x1a \x01(\v2\x14.tocsin.record.SteerH\x00R\x05steerB\x06\n" +
+	"\x04body\"\x80\x03\n" +
 	"\x04Send\x12\x12\n" +
 	"\x04send\x18\x01 \x01(\fR\x04send\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1a\n" +
@@ -3283,7 +3394,8 @@ const file_record_proto_rawDesc = "" +
 	"\amessage\x18\t \x01(\v2\x16.tocsin.record.MessageR\amessage\x120\n" +
 	"\aoptions\x18\n" +
 	" \x01(\v2\x16.tocsin.record.OptionsR\aoptions\x12\x10\n" +
-	"\x03key\x18\v \x01(\tR\x03key\"\xc2\x01\n" +
+	"\x03key\x18\v \x01(\tR\x03key\x12*\n" +
+	"\x05steer\x18\f \x01(\v2\x14.tocsin.record.SteerR\x05steer\"\xc2\x01\n" +
 	"\tRecipient\x12\x18\n" +
 	"\aprofile\x18\x01 \x01(\tR\aprofile\x12\"\n" +
 	"\fsubscription\x18\x02 \x01(\fR\fsubscription\x12<\n" +
@@ -3324,7 +3436,7 @@ const file_record_proto_rawDesc = "" +
 	"\x05title\x18\x01 \x01(\tR\x05title\x12\x12\n" +
 	"\x04body\x18\x02 \x01(\tR\x04body\x12\x12\n" +
 	"\x04link\x18\x03 \x01(\tR\x04link\x12\x14\n" +
-	"\x05image\x18\x04 \x01(\tR\x05image\"\xa1\x02\n" +
+	"\x05image\x18\x04 \x01(\tR\x05image\"\xcd\x02\n" +
 	"\x05Slice\x12\x12\n" +
 	"\x04send\x18\x01 \x01(\fR\x04send\x12\x12\n" +
 	"\x04mark\x18\x02 \x01(\x04R\x04mark\x12\x10\n" +
@@ -3335,7 +3447,8 @@ const file_record_proto_rawDesc = "" +
 	"recipients\x120\n" +
 	"\amessage\x18\x06 \x01(\v2\x16.tocsin.record.MessageR\amessage\x120\n" +
 	"\aoptions\x18\a \x01(\v2\x16.tocsin.record.OptionsR\aoptions\x12*\n" +
-	"\x05retry\x18\b \x01(\v2\x14.tocsin.record.RetryR\x05retry\"\x83\x01\n" +
+	"\x05retry\x18\b \x01(\v2\x14.tocsin.record.RetryR\x05retry\x12*\n" +
+	"\x05steer\x18\t \x01(\v2\x14.tocsin.record.SteerR\x05steer\"\x83\x01\n" +
 	"\x05Retry\x12\x12\n" +
 	"\x04term\x18\x01 \x01(\x04R\x04term\x12\x14\n" +
 	"\x05claim\x18\x02 \x01(\x04R\x05claim\x12\x12\n" +
@@ -3350,7 +3463,7 @@ const file_record_proto_rawDesc = "" +
 	"\vincarnation\x18\x01 \x01(\x06R\vincarnation\x12\x1e\n" +
 	"\n" +
 	"supersedes\x18\x02 \x01(\x04R\n" +
-	"supersedes\"\x93\x03\n" +
+	"supersedes\"\xbf\x03\n" +
 	"\x04Open\x12*\n" +
 	"\x05stamp\x18\x01 \x01(\v2\x14.tocsin.record.StampR\x05stamp\x12\x12\n" +
 	"\x04send\x18\x02 \x01(\fR\x04send\x12\x14\n" +
@@ -3368,7 +3481,8 @@ const file_record_proto_rawDesc = "" +
 	"\x06expiry\x18\v \x01(\x03R\x06expiry\x12\x18\n" +
 	"\aunknown\x18\f \x01(\x04R\aunknown\x12*\n" +
 	"\x05claim\x18\r \x01(\v2\x14.tocsin.record.ClaimR\x05claim\x12\x18\n" +
-	"\achanges\x18\x0e \x01(\x04R\achanges\"{\n" +
+	"\achanges\x18\x0e \x01(\x04R\achanges\x12*\n" +
+	"\x05steer\x18\x0f \x01(\v2\x14.tocsin.record.SteerR\x05steer\"{\n" +
 	"\x03Lot\x12*\n" +
 	"\x05route\x18\x01 \x01(\v2\x14.tocsin.record.RouteR\x05route\x12\x16\n" +
 	"\x06bucket\x18\x02 \x01(\rR\x06bucket\x12\x1a\n" +
@@ -3422,7 +3536,12 @@ const file_record_proto_rawDesc = "" +
 	"\x05stamp\x18\x01 \x01(\v2\x14.tocsin.record.StampR\x05stamp\x12\x12\n" +
 	"\x04send\x18\x02 \x01(\fR\x04send\"\x1c\n" +
 	"\x06Cancel\x12\x12\n" +
-	"\x04send\x18\x01 \x01(\fR\x04send\":\n" +
+	"\x04send\x18\x01 \x01(\fR\x04send\"a\n" +
+	"\x05Steer\x12\x12\n" +
+	"\x04send\x18\x01 \x01(\fR\x04send\x12\x18\n" +
+	"\aversion\x18\x02 \x01(\x04R\aversion\x12\x12\n" +
+	"\x04rate\x18\x03 \x01(\rR\x04rate\x12\x16\n" +
+	"\x06paused\x18\x04 \x01(\bR\x06paused\":\n" +
 	"\aChanges\x12/\n" +
 	"\achanges\x18\x01 \x03(\v2\x15.tocsin.record.ChangeR\achanges\"\x8b\x02\n" +
 	"\x06Change\x12/\n" +
@@ -3552,7 +3671,7 @@ func file_record_proto_rawDescGZIP() []byte {
 	return file_record_proto_rawDescData
 }
 
-var file_record_proto_msgTypes = make([]protoimpl.MessageInfo, 41)
+var file_record_proto_msgTypes = make([]protoimpl.MessageInfo, 42)
 var file_record_proto_goTypes = []any{
 	(*Envelope)(nil),      // 0: tocsin.record.Envelope
 	(*Send)(nil),          // 1: tocsin.record.Send
@@ -3574,27 +3693,28 @@ var file_record_proto_goTypes = []any{
 	(*Bucket)(nil),        // 17: tocsin.record.Bucket
 	(*Close)(nil),         // 18: tocsin.record.Close
 	(*Cancel)(nil),        // 19: tocsin.record.Cancel
-	(*Changes)(nil),       // 20: tocsin.record.Changes
-	(*Change)(nil),        // 21: tocsin.record.Change
-	(*Upsert)(nil),        // 22: tocsin.record.Upsert
-	(*Attribute)(nil),     // 23: tocsin.record.Attribute
-	(*TagSet)(nil),        // 24: tocsin.record.TagSet
-	(*OptIn)(nil),         // 25: tocsin.record.OptIn
-	(*Delete)(nil),        // 26: tocsin.record.Delete
-	(*ProfileUpdate)(nil), // 27: tocsin.record.ProfileUpdate
-	(*Recycle)(nil),       // 28: tocsin.record.Recycle
-	(*PlanState)(nil),     // 29: tocsin.record.PlanState
-	(*Wait)(nil),          // 30: tocsin.record.Wait
-	(*ReceiptState)(nil),  // 31: tocsin.record.ReceiptState
-	(*Dead)(nil),          // 32: tocsin.record.Dead
-	(*Counters)(nil),      // 33: tocsin.record.Counters
-	(*Tally)(nil),         // 34: tocsin.record.Tally
-	(*PageEnd)(nil),       // 35: tocsin.record.PageEnd
-	(*PushRun)(nil),       // 36: tocsin.record.PushRun
-	nil,                   // 37: tocsin.record.Recipient.ValuesEntry
-	nil,                   // 38: tocsin.record.Message.LanguagesEntry
-	nil,                   // 39: tocsin.record.Message.DefaultsEntry
-	nil,                   // 40: tocsin.record.Message.DataEntry
+	(*Steer)(nil),         // 20: tocsin.record.Steer
+	(*Changes)(nil),       // 21: tocsin.record.Changes
+	(*Change)(nil),        // 22: tocsin.record.Change
+	(*Upsert)(nil),        // 23: tocsin.record.Upsert
+	(*Attribute)(nil),     // 24: tocsin.record.Attribute
+	(*TagSet)(nil),        // 25: tocsin.record.TagSet
+	(*OptIn)(nil),         // 26: tocsin.record.OptIn
+	(*Delete)(nil),        // 27: tocsin.record.Delete
+	(*ProfileUpdate)(nil), // 28: tocsin.record.ProfileUpdate
+	(*Recycle)(nil),       // 29: tocsin.record.Recycle
+	(*PlanState)(nil),     // 30: tocsin.record.PlanState
+	(*Wait)(nil),          // 31: tocsin.record.Wait
+	(*ReceiptState)(nil),  // 32: tocsin.record.ReceiptState
+	(*Dead)(nil),          // 33: tocsin.record.Dead
+	(*Counters)(nil),      // 34: tocsin.record.Counters
+	(*Tally)(nil),         // 35: tocsin.record.Tally
+	(*PageEnd)(nil),       // 36: tocsin.record.PageEnd
+	(*PushRun)(nil),       // 37: tocsin.record.PushRun
+	nil,                   // 38: tocsin.record.Recipient.ValuesEntry
+	nil,                   // 39: tocsin.record.Message.LanguagesEntry
+	nil,                   // 40: tocsin.record.Message.DefaultsEntry
+	nil,                   // 41: tocsin.record.Message.DataEntry
 }
 var file_record_proto_depIdxs = []int32{
 	1,  // 0: tocsin.record.Envelope.send:type_name -> tocsin.record.Send
@@ -3605,56 +3725,60 @@ var file_record_proto_depIdxs = []int32{
 	13, // 5: tocsin.record.Envelope.claim:type_name -> tocsin.record.Claim
 	14, // 6: tocsin.record.Envelope.settle:type_name -> tocsin.record.Settle
 	18, // 7: tocsin.record.Envelope.close:type_name -> tocsin.record.Close
-	20, // 8: tocsin.record.Envelope.changes:type_name -> tocsin.record.Changes
-	28, // 9: tocsin.record.Envelope.recycle:type_name -> tocsin.record.Recycle
-	2,  // 10: tocsin.record.Send.recipients:type_name -> tocsin.record.Recipient
-	4,  // 11: tocsin.record.Send.message:type_name -> tocsin.record.Message
-	3,  // 12: tocsin.record.Send.options:type_name -> tocsin.record.Options
-	37, // 13: tocsin.record.Recipient.values:type_name -> tocsin.record.Recipient.ValuesEntry
-	38, // 14: tocsin.record.Message.languages:type_name -> tocsin.record.Message.LanguagesEntry
-	39, // 15: tocsin.record.Message.defaults:type_name -> tocsin.record.Message.DefaultsEntry
-	40, // 16: tocsin.record.Message.data:type_name -> tocsin.record.Message.DataEntry
-	2,  // 17: tocsin.record.Slice.recipients:type_name -> tocsin.record.Recipient
-	4,  // 18: tocsin.record.Slice.message:type_name -> tocsin.record.Message
-	3,  // 19: tocsin.record.Slice.options:type_name -> tocsin.record.Options
-	7,  // 20: tocsin.record.Slice.retry:type_name -> tocsin.record.Retry
-	8,  // 21: tocsin.record.Open.stamp:type_name -> tocsin.record.Stamp
-	11, // 22: tocsin.record.Open.lots:type_name -> tocsin.record.Lot
-	13, // 23: tocsin.record.Open.claim:type_name -> tocsin.record.Claim
-	12, // 24: tocsin.record.Lot.route:type_name -> tocsin.record.Route
-	8,  // 25: tocsin.record.Claim.stamp:type_name -> tocsin.record.Stamp
-	8,  // 26: tocsin.record.Settle.stamp:type_name -> tocsin.record.Stamp
-	15, // 27: tocsin.record.Settle.runs:type_name -> tocsin.record.Run
-	16, // 28: tocsin.record.Settle.gone:type_name -> tocsin.record.Address
-	17, // 29: tocsin.record.Settle.written:type_name -> tocsin.record.Bucket
-	17, // 30: tocsin.record.Settle.decided:type_name -> tocsin.record.Bucket
-	8,  // 31: tocsin.record.Close.stamp:type_name -> tocsin.record.Stamp
-	21, // 32: tocsin.record.Changes.changes:type_name -> tocsin.record.Change
-	22, // 33: tocsin.record.Change.upsert:type_name -> tocsin.record.Upsert
-	25, // 34: tocsin.record.Change.opt_in:type_name -> tocsin.record.OptIn
-	26, // 35: tocsin.record.Change.delete:type_name -> tocsin.record.Delete
-	16, // 36: tocsin.record.Change.gone:type_name -> tocsin.record.Address
-	27, // 37: tocsin.record.Change.profile:type_name -> tocsin.record.ProfileUpdate
-	23, // 38: tocsin.record.Upsert.attributes:type_name -> tocsin.record.Attribute
-	24, // 39: tocsin.record.Upsert.tags:type_name -> tocsin.record.TagSet
-	23, // 40: tocsin.record.ProfileUpdate.attributes:type_name -> tocsin.record.Attribute
-	24, // 41: tocsin.record.ProfileUpdate.tags:type_name -> tocsin.record.TagSet
-	30, // 42: tocsin.record.PlanState.waits:type_name -> tocsin.record.Wait
-	7,  // 43: tocsin.record.Wait.retry:type_name -> tocsin.record.Retry
-	33, // 44: tocsin.record.ReceiptState.open:type_name -> tocsin.record.Counters
-	32, // 45: tocsin.record.ReceiptState.dead:type_name -> tocsin.record.Dead
-	16, // 46: tocsin.record.Dead.addresses:type_name -> tocsin.record.Address
-	34, // 47: tocsin.record.Counters.tallies:type_name -> tocsin.record.Tally
-	17, // 48: tocsin.record.Counters.first:type_name -> tocsin.record.Bucket
-	17, // 49: tocsin.record.Counters.decided:type_name -> tocsin.record.Bucket
-	17, // 50: tocsin.record.Counters.quota:type_name -> tocsin.record.Bucket
-	36, // 51: tocsin.record.PageEnd.runs:type_name -> tocsin.record.PushRun
-	5,  // 52: tocsin.record.Message.LanguagesEntry.value:type_name -> tocsin.record.Text
-	53, // [53:53] is the sub-list for method output_type
-	53, // [53:53] is the sub-list for method input_type
-	53, // [53:53] is the sub-list for extension type_name
-	53, // [53:53] is the sub-list for extension extendee
-	0,  // [0:53] is the sub-list for field type_name
+	21, // 8: tocsin.record.Envelope.changes:type_name -> tocsin.record.Changes
+	29, // 9: tocsin.record.Envelope.recycle:type_name -> tocsin.record.Recycle
+	20, // 10: tocsin.record.Envelope.steer:type_name -> tocsin.record.Steer
+	2,  // 11: tocsin.record.Send.recipients:type_name -> tocsin.record.Recipient
+	4,  // 12: tocsin.record.Send.message:type_name -> tocsin.record.Message
+	3,  // 13: tocsin.record.Send.options:type_name -> tocsin.record.Options
+	20, // 14: tocsin.record.Send.steer:type_name -> tocsin.record.Steer
+	38, // 15: tocsin.record.Recipient.values:type_name -> tocsin.record.Recipient.ValuesEntry
+	39, // 16: tocsin.record.Message.languages:type_name -> tocsin.record.Message.LanguagesEntry
+	40, // 17: tocsin.record.Message.defaults:type_name -> tocsin.record.Message.DefaultsEntry
+	41, // 18: tocsin.record.Message.data:type_name -> tocsin.record.Message.DataEntry
+	2,  // 19: tocsin.record.Slice.recipients:type_name -> tocsin.record.Recipient
+	4,  // 20: tocsin.record.Slice.message:type_name -> tocsin.record.Message
+	3,  // 21: tocsin.record.Slice.options:type_name -> tocsin.record.Options
+	7,  // 22: tocsin.record.Slice.retry:type_name -> tocsin.record.Retry
+	20, // 23: tocsin.record.Slice.steer:type_name -> tocsin.record.Steer
+	8,  // 24: tocsin.record.Open.stamp:type_name -> tocsin.record.Stamp
+	11, // 25: tocsin.record.Open.lots:type_name -> tocsin.record.Lot
+	13, // 26: tocsin.record.Open.claim:type_name -> tocsin.record.Claim
+	20, // 27: tocsin.record.Open.steer:type_name -> tocsin.record.Steer
+	12, // 28: tocsin.record.Lot.route:type_name -> tocsin.record.Route
+	8,  // 29: tocsin.record.Claim.stamp:type_name -> tocsin.record.Stamp
+	8,  // 30: tocsin.record.Settle.stamp:type_name -> tocsin.record.Stamp
+	15, // 31: tocsin.record.Settle.runs:type_name -> tocsin.record.Run
+	16, // 32: tocsin.record.Settle.gone:type_name -> tocsin.record.Address
+	17, // 33: tocsin.record.Settle.written:type_name -> tocsin.record.Bucket
+	17, // 34: tocsin.record.Settle.decided:type_name -> tocsin.record.Bucket
+	8,  // 35: tocsin.record.Close.stamp:type_name -> tocsin.record.Stamp
+	22, // 36: tocsin.record.Changes.changes:type_name -> tocsin.record.Change
+	23, // 37: tocsin.record.Change.upsert:type_name -> tocsin.record.Upsert
+	26, // 38: tocsin.record.Change.opt_in:type_name -> tocsin.record.OptIn
+	27, // 39: tocsin.record.Change.delete:type_name -> tocsin.record.Delete
+	16, // 40: tocsin.record.Change.gone:type_name -> tocsin.record.Address
+	28, // 41: tocsin.record.Change.profile:type_name -> tocsin.record.ProfileUpdate
+	24, // 42: tocsin.record.Upsert.attributes:type_name -> tocsin.record.Attribute
+	25, // 43: tocsin.record.Upsert.tags:type_name -> tocsin.record.TagSet
+	24, // 44: tocsin.record.ProfileUpdate.attributes:type_name -> tocsin.record.Attribute
+	25, // 45: tocsin.record.ProfileUpdate.tags:type_name -> tocsin.record.TagSet
+	31, // 46: tocsin.record.PlanState.waits:type_name -> tocsin.record.Wait
+	7,  // 47: tocsin.record.Wait.retry:type_name -> tocsin.record.Retry
+	34, // 48: tocsin.record.ReceiptState.open:type_name -> tocsin.record.Counters
+	33, // 49: tocsin.record.ReceiptState.dead:type_name -> tocsin.record.Dead
+	16, // 50: tocsin.record.Dead.addresses:type_name -> tocsin.record.Address
+	35, // 51: tocsin.record.Counters.tallies:type_name -> tocsin.record.Tally
+	17, // 52: tocsin.record.Counters.first:type_name -> tocsin.record.Bucket
+	17, // 53: tocsin.record.Counters.decided:type_name -> tocsin.record.Bucket
+	17, // 54: tocsin.record.Counters.quota:type_name -> tocsin.record.Bucket
+	37, // 55: tocsin.record.PageEnd.runs:type_name -> tocsin.record.PushRun
+	5,  // 56: tocsin.record.Message.LanguagesEntry.value:type_name -> tocsin.record.Text
+	57, // [57:57] is the sub-list for method output_type
+	57, // [57:57] is the sub-list for method input_type
+	57, // [57:57] is the sub-list for extension type_name
+	57, // [57:57] is the sub-list for extension extendee
+	0,  // [0:57] is the sub-list for field type_name
 }
 
 func init() { file_record_proto_init() }
@@ -3673,17 +3797,18 @@ func file_record_proto_init() {
 		(*Envelope_Close)(nil),
 		(*Envelope_Changes)(nil),
 		(*Envelope_Recycle)(nil),
+		(*Envelope_Steer)(nil),
 	}
 	file_record_proto_msgTypes[4].OneofWrappers = []any{}
-	file_record_proto_msgTypes[21].OneofWrappers = []any{
+	file_record_proto_msgTypes[22].OneofWrappers = []any{
 		(*Change_Upsert)(nil),
 		(*Change_OptIn)(nil),
 		(*Change_Delete)(nil),
 		(*Change_Gone)(nil),
 		(*Change_Profile)(nil),
 	}
-	file_record_proto_msgTypes[22].OneofWrappers = []any{}
-	file_record_proto_msgTypes[23].OneofWrappers = []any{
+	file_record_proto_msgTypes[23].OneofWrappers = []any{}
+	file_record_proto_msgTypes[24].OneofWrappers = []any{
 		(*Attribute_Text)(nil),
 		(*Attribute_Integer)(nil),
 		(*Attribute_Real)(nil),
@@ -3698,7 +3823,7 @@ func file_record_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_record_proto_rawDesc), len(file_record_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   41,
+			NumMessages:   42,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
