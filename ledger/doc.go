@@ -1,5 +1,5 @@
 // Package ledger is the one fold over the records that decide who may send
-// what: take, open, claim, settle, close and cancel of one shard.
+// what: take, open, claim, settle, close, cancel and steer of one shard.
 //
 // Every reader (fanout, plan, receipt, whoever answers questions) applies the
 // same records in the same order and so holds the same state. A record is
@@ -12,6 +12,8 @@
 //     term and the next sequence number and its content fits the state. One
 //     that is void by its content still uses up its number.
 //   - A cancel carries no term. It may come first, last and again.
+//   - A steer carries no term either. Of all steers of a send that is not closed
+//     the one of the highest version counts.
 //
 // Pages are a function of the open in force: lots in their order, each cut
 // into pages of at most tocsin.PageSize consecutive ordinals, numbered from 0

@@ -9,8 +9,8 @@ import (
 	"github.com/tocsin-push/tocsin/record"
 )
 
-// Remembered is how long a closed send, and a cancel that came before its
-// open, is remembered, by the clock of the records.
+// Remembered is how long a closed send, and a cancel or a steer that came before
+// its open, is remembered, by the clock of the records.
 const Remembered = 48 * time.Hour
 
 // Claim is a claim in force that no settle has ended yet.
@@ -29,7 +29,7 @@ type Claim struct {
 type Verdict struct {
 	InForce bool
 	Why     string   // it is void
-	Send    *Send    // of open (its last chunk), claim, settle, close and cancel in force
+	Send    *Send    // of open (its last chunk), claim, settle, close, cancel and steer in force
 	Opened  bool     // the send was opened by this record
 	Claim   *Claim   // made by a claim (or an open with one), ended by a settle
 	Marked  []*Claim // claims that a take ended in doubt
@@ -160,6 +160,8 @@ func (f *Fold) Apply(position uint64, e *record.Envelope) Verdict {
 		return f.take(position, body.Take)
 	case *record.Envelope_Cancel:
 		return f.cancel(tocsin.SendID(fixed(body.Cancel.Send)))
+	case *record.Envelope_Steer:
+		return f.steer(e.At, body.Steer)
 	case *record.Envelope_Open:
 		if why := f.stamp(body.Open.Stamp); why != "" {
 			return void(why)
@@ -223,7 +225,7 @@ func (f *Fold) open(position uint64, e *record.Envelope, o *record.Open) Verdict
 	if o.Chunk == 0 {
 		part = &partial{chunks: o.Chunks, send: &Send{
 			ID: id, Scope: record.Of(e), Slice: o.Slice, Generation: o.Generation, Changes: o.Changes, Due: instant(o.Due), Expiry: instant(o.Expiry),
-			OnDoubt: tocsin.OnDoubt(o.OnDoubt), Attempts: int(o.Attempts), Unknown: o.Unknown,
+			OnDoubt: tocsin.OnDoubt(o.OnDoubt), Attempts: int(o.Attempts), Unknown: o.Unknown, Steering: SteeringOf(o.Steer), pausedAt: e.At,
 		}}
 	}
 	switch {
@@ -259,8 +261,13 @@ func (f *Fold) open(position uint64, e *record.Envelope, o *record.Open) Verdict
 	s.Opened, s.Term, f.slice = position, f.term, s.Slice
 	f.sends = append(f.sends, s)
 	f.byID[id] = s
-	if f.tombs.byID[id] != nil { // a cancel came first
-		s.cancel()
+	if t := f.tombs.byID[id]; t != nil {
+		if t.steering.Version > s.Steering.Version {
+			s.steer(e.At, t.steering)
+		}
+		if t.cancelled {
+			s.cancel()
+		}
 		f.tombs.drop(id)
 	}
 	return v

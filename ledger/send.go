@@ -28,6 +28,10 @@ type Send struct {
 	Audience   int    // pushes of all lots
 	Cancelled  bool
 	Closed     bool
+	Steering   Steering
+
+	pausedAt  int64 // when it was opened or steered last; Unix nanoseconds
+	pausedFor int64 // before that
 
 	lots     []*Lot
 	pages    []*Page

@@ -15,7 +15,7 @@ import (
 // ErrSnapshot: the bytes are not a snapshot that this build can read.
 var ErrSnapshot = errors.New("ledger: damaged or unknown snapshot")
 
-const snapshotVersion = 1
+const snapshotVersion = 2
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
@@ -33,6 +33,7 @@ func (f *Fold) Marshal() []byte {
 		if f.tombs.byID[t.id] == t {
 			w.raw(t.id[:])
 			w.numbers(uint64(t.at), bit(t.closed), bit(t.cancelled))
+			w.steering(t.steering)
 		}
 	}
 	w.number(uint64(len(f.sends)))
@@ -67,7 +68,7 @@ func Unmarshal(data []byte) (*Fold, error) {
 		f.seen[writer] = r.number()
 	}
 	for range r.count() {
-		f.tombs.add(&tomb{id: r.id(), at: int64(r.number()), closed: r.bit(), cancelled: r.bit()})
+		f.tombs.add(&tomb{id: r.id(), at: int64(r.number()), closed: r.bit(), cancelled: r.bit(), steering: r.steering()})
 	}
 	for range r.count() {
 		s := r.send()
@@ -133,7 +134,9 @@ func (w *packer) send(s *Send) {
 	w.raw(s.ID[:])
 	w.raw(s.Scope.Project[:])
 	w.numbers(uint64(s.Scope.Environment), uint64(s.Scope.Class), s.Slice, s.Opened, s.Term, s.Generation, s.Changes, nanos(s.Due), nanos(s.Expiry),
-		uint64(s.OnDoubt), uint64(s.Attempts), s.Unknown, bit(s.Cancelled), uint64(len(s.lots)))
+		uint64(s.OnDoubt), uint64(s.Attempts), s.Unknown, bit(s.Cancelled), uint64(s.pausedAt), uint64(s.pausedFor))
+	w.steering(s.Steering)
+	w.number(uint64(len(s.lots)))
 	for _, lot := range s.lots {
 		w.raw(lot.Credential[:])
 		w.numbers(uint64(lot.Provider), uint64(lot.Bucket), uint64(lot.Count))
@@ -142,6 +145,8 @@ func (w *packer) send(s *Send) {
 		w.bytes(lot.data)
 	}
 }
+
+func (w *packer) steering(s Steering) { w.numbers(s.Version, uint64(s.PerMinute), bit(s.Paused)) }
 
 func (w *packer) pages(s *Send) {
 	for _, p := range s.pages {
@@ -189,6 +194,10 @@ func (r *unpacker) bytes() []byte     { return r.raw(r.number()) }
 func (r *unpacker) id() tocsin.SendID { return tocsin.SendID(fixed(r.raw(16))) }
 func (r *unpacker) time() time.Time   { return instant(int64(r.number())) }
 
+func (r *unpacker) steering() Steering {
+	return Steering{r.number(), r.int(), r.bit()}
+}
+
 // count reads a number of things, each of at least one byte.
 func (r *unpacker) count() int {
 	n := r.number()
@@ -206,6 +215,7 @@ func (r *unpacker) send() *Send {
 	s.Slice, s.Opened, s.Term, s.Generation, s.Changes = r.number(), r.number(), r.number(), r.number(), r.number()
 	s.Due, s.Expiry = r.time(), r.time()
 	s.OnDoubt, s.Attempts, s.Unknown, s.Cancelled = tocsin.OnDoubt(r.number()), r.int(), r.number(), r.bit()
+	s.pausedAt, s.pausedFor, s.Steering = int64(r.number()), int64(r.number()), r.steering()
 	for range r.count() {
 		lot := &Lot{Credential: tocsin.CredentialID(fixed(r.raw(16)))}
 		lot.Provider, lot.Bucket, lot.Count = tocsin.Provider(r.number()), r.int(), r.int()

@@ -13,7 +13,7 @@ import (
 )
 
 // soup draws records that mostly fit, with repeats, gaps, older terms, wrong
-// ranges and cancels among them.
+// ranges, cancels and steers among them.
 func soup(t *rapid.T) []*record.Envelope {
 	probe := New() // tells the writers what would fit
 	var all []*record.Envelope
@@ -52,7 +52,7 @@ func soup(t *rapid.T) []*record.Envelope {
 			stamp.Term = rapid.SampledFrom(terms).Draw(t, "term")
 		}
 		send := byte(small("send", 1, 4))
-		switch small("kind", 0, 12) {
+		switch small("kind", 0, 13) {
 		case 0:
 			put(uint64(small("taker", 1, 3)), &record.Envelope{Body: &record.Envelope_Take{Take: &record.Take{
 				Incarnation: 7, Supersedes: rapid.SampledFrom(append(terms, probe.Term(), probe.Term())).Draw(t, "supersedes")}}})
@@ -93,6 +93,8 @@ func soup(t *rapid.T) []*record.Envelope {
 			put(1, &record.Envelope{Body: &record.Envelope_Settle{Settle: s}})
 		case 11:
 			put(9, &record.Envelope{Body: &record.Envelope_Cancel{Cancel: &record.Cancel{Send: sendID(send).Bytes()}}})
+		case 13:
+			put(8, steered(send, uint64(small("version", 1, 9)), small("rate", 0, 2), small("paused", 0, 1) == 1))
 		case 12:
 			put(1, &record.Envelope{Body: &record.Envelope_Close{Close: &record.Close{Stamp: stamp, Send: sendID(send).Bytes()}}})
 		}

@@ -2,11 +2,13 @@ package ledger
 
 import "github.com/tocsin-push/tocsin"
 
-// tomb remembers a send that is not open: closed, or cancelled before its open.
+// tomb remembers a send that is not open: closed, or cancelled or steered before
+// its open.
 type tomb struct {
 	id                tocsin.SendID
 	at                int64
 	closed, cancelled bool
+	steering          Steering
 }
 
 // tombs are kept in the order made, so that forgetting looks at the oldest.
