@@ -28,6 +28,7 @@ type (
 		Route   provider.Route
 		Subject string // provider.Provider.Subject of the route and its credential
 		Project tocsin.ProjectID
+		Send    tocsin.SendID
 		Class   tocsin.Class
 		N       int
 	}
@@ -41,6 +42,7 @@ type (
 	Left struct {
 		Route   provider.Route
 		Subject string // as in the Ask
+		Send    tocsin.SendID
 		N       int
 	}
 
@@ -48,6 +50,7 @@ type (
 	Finished struct {
 		Route   provider.Route
 		Subject string // as in the Ask
+		Send    tocsin.SendID
 		N       int
 		Unused  int // of those: none had a Left, and none will leave
 		Proven  int // of those: the provider's answer shows that the credential works
@@ -75,6 +78,23 @@ type (
 	// Replaced says that a credential is a new one: it tries one push first.
 	Replaced struct{ Credential tocsin.CredentialID }
 
+	// Steered sets the rate of one send that is open on a shard, in pushes a
+	// minute; 0 is as fast as possible. Every shard tells what it read; the
+	// highest version counts.
+	Steered struct {
+		Send      tocsin.SendID
+		Shard     tocsin.Shard
+		Version   uint64
+		PerMinute int
+	}
+
+	// Unsteered says that a send that was steered is not open on a shard any
+	// more: its rate is forgotten with the last one.
+	Unsteered struct {
+		Send  tocsin.SendID
+		Shard tocsin.Shard
+	}
+
 	// Tick says that time has passed.
 	Tick struct{}
 )
@@ -87,6 +107,8 @@ func (Finished) event()   {}
 func (Capacity) event()   {}
 func (Configured) event() {}
 func (Replaced) event()   {}
+func (Steered) event()    {}
+func (Unsteered) event()  {}
 func (Tick) event()       {}
 
 // Effect is what the machine wants done.
@@ -96,10 +118,11 @@ type (
 	// Grant lets the first N pushes of an Ask leave now.
 	Grant struct {
 		Ticket Ticket
-		Route  provider.Route // of the Ask, so that one dropped too late can be finished
+		Route  provider.Route // of the Ask, as is Send, so that one dropped too late can be finished
+		Send   tocsin.SendID
 		N      int
-		Waited time.Duration // of its wait: because of the quota, not of room
-		Total  time.Duration // what the subject waited for its quota so far, for whatever Ask
+		Waited time.Duration // of its wait: because of the quota or the send's rate, not of room
+		Total  time.Duration // what the subject waited for its quota so far, for whatever Ask, and the send for its rate
 	}
 
 	// Wake asks for a Tick at an instant; the last one asked counts.

@@ -15,6 +15,7 @@ type Machine struct {
 	routes      map[provider.Route]*route
 	credentials map[tocsin.CredentialID]*credential
 	asks        map[Ticket]*ask
+	steers      map[tocsin.SendID]*steer
 	passes      uint64
 	started     time.Time
 	woken       time.Time
@@ -29,6 +30,7 @@ func New(config Config) *Machine {
 		routes:      map[provider.Route]*route{},
 		credentials: map[tocsin.CredentialID]*credential{},
 		asks:        map[Ticket]*ask{},
+		steers:      map[tocsin.SendID]*steer{},
 	}
 }
 
@@ -92,8 +94,10 @@ func (m *Machine) Step(now time.Time, event Event) []Effect {
 		m.drop(e.Ticket)
 	case Left:
 		m.subject(e.Subject).window.leave(now, e.N)
+		m.left(now, e.Send, e.N)
 	case Finished:
 		m.subject(e.Subject).window.unused(e.Unused)
+		m.left(now, e.Send, e.Unused)
 		if m.finished(now, e) {
 			m.grantAll(now)
 		} else {
@@ -110,6 +114,11 @@ func (m *Machine) Step(now time.Time, event Event) []Effect {
 	case Replaced:
 		*m.credential(e.Credential) = credential{}
 		m.grantAll(now)
+	case Steered:
+		m.steered(now, e)
+		m.grantAll(now)
+	case Unsteered:
+		m.unsteered(e)
 	case Tick:
 		m.woken = time.Time{}
 		m.grantAll(now)

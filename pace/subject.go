@@ -24,19 +24,21 @@ type subject struct {
 	waitedFor time.Duration
 }
 
-// queue holds the asks of one project in one class on one route. The queue
-// whose turn it is stands first.
+// queue holds the asks of one project in one class on one route, those of each
+// steered send apart. The queue whose turn it is stands first.
 type queue struct {
 	project tocsin.ProjectID
 	key     provider.Route
 	route   *route
 	cred    *credential
+	steer   *steer // nil for sends that are not steered
 	asks    []*ask
 }
 
 type ask struct {
 	Ask
-	waited time.Duration // of the subject when it came
+	steer  *steer
+	waited time.Duration // of the subject and the send when it came
 }
 
 func (m *Machine) ask(now time.Time, e Ask) {
@@ -44,16 +46,20 @@ func (m *Machine) ask(now time.Time, e Ask) {
 	if e.Class == 0 || e.Class > tocsin.Synthetic {
 		e.Class = tocsin.Normal // of a newer build, or none: neither first nor starved
 	}
-	a := &ask{Ask: e, waited: s.waited(now)}
-	m.asks[e.Ticket] = a
-	for _, q := range s.classes[e.Class] {
-		if q.project == e.Project && q.key == e.Route {
+	m.enqueue(now, s, &ask{Ask: e, waited: s.waited(now) + m.steers[e.Send].waited(now)})
+}
+
+func (m *Machine) enqueue(now time.Time, s *subject, a *ask) {
+	a.steer = m.steers[a.Send]
+	m.asks[a.Ticket] = a
+	for _, q := range s.classes[a.Class] {
+		if q.project == a.Project && q.key == a.Route && q.steer == a.steer {
 			q.asks = append(q.asks, a)
 			return
 		}
 	}
-	s.classes[e.Class] = append(s.classes[e.Class], &queue{
-		project: e.Project, key: e.Route, route: m.route(now, e.Route), cred: m.credential(e.Route.Credential), asks: []*ask{a},
+	s.classes[a.Class] = append(s.classes[a.Class], &queue{
+		project: a.Project, key: a.Route, route: m.route(now, a.Route), cred: m.credential(a.Route.Credential), steer: a.steer, asks: []*ask{a},
 	})
 }
 
@@ -65,7 +71,7 @@ func (m *Machine) drop(t Ticket) {
 	delete(m.asks, t)
 	list := m.subject(a.Subject).classes[a.Class]
 	for i, q := range list {
-		if q.project == a.Project && q.key == a.Route {
+		if q.project == a.Project && q.key == a.Route && q.steer == a.steer {
 			q.asks = slices.DeleteFunc(q.asks, func(o *ask) bool { return o == a })
 			if len(q.asks) == 0 {
 				m.subject(a.Subject).classes[a.Class] = slices.Delete(list, i, i+1)
@@ -124,7 +130,7 @@ func (s *subject) grantClass(m *Machine, now time.Time, class int) bool {
 			return false
 		}
 		a := q.asks[0]
-		n := s.quota.most(a.N)
+		n := q.steer.most(s.quota.most(a.N))
 		probe := !q.cred.proven
 		if probe {
 			n = 1
@@ -136,6 +142,8 @@ func (s *subject) grantClass(m *Machine, now time.Time, class int) bool {
 			s.earliest(q.cred.until)
 			n = 0
 		case q.route.blocked == m.passes:
+			n = 0
+		case q.steer.waits(now, s, n):
 			n = 0
 		default:
 			if n = q.route.room(n, m.config.Ahead); n == 0 {
@@ -158,11 +166,13 @@ func (s *subject) grantClass(m *Machine, now time.Time, class int) bool {
 		}
 		s.quota.take(n)
 		s.window.grant(n)
+		q.steer.take(now, n)
 		q.route.underway += n
 		if probe {
 			q.cred.probing = true
 		}
-		m.out = append(m.out, Grant{Ticket: a.Ticket, Route: a.Route, N: n, Waited: s.waited(now) - a.waited, Total: s.waited(now)})
+		total := s.waited(now) + q.steer.waited(now)
+		m.out = append(m.out, Grant{Ticket: a.Ticket, Route: a.Route, Send: a.Send, N: n, Waited: total - a.waited, Total: total})
 		delete(m.asks, a.Ticket)
 		q.asks = q.asks[1:]
 		idle = 0

@@ -1,0 +1,139 @@
+package pace
+
+import (
+	"time"
+
+	"github.com/tocsin-push/tocsin"
+)
+
+// steer holds the rate that a client chose for one send, over all shards,
+// routes and subjects of the process: in any span of time at most that rate
+// leaves, and slack more.
+type steer struct {
+	version uint64
+	shards  map[tocsin.Shard]bool // on which the send is open
+	quota   bucket
+	pending int  // granted, neither left nor finished
+	blocked bool // somebody waits for less of that
+
+	// Time during which asks waited for it, for the account of drift.
+	waiting   bool
+	waitedAt  time.Time
+	waitedFor time.Duration
+}
+
+// slack is what may leave at once beyond the rate: a quarter of a second's
+// worth that was granted and waits for its claim, and what the bucket holds.
+const slack = 0.25
+
+func (b *bucket) steady(now time.Time, perMinute int) {
+	if b.perSecond > 0 {
+		b.refill(now)
+	}
+	b.perMinute, b.perSecond, b.at = perMinute, float64(perMinute)/60, now
+	b.size = max(1, b.perSecond*0.02)
+	b.tokens = min(b.tokens, b.size)
+}
+
+// steered obeys the newest of what the shards were told.
+func (m *Machine) steered(now time.Time, e Steered) {
+	t := m.steers[e.Send]
+	if t == nil {
+		t = &steer{shards: map[tocsin.Shard]bool{}}
+		t.quota.tokens = 1 // the first need not wait
+		m.steers[e.Send] = t
+		m.refile(now, e.Send, t)
+	} else if e.Version <= t.version {
+		t.shards[e.Shard] = true
+		return
+	}
+	t.shards[e.Shard], t.version = true, e.Version
+	t.quota.steady(now, e.PerMinute)
+}
+
+func (m *Machine) unsteered(e Unsteered) {
+	if t := m.steers[e.Send]; t != nil {
+		if delete(t.shards, e.Shard); len(t.shards) == 0 {
+			delete(m.steers, e.Send)
+		}
+	}
+}
+
+// refile moves what a send has asked for already to queues of its own: nobody
+// else waits behind a send that waits for its rate.
+func (m *Machine) refile(now time.Time, send tocsin.SendID, t *steer) {
+	for _, s := range m.order {
+		for class := range s.classes {
+			var moved []*ask
+			for _, q := range s.classes[class] {
+				for _, a := range q.asks {
+					if a.Send == send {
+						moved = append(moved, a)
+					}
+				}
+			}
+			for _, a := range moved {
+				m.drop(a.Ticket)
+				m.enqueue(now, s, a)
+			}
+		}
+	}
+}
+
+// most is the greatest grant at once.
+func (t *steer) most(n int) int {
+	if t == nil {
+		return n
+	}
+	return t.quota.most(n)
+}
+
+// waits reports whether n more may not be granted now, and wakes the subject
+// when they may: some must have left by then.
+func (t *steer) waits(now time.Time, s *subject, n int) bool {
+	if t == nil || t.quota.perSecond == 0 {
+		return false
+	}
+	ready := t.quota.ready(now, n)
+	if t.pending > 0 && t.pending+n > int(t.quota.perSecond*slack) {
+		t.blocked = true
+	} else if !ready.After(now) {
+		return false
+	} else {
+		s.earliest(ready)
+	}
+	if !t.waiting {
+		t.waiting, t.waitedAt = true, now
+	}
+	return true
+}
+
+func (t *steer) take(now time.Time, n int) {
+	if t != nil {
+		t.waitedFor, t.waiting = t.waited(now), false
+		t.quota.take(n)
+		t.pending += n
+	}
+}
+
+// left takes down that pushes left, or never will.
+func (m *Machine) left(now time.Time, send tocsin.SendID, n int) {
+	t := m.steers[send]
+	if t == nil {
+		return
+	}
+	if t.pending = max(0, t.pending-n); t.blocked {
+		t.blocked = false
+		m.grantAll(now)
+	}
+}
+
+func (t *steer) waited(now time.Time) time.Duration {
+	switch {
+	case t == nil:
+		return 0
+	case t.waiting:
+		return t.waitedFor + now.Sub(t.waitedAt)
+	}
+	return t.waitedFor
+}
