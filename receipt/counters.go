@@ -1,6 +1,7 @@
 package receipt
 
 import (
+	"cmp"
 	"math/bits"
 	"slices"
 	"time"
@@ -22,13 +23,18 @@ type counting struct {
 	first    int64 // instant of the first write
 	last     int64
 	drift    drift
+	told     *record.Counters // as of its position; nil before anybody asked
 }
 
-// drift are sparse histograms in microseconds.
-type drift struct{ first, decided, quota map[int64]uint64 }
+// drift are histograms in microseconds.
+type drift struct{ first, decided, quota histogram }
 
-func newDrift() drift {
-	return drift{map[int64]uint64{}, map[int64]uint64{}, map[int64]uint64{}}
+// histogram is sparse, in the order of micros.
+type histogram []bucket
+
+type bucket struct {
+	micros int64
+	count  uint64
 }
 
 // coarse keeps the eight highest bits of a value: an error below 1 %, and
@@ -41,12 +47,33 @@ func coarse(micros int64) int64 {
 	return micros >> low << low
 }
 
-func tally(into map[int64]uint64, buckets []*record.Bucket) (n uint64) {
+func (h *histogram) add(micros int64, count uint64) {
+	micros = coarse(micros)
+	at, ok := slices.BinarySearchFunc(*h, micros, func(b bucket, micros int64) int { return cmp.Compare(b.micros, micros) })
+	if !ok {
+		*h = slices.Insert(*h, at, bucket{micros: micros})
+	}
+	(*h)[at].count += count
+}
+
+func (h *histogram) tally(buckets []*record.Bucket) (n uint64) {
 	for _, b := range buckets {
-		into[coarse(b.Micros)] += uint64(b.Count)
+		h.add(b.Micros, uint64(b.Count))
 		n += uint64(b.Count)
 	}
 	return n
+}
+
+func (h histogram) record() []*record.Bucket {
+	if len(h) == 0 {
+		return nil
+	}
+	all, block := make([]*record.Bucket, len(h)), make([]record.Bucket, len(h))
+	for i, b := range h {
+		block[i].Micros, block[i].Count = b.micros, uint32(b.count)
+		all[i] = &block[i]
+	}
+	return all
 }
 
 // add counts the writes of a settle in force.
@@ -56,7 +83,7 @@ func (c *counting) add(claim *ledger.Claim, s *record.Settle) {
 	}
 	c.last = max(c.last, s.LastWrite)
 	if claim.Attempt == 1 {
-		tally(c.drift.first, s.Written)
+		c.drift.first.tally(s.Written)
 	}
 	if !slices.ContainsFunc(s.Runs, func(r *record.Run) bool { return ledger.Result(r.Result).Outcome() != 0 }) {
 		return
@@ -65,24 +92,31 @@ func (c *counting) add(claim *ledger.Claim, s *record.Settle) {
 	if len(decided) == 0 {
 		decided = s.Written
 	}
-	if n := tally(c.drift.decided, decided); n > 0 {
-		c.drift.quota[coarse(s.QuotaWait/int64(time.Microsecond))] += n
+	if n := c.drift.decided.tally(decided); n > 0 {
+		c.drift.quota.add(s.QuotaWait/int64(time.Microsecond), n)
 	}
 }
 
-// counters are the absolute counts of the send as they stand.
+// counters are the absolute counts of the send as they stand. Nobody may
+// change them.
 func (c *counting) counters() *record.Counters {
+	if c.told != nil && c.told.Position == c.position {
+		return c.told
+	}
 	s := c.send
 	out := &record.Counters{
 		Send: s.ID.Bytes(), Position: c.position, Audience: uint64(s.Audience), Unknown: s.Unknown,
 		Unclaimed: uint64(s.Standing(ledger.Unclaimed)), Claimed: uint64(s.Standing(ledger.Claimed)), Later: uint64(s.Standing(ledger.Waiting)),
 		Cancelled: s.Cancelled, Closed: s.Closed, Opened: c.opened, Ended: c.ended, FirstWrite: c.first, LastWrite: c.last,
-		First: buckets(c.drift.first), Decided: buckets(c.drift.decided), Quota: buckets(c.drift.quota), Attempts: c.attempts,
+		First: c.drift.first.record(), Decided: c.drift.decided.record(), Quota: c.drift.quota.record(), Attempts: c.attempts,
 	}
 	if !s.Due.IsZero() {
 		out.Due = s.Due.UnixNano()
 	}
 	for _, o := range tocsin.Outcomes {
+		if s.Count(o) == 0 {
+			continue
+		}
 		doubtful := uint64(s.Doubtful(o))
 		for reason := range tocsin.Reason(32) {
 			if n := s.Reasons(o, reason); n > 0 {
@@ -91,32 +125,15 @@ func (c *counting) counters() *record.Counters {
 			}
 		}
 	}
+	c.told = out
 	return out
-}
-
-func buckets(m map[int64]uint64) []*record.Bucket {
-	if len(m) == 0 {
-		return nil
-	}
-	keys := make([]int64, 0, len(m))
-	for micros := range m {
-		keys = append(keys, micros)
-	}
-	slices.Sort(keys)
-	all, block := make([]*record.Bucket, len(keys)), make([]record.Bucket, len(keys))
-	for i, micros := range keys {
-		block[i].Micros, block[i].Count = micros, uint32(m[micros])
-		all[i] = &block[i]
-	}
-	return all
 }
 
 // resume is the reverse of counters for a send that is open.
 func resume(s *ledger.Send, c *record.Counters) *counting {
-	out := &counting{send: s, position: c.Position, saved: c.Position, opened: c.Opened, attempts: c.Attempts, first: c.FirstWrite, last: c.LastWrite,
-		drift: newDrift()}
-	tally(out.drift.first, c.First)
-	tally(out.drift.decided, c.Decided)
-	tally(out.drift.quota, c.Quota)
+	out := &counting{send: s, position: c.Position, saved: c.Position, opened: c.Opened, attempts: c.Attempts, first: c.FirstWrite, last: c.LastWrite}
+	out.drift.first.tally(c.First)
+	out.drift.decided.tally(c.Decided)
+	out.drift.quota.tally(c.Quota)
 	return out
 }

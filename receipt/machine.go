@@ -144,7 +144,7 @@ func (m *Machine) read(r Record) {
 	case *record.Envelope_Open:
 		m.keepOpen(r, body.Open)
 		if v.Opened {
-			m.open[v.Send.ID] = &counting{send: v.Send, opened: e.At, drift: newDrift()}
+			m.open[v.Send.ID] = &counting{send: v.Send, opened: e.At}
 		}
 		if v.Claim != nil {
 			m.claimed(r, v.Claim, body.Open.Claim, body.Open.Stamp)

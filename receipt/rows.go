@@ -77,7 +77,8 @@ func (m *Machine) keep(id tocsin.SendID, at int64, w store.Write) {
 
 // tracePage keeps a record as part of a page's story.
 func (m *Machine) tracePage(id tocsin.SendID, page int, r Record) {
-	m.keep(id, r.Envelope.At, store.Write{Key: string(padded(padded(nil, "page/", uint64(page), 6), "/", r.Position, 20)), Value: record.Encode(r.Envelope), Version: r.Position})
+	var key [32]byte // "page/", 6 digits, "/", 20 digits
+	m.keep(id, r.Envelope.At, store.Write{Key: string(padded(padded(key[:0], "page/", uint64(page), 6), "/", r.Position, 20)), Value: record.Encode(r.Envelope), Version: r.Position})
 }
 
 // keepOpen keeps a chunk of an open. One that a take voids before its last
