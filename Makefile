@@ -27,4 +27,7 @@ crash: build ## kill -9 at random instants during sends, then judge every ledger
 bench-send: ## the whole road beside a raw TLS wire and apns2 in one run
 	go run ./bench send
 
-.PHONY: help build run check test prove crash bench-send
+bench: ## every figure of docs/performance.md, measured and written there (10 minutes on an idle machine)
+	go run ./bench all $(ARGS)
+
+.PHONY: help build run check test prove crash bench-send bench

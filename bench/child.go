@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,25 +19,33 @@ const (
 	stopLimit  = 20 * time.Second // from SIGTERM to SIGKILL
 )
 
-// child is this program in another part, in a process of its own.
+// child is a process that a measurement needs: this program in another part,
+// or a binary of Tocsin.
 type child struct {
-	part   string
+	name   string
 	pid    int
 	log    string // file that its standard error goes to
 	cmd    *exec.Cmd
 	exited chan error
 }
 
-// startChild returns when the child has said that it is ready: one JSON value
-// on its standard output, read into ready.
-func startChild(ctx context.Context, dir, part string, args []string, ready any) (*child, error) {
-	c := &child{part: part, log: filepath.Join(dir, part+".log"), exited: make(chan error, 1)}
+// startPart starts this program in a part, which says on standard output that
+// it is ready: one JSON value, read into ready.
+func startPart(ctx context.Context, dir, part string, args []string, ready any) (*child, error) {
+	return startChild(ctx, dir, part, append([]string{"/proc/self/exe", part}, args...),
+		func(out io.Reader) error { return json.NewDecoder(out).Decode(ready) })
+}
+
+// startChild returns when ready has read from the child's standard output that
+// it is.
+func startChild(ctx context.Context, dir, name string, command []string, ready func(io.Reader) error) (*child, error) {
+	c := &child{name: name, log: filepath.Join(dir, name+".log"), exited: make(chan error, 1)}
 	log, err := os.Create(c.log)
 	if err != nil {
 		return nil, err
 	}
 	defer log.Close()
-	c.cmd = exec.Command("/proc/self/exe", append([]string{part}, args...)...)
+	c.cmd = exec.Command(command[0], command[1:]...)
 	c.cmd.Stderr = log
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	out, err := c.cmd.StdoutPipe()
@@ -57,7 +66,10 @@ func startChild(ctx context.Context, dir, part string, args []string, ready any)
 	}
 	c.pid = c.cmd.Process.Pid
 	said := make(chan error, 1)
-	go func() { said <- json.NewDecoder(out).Decode(ready) }()
+	go func() {
+		said <- ready(out)
+		io.Copy(io.Discard, out) // it may say more
+	}()
 	select {
 	case err = <-said:
 	case <-ctx.Done():
@@ -95,5 +107,5 @@ func (c *child) failure(err error) error {
 	if tail := len(text) - 2000; tail > 0 {
 		text = text[tail:]
 	}
-	return fmt.Errorf("%s: %w\n%s", c.part, err, text)
+	return fmt.Errorf("%s: %w\n%s", c.name, err, text)
 }

@@ -2,14 +2,18 @@
 // one run on one machine: pushes per second, CPU-seconds per million on both
 // sides, medians and spread.
 //
-//	go run ./bench send [--recipients N] [--repeats N] [--json FILE]
+//	go run ./bench all
+//	go run ./bench send [--repeats N] [--scale SHARE] [--json FILE] [--docs FILE]
 //
-// Each round of send runs the peer (sideshow/apns2), the ceiling (raw TLS) and
-// the whole road (node, stored audience, simulated APNs), and the floors are
-// judged over all rounds; the exit status is 1 when one is missed.
+// all makes every measurement and writes tables and pictures into
+// docs/performance.md between its markers; go run ./bench lists them. Bounds are
+// judged over all rounds; the exit status is 1 when one is missed, or when the
+// machine was too slow to judge.
 //
-// Servers run as children: this program again, in another part. It starts
-// every process that it measures, on free ports of loopback, and stops it by
-// its pid. Reads and writes nothing but its output and a temporary folder. Like
-// cmd/tocsin it may import every room; nothing imports it.
+// A measurement (send.go is one) fills a Section with what it found; a lab
+// holds what runs beside it: a raw TLS server, and towns of a node and a
+// simulator. Servers run as children: this program again, in another part. It
+// starts every process that it measures, on free ports of loopback, and stops
+// it by its pid. Reads and writes nothing but its output, the document and a
+// temporary folder. Like cmd/tocsin it may import every room; nothing imports it.
 package main

@@ -3,10 +3,13 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -14,18 +17,37 @@ import (
 // runLimit ends everything, whatever hangs.
 const runLimit = 30 * time.Minute
 
+// measurement is one sub-command. What it finds it puts into the section.
+type measurement struct {
+	name    string
+	about   string
+	repeats int // rounds, unless others are asked for; all of them take some ten minutes
+	run     func(context.Context, *lab, *Section) error
+}
+
+// measurements are in the order in which all makes them: those that share a
+// town stand together.
+func measurements() []*measurement {
+	return []*measurement{
+		{"send", "a million recipients over the whole road, beside the wire and the peers", leastPairs, send},
+	}
+}
+
+const document = "docs/performance.md"
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if len(os.Args) < 2 {
 		usage()
 	}
+	name, args := os.Args[1], os.Args[2:]
 	var err error
-	switch os.Args[1] {
-	case "send":
-		err = send(ctx, os.Args[2:])
-	case partWire, partSim, partNode:
-		err = playPart(ctx, os.Args[1], os.Args[2:])
+	switch chosen := choose(name); {
+	case chosen != nil:
+		err = measure(ctx, chosen, args)
+	case name == partWire || name == partSim || name == partNode:
+		err = playPart(ctx, name, args)
 	default:
 		usage()
 	}
@@ -36,36 +58,118 @@ func main() {
 	}
 }
 
+// choose returns the measurements of a command, none when there is no such.
+func choose(name string) []*measurement {
+	if name == "all" {
+		return measurements()
+	}
+	for _, m := range measurements() {
+		if m.name == name {
+			return []*measurement{m}
+		}
+	}
+	return nil
+}
+
 func usage() {
-	fmt.Fprintln(os.Stderr, "usage: bench send [--recipients N] [--repeats N] [--json FILE]")
+	fmt.Fprintln(os.Stderr, "usage: go run ./bench COMMAND [--repeats N] [--scale SHARE] [--json FILE] [--docs FILE]\n\n"+
+		"  all            everything below, and writes "+document)
+	for _, m := range measurements() {
+		fmt.Fprintf(os.Stderr, "  %-14s %s\n", m.name, m.about)
+	}
 	os.Exit(2)
 }
 
-func send(ctx context.Context, args []string) error {
-	flags := flag.NewFlagSet("bench send", flag.ExitOnError)
-	recipients := flags.Int("recipients", 1_000_000, "recipients of the send over the whole road")
-	repeats := flags.Int("repeats", leastPairs, "rounds; a round on a machine too slow to judge is repeated")
+// Report is a run of one command or of all.
+type Report struct {
+	Sections []*Section `json:"sections"`
+}
+
+func measure(ctx context.Context, chosen []*measurement, args []string) (err error) {
+	flags := flag.NewFlagSet("bench", flag.ExitOnError)
+	repeats := flags.Int("repeats", 0, "rounds of each measurement, in place of its own number")
+	scale := flags.Float64("scale", 1, "share of audiences and times; below 1 nothing is judged or written into the document")
 	file := flags.String("json", "", "also write every figure to this `file`")
+	docs := flags.String("docs", "", "write tables and pictures into this `file`, between its markers; all writes "+document)
 	flags.Parse(args)
-	if *recipients < 1 || *repeats < 1 || flags.NArg() > 0 {
+	if *repeats < 0 || *scale <= 0 || *scale > 1 || flags.NArg() > 0 {
 		flags.Usage()
 		os.Exit(2)
 	}
+	if *docs == "" && len(chosen) > 1 {
+		*docs = filepath.FromSlash(document)
+	}
 	ctx, stop := context.WithTimeout(ctx, runLimit)
 	defer stop()
-	report, err := measure(ctx, *recipients, *repeats)
+	began := time.Now()
+	report, err := measureAll(ctx, chosen, *repeats, *scale)
+	if report == nil {
+		return err
+	}
+	for _, s := range report.Sections {
+		s.print(os.Stdout)
+	}
+	progress("all took %.0f s", time.Since(began).Seconds())
+	if *file != "" {
+		err = errors.Join(err, writeJSON(*file, report))
+	}
+	if *docs != "" && *scale == 1 {
+		err = errors.Join(err, publish(*docs, report.fit()))
+	}
+	return errors.Join(err, report.missed())
+}
+
+// measureAll goes on with the next measurement when one fails.
+func measureAll(ctx context.Context, chosen []*measurement, repeats int, scale float64) (report *Report, err error) {
+	l, err := openLab(ctx, scale)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, l.close()) }()
+	report = &Report{}
+	for _, m := range chosen {
+		progress("\n%s: %s", m.name, m.about)
+		s, failed := l.run(ctx, m, repeats)
+		if failed != nil {
+			progress("FAILED: %v", failed)
+			err = errors.Join(err, failed)
+			continue
+		}
+		report.Sections = append(report.Sections, s)
+	}
+	return report, err
+}
+
+// fit are the sections that a document may show: no round of them ran on a
+// machine that was too slow.
+func (r *Report) fit() (fit []*Section) {
+	for _, s := range r.Sections {
+		if s.Unfit == 0 {
+			fit = append(fit, s)
+		}
+	}
+	return fit
+}
+
+// missed is the error of a run in which a bound does not hold, or which a
+// machine too slow to judge made.
+func (r *Report) missed() error {
+	var errs []error
+	for _, s := range r.Sections {
+		if text := s.warning(); text != "" {
+			errs = append(errs, fmt.Errorf("%s: %s; nothing is written into the document", s.Name, text))
+		}
+		if names := s.missed(); names != nil {
+			errs = append(errs, fmt.Errorf("%s: beyond the bound: %s", s.Name, strings.Join(names, ", ")))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func writeJSON(file string, report *Report) error {
+	text, err := json.MarshalIndent(report, "", "  ")
 	if err != nil {
 		return err
 	}
-	report.print(os.Stdout)
-	if *file != "" {
-		text, err := json.MarshalIndent(report, "", "  ")
-		if err != nil {
-			return err
-		}
-		if err := os.WriteFile(*file, append(text, '\n'), 0o644); err != nil {
-			return err
-		}
-	}
-	return report.missed()
+	return os.WriteFile(file, append(text, '\n'), 0o644)
 }

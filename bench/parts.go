@@ -14,6 +14,7 @@ import (
 	"math/big"
 	"net"
 	"os"
+	"strconv"
 	"time"
 
 	"github.com/tocsin-push/tocsin/node"
@@ -48,16 +49,20 @@ func playPart(ctx context.Context, part string, args []string) error {
 	case partWire:
 		return playWire(ctx, ready)
 	case partSim:
-		return playSim(ctx, ready, log)
+		return playSim(ctx, args, ready, log)
 	case partNode:
 		return playNode(ctx, args, ready, log)
 	}
 	return fmt.Errorf("no part %q", part)
 }
 
-func playSim(ctx context.Context, ready *json.Encoder, log *slog.Logger) error {
+func playSim(ctx context.Context, args []string, ready *json.Encoder, log *slog.Logger) error {
+	projects, err := strconv.Atoi(args[0])
+	if err != nil {
+		return err
+	}
 	config := sim.Default()
-	config.Projects = 2 // one is ours, one the peer's
+	config.Projects, config.FCM.Quota = projects, 0 // quotas are what quota measures
 	s, err := sim.Start(config, log)
 	if err != nil {
 		return err

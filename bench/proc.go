@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"runtime"
 	"strconv"
 	"strings"
@@ -46,6 +47,25 @@ func parseStat(text []byte) (time.Duration, error) {
 	return time.Duration(ticks) * (time.Second / userHZ), nil
 }
 
+// resetPeak makes peakMemory start anew (proc_pid_clear_refs(5)).
+func resetPeak(pid int) error {
+	return os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", pid), []byte("5"), 0)
+}
+
+// peakMemory is the greatest resident size of a process, in bytes.
+func peakMemory(pid int) (uint64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, err
+	}
+	number, _, _ := strings.Cut(procField(string(text), "VmHWM"), " ")
+	kilobytes, err := strconv.ParseUint(number, 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("process status: %w", err)
+	}
+	return kilobytes << 10, nil
+}
+
 // Machine is where the figures were taken.
 type Machine struct {
 	CPU        string    `json:"cpu"`
@@ -54,7 +74,8 @@ type Machine struct {
 	Kernel     string    `json:"kernel"`
 	Go         string    `json:"go"`
 	GOMAXPROCS int       `json:"gomaxprocs"`
-	Disk       string    `json:"disk"` // file system of the node's data
+	Disk       string    `json:"disk"`   // file system of the node's data
+	Commit     string    `json:"commit"` // of the working folder; "-dirty" when files were changed
 	At         time.Time `json:"at"`
 }
 
@@ -64,6 +85,10 @@ func thisMachine(folder string) Machine {
 	cpuinfo, _ := os.ReadFile("/proc/cpuinfo")
 	meminfo, _ := os.ReadFile("/proc/meminfo")
 	release, _ := os.ReadFile("/proc/sys/kernel/osrelease")
+	commit, err := exec.Command("git", "describe", "--always", "--dirty", "--exclude", "*").Output()
+	if err != nil {
+		commit = []byte("unknown")
+	}
 	return Machine{
 		CPU:        procField(string(cpuinfo), "model name"),
 		Cores:      runtime.NumCPU(),
@@ -72,6 +97,7 @@ func thisMachine(folder string) Machine {
 		Go:         runtime.Version(),
 		GOMAXPROCS: runtime.GOMAXPROCS(0),
 		Disk:       fileSystem(string(mounts), folder),
+		Commit:     strings.TrimSpace(string(commit)),
 		At:         time.Now().UTC().Truncate(time.Second),
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/x509"
 	"encoding/json"
@@ -8,16 +9,12 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
+	"strconv"
 
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/client"
 	"github.com/tocsin-push/tocsin/sim"
-)
-
-// Whose project of the simulator is whose.
-const (
-	ourProject  = 0
-	peerProject = 1
 )
 
 // simulator is the child that plays the providers.
@@ -27,10 +24,10 @@ type simulator struct {
 	roots *x509.CertPool
 }
 
-func startSimulator(ctx context.Context, dir string) (*simulator, error) {
+func startSimulator(ctx context.Context, dir string, projects int) (*simulator, error) {
 	s := &simulator{roots: x509.NewCertPool()}
 	var err error
-	if s.child, err = startChild(ctx, dir, partSim, nil, &s.setup); err != nil {
+	if s.child, err = startPart(ctx, dir, partSim, []string{strconv.Itoa(projects)}, &s.setup); err != nil {
 		return nil, err
 	}
 	if !s.roots.AppendCertsFromPEM([]byte(s.setup.Root)) {
@@ -51,22 +48,44 @@ func (s *simulator) account(project int) (*client.APNsCredential, string) {
 
 // reset forgets the ledger.
 func (s *simulator) reset(ctx context.Context) error {
-	_, err := s.ask(ctx, http.MethodPost, "/reset")
-	return err
+	return s.ask(ctx, http.MethodPost, "/reset", nil, nil)
 }
 
-// arrived returns what came since reset, which must be n pushes to n devices,
-// all taken.
-func (s *simulator) arrived(ctx context.Context, n int) (*sim.Account, error) {
-	text, err := s.ask(ctx, http.MethodGet, "/ledger")
+// behave changes options of a provider; those that are absent stay.
+func (s *simulator) behave(ctx context.Context, p tocsin.Provider, options map[string]any) error {
+	body, err := json.Marshal(map[string]any{p.String(): options})
+	if err != nil {
+		return err
+	}
+	return s.ask(ctx, http.MethodPost, "/faults", bytes.NewReader(body), nil)
+}
+
+// accounts sums up what came since reset.
+func (s *simulator) accounts(ctx context.Context) (all map[tocsin.Provider]*sim.Account, err error) {
+	return all, s.ask(ctx, http.MethodGet, "/ledger", nil, decodes(&all))
+}
+
+// totals are counts of a provider's connections since reset.
+func (s *simulator) totals(ctx context.Context, p tocsin.Provider) (sim.Totals, error) {
+	var all map[tocsin.Provider]sim.Totals
+	err := s.ask(ctx, http.MethodGet, "/totals", nil, decodes(&all))
+	return all[p], err
+}
+
+// records hands every record since reset, or every one of a send's tag, to f.
+func (s *simulator) records(ctx context.Context, tag string, f func(*sim.Record)) error {
+	return s.ask(ctx, http.MethodGet, "/ledger/records?send="+url.QueryEscape(tag), nil,
+		func(in io.Reader) error { return sim.ReadRecords(in, f) })
+}
+
+// arrived returns what came since reset, which must be n pushes to n devices
+// of one provider, all taken.
+func (s *simulator) arrived(ctx context.Context, p tocsin.Provider, n int) (*sim.Account, error) {
+	accounts, err := s.accounts(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var accounts map[tocsin.Provider]*sim.Account
-	if err := json.Unmarshal(text, &accounts); err != nil {
-		return nil, err
-	}
-	a := accounts[tocsin.APNs]
+	a := accounts[p]
 	if a == nil {
 		return nil, errors.New("simulator: nothing arrived")
 	}
@@ -77,19 +96,27 @@ func (s *simulator) arrived(ctx context.Context, n int) (*sim.Account, error) {
 	return a, nil
 }
 
-func (s *simulator) ask(ctx context.Context, method, path string) ([]byte, error) {
-	request, err := http.NewRequestWithContext(ctx, method, s.setup.Control+path, nil)
+func decodes(value any) func(io.Reader) error {
+	return func(in io.Reader) error { return json.NewDecoder(in).Decode(value) }
+}
+
+// ask hands the body of a good answer to read, if that is given.
+func (s *simulator) ask(ctx context.Context, method, path string, body io.Reader, read func(io.Reader) error) error {
+	request, err := http.NewRequestWithContext(ctx, method, s.setup.Control+path, body)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	answer, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
-	if err == nil && answer.StatusCode/100 != 2 {
-		err = fmt.Errorf("simulator: %s %s: %s: %s", method, path, answer.Status, text)
+	if answer.StatusCode/100 != 2 {
+		text, _ := io.ReadAll(answer.Body)
+		return fmt.Errorf("simulator: %s %s: %s: %s", method, path, answer.Status, text)
 	}
-	return text, err
+	if read == nil {
+		return nil
+	}
+	return read(answer.Body)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"math"
 	"math/rand/v2"
 	"slices"
 )
@@ -26,6 +27,13 @@ func median(values []float64) float64 {
 	return (sorted[(n-1)/2] + sorted[n/2]) / 2
 }
 
+// percentile is the least of the sorted values that p of all, 0 to 1, do not
+// exceed (nearest rank). There is at least one.
+func percentile(sorted []float64, p float64) float64 {
+	rank := int(math.Ceil(p*float64(len(sorted)) - 1e-9))
+	return sorted[min(max(rank, 1), len(sorted))-1]
+}
+
 // Interval is where the median lies with 95 % confidence.
 type Interval struct {
 	Low  float64 `json:"low"`
@@ -48,23 +56,48 @@ func bootstrap(values []float64) Interval {
 	return Interval{medians[draws*25/1000], medians[draws*975/1000-1]}
 }
 
-// Check is a floor of the issue and whether it holds.
+// Check is a figure with the bound that it must keep and the aim beyond it.
 type Check struct {
 	Name     string   `json:"name"`
 	Unit     string   `json:"unit"`
-	Floor    float64  `json:"floor"` // 0: shown beside, none is set
+	Bound    float64  `json:"bound"` // 0: shown beside, none is set
+	AtMost   bool     `json:"at_most"`
+	Aim      float64  `json:"aim"` // 0: none
 	Value    Spread   `json:"value"`
 	Interval Interval `json:"interval"`
 	Holds    bool     `json:"holds"`
 }
 
-// check judges a floor. With enough pairs it is missed when the whole interval
-// of the median lies below it; with fewer, when the median does.
-func check(name, unit string, floor float64, values []float64) Check {
-	c := Check{Name: name, Unit: unit, Floor: floor, Value: spread(values), Interval: bootstrap(values)}
+// atLeast judges a floor. With enough pairs it is missed when the whole
+// interval of the median lies below it; with fewer, when the median does.
+func atLeast(name, unit string, floor, aim float64, values []float64) Check {
+	c := Check{Name: name, Unit: unit, Bound: floor, Aim: aim, Value: spread(values), Interval: bootstrap(values)}
 	c.Holds = c.Value.Median >= floor
 	if len(values) >= leastPairs {
 		c.Holds = c.Interval.High >= floor
 	}
 	return c
+}
+
+// atMost judges a ceiling in the same way.
+func atMost(name, unit string, ceiling, aim float64, values []float64) Check {
+	c := atLeast(name, unit, ceiling, aim, values)
+	c.AtMost = true
+	c.Holds = c.Value.Median <= ceiling
+	if len(values) >= leastPairs {
+		c.Holds = c.Interval.Low <= ceiling
+	}
+	return c
+}
+
+// beside is a figure without a bound.
+func beside(name, unit string, values []float64) Check { return atLeast(name, unit, 0, 0, values) }
+
+// of maps rounds to one of their figures.
+func of[R any](rounds []R, figure func(*R) float64) []float64 {
+	values := make([]float64, len(rounds))
+	for i := range rounds {
+		values[i] = figure(&rounds[i])
+	}
+	return values
 }

@@ -46,6 +46,21 @@ func TestBootstrapInterval(t *testing.T) {
 	}
 }
 
+func TestPercentileIsTheNearestRank(t *testing.T) {
+	values := make([]float64, 200)
+	for i := range values {
+		values[i] = float64(i + 1)
+	}
+	for p, want := range map[float64]float64{0: 1, 0.005: 1, 0.5: 100, 0.99: 198, 0.991: 199, 1: 200} {
+		if got := percentile(values, p); got != want {
+			t.Errorf("percentile %v is %v, want %v", p, got, want)
+		}
+	}
+	if got := percentile([]float64{4}, 0.99); got != 4 {
+		t.Errorf("of one value it is %v", got)
+	}
+}
+
 func TestCheckJudgesTheIntervalOfEnoughPairs(t *testing.T) {
 	around := func(n int, middle float64) (values []float64) {
 		for i := range n {
@@ -64,8 +79,15 @@ func TestCheckJudgesTheIntervalOfEnoughPairs(t *testing.T) {
 		{"too few pairs, median below", []float64{9, 9, 12}, false},
 		{"too few pairs, median above", []float64{9, 11, 12}, true},
 	} {
-		if got := check(c.name, "", 10, c.values); got.Holds != c.holds {
+		if got := atLeast(c.name, "", 10, 0, c.values); got.Holds != c.holds {
 			t.Errorf("%s: holds is %v with median %v, interval %v", c.name, got.Holds, got.Value.Median, got.Interval)
+		}
+		mirrored := make([]float64, len(c.values))
+		for i, v := range c.values {
+			mirrored[i] = 20 - v
+		}
+		if got := atMost(c.name, "", 10, 0, mirrored); got.Holds != c.holds {
+			t.Errorf("%s, as a ceiling: holds is %v with median %v, interval %v", c.name, got.Holds, got.Value.Median, got.Interval)
 		}
 	}
 }

@@ -33,7 +33,7 @@ type wireServer struct {
 
 func startWireServer(ctx context.Context, dir string) (*wireServer, error) {
 	var ready wireReady
-	c, err := startChild(ctx, dir, partWire, nil, &ready)
+	c, err := startPart(ctx, dir, partWire, nil, &ready)
 	if err != nil {
 		return nil, err
 	}

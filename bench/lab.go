@@ -1,0 +1,180 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+)
+
+// A machine on which the wire is slower than this is too slow, or too busy, to
+// judge; the round is repeated.
+const leastWire = 3_000_000
+
+// lab is everything that runs beside the harness: the wire server, and towns
+// that measurements share.
+type lab struct {
+	dir      string
+	scale    float64 // of audiences and times; below 1 nothing is judged
+	wire     *wireServer
+	children []*child
+	towns    map[string]*town
+
+	// Of the measurement under way.
+	section *Section
+	repeats int
+	broke   float64 // rate at which single sends broke, when it was measured
+}
+
+func openLab(ctx context.Context, scale float64) (l *lab, err error) {
+	dir, err := os.MkdirTemp("", "tocsin-bench-")
+	if err != nil {
+		return nil, err
+	}
+	l = &lab{dir: dir, scale: scale, towns: map[string]*town{}}
+	if l.wire, err = startWireServer(ctx, dir); err != nil {
+		return nil, errors.Join(err, l.close())
+	}
+	l.children = append(l.children, l.wire.child)
+	return l, nil
+}
+
+// close stops every child, the last one first, and removes the folder.
+func (l *lab) close() (err error) {
+	for len(l.children) > 0 {
+		err = errors.Join(err, l.end(l.children[len(l.children)-1]))
+	}
+	return errors.Join(err, os.RemoveAll(l.dir))
+}
+
+func (l *lab) end(c *child) error {
+	for i := range l.children {
+		if l.children[i] == c {
+			l.children = append(l.children[:i], l.children[i+1:]...)
+			break
+		}
+	}
+	if err := c.stop(); err != nil {
+		return c.failure(err)
+	}
+	return nil
+}
+
+// scaled is a number of people or pushes under the scale.
+func (l *lab) scaled(n int) int { return max(200, int(float64(n)*l.scale)) }
+
+// lasting is a stretch of load under the scale.
+func (l *lab) lasting(d time.Duration) time.Duration {
+	return max(time.Second, time.Duration(float64(d)*l.scale))
+}
+
+// run makes one measurement.
+func (l *lab) run(ctx context.Context, m *measurement, repeats int) (*Section, error) {
+	l.section = &Section{Name: m.name, Machine: thisMachine(l.dir), Command: "go run ./bench " + m.name}
+	l.repeats = m.repeats
+	if repeats > 0 {
+		l.repeats = repeats
+		l.section.Command += fmt.Sprintf(" --repeats %d", repeats)
+	}
+	if l.scale != 1 {
+		l.section.Command += fmt.Sprintf(" --scale %g", l.scale)
+	}
+	began := time.Now()
+	if err := m.run(ctx, l, l.section); err != nil {
+		return nil, fmt.Errorf("%s: %w", m.name, err)
+	}
+	if l.scale < 1 { // a small town proves the command, not the figure
+		for i := range l.section.Checks {
+			c := &l.section.Checks[i]
+			c.Bound, c.Aim, c.Holds = 0, 0, true
+		}
+		l.section.Text = append(l.section.Text, "At this scale nothing is judged.")
+	}
+	progress("%s took %.0f s", m.name, time.Since(began).Seconds())
+	return l.section, nil
+}
+
+// steady waits until what runs beside is idle, and makes a wire run, which
+// says what the machine can do in this minute. One that is too slow is
+// repeated, as often in a measurement as it has rounds; then it counts as it is.
+func (l *lab) steady(ctx context.Context) (Side, error) {
+	for {
+		if err := l.quiet(ctx); err != nil {
+			return Side{}, err
+		}
+		side, err := measureWire(ctx, l.wire)
+		if err != nil {
+			return side, l.wire.failure(err)
+		}
+		progress("  raw TLS           %11.0f pushes/s", side.Rate)
+		switch {
+		case side.Rate >= leastWire:
+		case l.repeat("raw TLS under %d", leastWire):
+			continue
+		default:
+			l.section.Unfit++
+		}
+		l.section.Wire = append(l.section.Wire, side.Rate)
+		return side, nil
+	}
+}
+
+// repeat reports whether a round may be thrown away, and counts it.
+func (l *lab) repeat(why string, values ...any) bool {
+	if l.section.Repeated >= l.repeats || l.scale < 1 {
+		return false
+	}
+	l.section.Repeated++
+	progress("  too slow to judge ("+why+"): once more", values...)
+	return true
+}
+
+// quiet waits until what an earlier run left to do is done.
+func (l *lab) quiet(ctx context.Context) error {
+	const (
+		look  = 250 * time.Millisecond
+		idle  = 0.05 // of one core, all together
+		limit = 30 * time.Second
+	)
+	spent := func() (sum time.Duration, err error) {
+		for _, c := range l.children {
+			one, err := cpuTime(c.pid)
+			if err != nil {
+				return 0, c.failure(err)
+			}
+			sum += one
+		}
+		return sum, nil
+	}
+	for begin := time.Now(); time.Since(begin) < limit; {
+		before, err := spent()
+		if err != nil {
+			return err
+		}
+		if err := pause(ctx, look); err != nil {
+			return err
+		}
+		after, err := spent()
+		if err != nil {
+			return err
+		}
+		if (after - before).Seconds() < idle*look.Seconds() {
+			return nil
+		}
+	}
+	return nil // a node that is never idle is measured as it is
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}
+
+func progress(format string, values ...any) {
+	fmt.Fprintf(os.Stderr, format+"\n", values...)
+}
