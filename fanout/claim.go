@@ -43,6 +43,23 @@ func (m *Machine) usePermits() {
 	m.permits = kept
 }
 
+// release queues what was claimed and let go, but for what next has yet to come
+// to by itself: taken twice, a range would be claimed once for both, and the
+// rest of the other claim forgotten.
+func (f *feed) release(t todo) {
+	if f.at < len(f.pages) {
+		switch at := f.pages[f.at]; {
+		case t.page > at:
+			return
+		case t.page == at:
+			t.To = min(t.To, f.from)
+		}
+	}
+	if t.From < t.To {
+		f.add(t)
+	}
+}
+
 // add queues a range, as one with its neighbour where that fits.
 func (f *feed) add(t todo) {
 	if n := len(f.again); n > 0 {

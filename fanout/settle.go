@@ -178,7 +178,7 @@ func (m *Machine) readSettle(c *ledger.Claim) {
 	}
 	for span, push := range j.send.Page(c.Page).Runs(c.Span) {
 		if push.State() == ledger.Unclaimed {
-			j.feedOf(c.Page).add(todo{c.Page, span, push.Attempt()})
+			j.feedOf(c.Page).release(todo{c.Page, span, push.Attempt()})
 		}
 	}
 }
