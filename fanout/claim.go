@@ -80,7 +80,7 @@ func (m *Machine) ask(f *feed, t todo) *task {
 	m.asked[a.id] = a
 	scope := record.Of(f.job.content)
 	m.toPace(pace.Ask{
-		Ticket: m.ticket(a.id), Route: f.route, Project: scope.Project, Class: scope.Class, N: t.To - t.From,
+		Ticket: m.ticket(a.id), Route: f.route, Project: scope.Project, Class: scope.Class, Send: f.job.id, N: t.To - t.From,
 	})
 	return a
 }
@@ -91,13 +91,13 @@ func (m *Machine) giveBack(t *task) {
 		delete(m.asked, t.id)
 		m.toPace(pace.Drop{Ticket: m.ticket(t.id)})
 	}
-	m.finish(t.feed.route, t.n)
+	m.finishTask(t)
 }
 
 func (m *Machine) granted(g pace.Grant) {
 	t := m.asked[g.Ticket.ID]
 	if t == nil { // dropped before the grant arrived
-		m.finish(g.Route, g.N)
+		m.finish(g.Route, g.Send, g.N)
 		return
 	}
 	delete(m.asked, t.id)
@@ -106,7 +106,8 @@ func (m *Machine) granted(g pace.Grant) {
 	if !f.paced {
 		f.paced, f.began = true, g.Total-g.Waited
 	}
-	t.n, t.waited = g.N, g.Total-f.began
+	f.total = g.Total
+	t.n, t.waited = g.N, f.before+f.total-f.began
 	if f.job.stage != open { // its open carries it
 		return
 	}
@@ -155,7 +156,7 @@ func (m *Machine) readClaim(seq uint64, v ledger.Verdict) {
 	j := t.feed.job
 	if !v.InForce {
 		m.held -= t.n
-		m.finish(t.feed.route, t.n)
+		m.finishTask(t)
 		m.look(j)
 		return
 	}
@@ -164,12 +165,12 @@ func (m *Machine) readClaim(seq uint64, v ledger.Verdict) {
 		if !m.leaving {
 			result = ledger.Result(tocsin.Expired)
 		}
-		m.finish(t.feed.route, t.n)
+		m.finishTask(t)
 		m.settle(t, &record.Settle{Runs: []*record.Run{{Count: uint32(t.n), Result: uint32(result)}}})
 		return
 	}
 	m.underway[t.ref] = t
-	m.toPace(pace.Left{Route: t.feed.route, N: t.n})
+	m.toPace(pace.Left{Route: t.feed.route, Send: j.id, N: t.n})
 	m.emit(Deliver{
 		Claim: t.ref, Send: j.send, Slice: j.position, Content: j.content, Route: t.feed.route,
 		Page: t.page, Span: t.Span, Attempt: t.attempt, Last: j.send.Page(t.page).Push(t.From).Last(j.send.Attempts),

@@ -54,8 +54,10 @@ type feed struct {
 
 	// Later ranges are asked for when earlier ones are granted, so that the wait
 	// of one Ask is only a part of what a quota costs it: all since the first is.
-	paced bool          // something was granted
-	began time.Duration // pace.Grant.Total when the first was asked for
+	paced  bool          // something was granted
+	began  time.Duration // pace.Grant.Total when the first was asked for
+	total  time.Duration // the same at the last grant
+	before time.Duration // waited before a pause
 }
 
 // todo is a range that may be claimed.
@@ -89,6 +91,7 @@ func (m *Machine) opened(j *job, s *ledger.Send) {
 		m.look(j)
 		return
 	}
+	m.tellRate(s)
 	for n := range s.Pages() {
 		lot := s.Page(n).Lot()
 		r := provider.Route{Provider: lot.Provider, Credential: lot.Credential, Host: lot.Host, Topic: lot.Topic}
@@ -217,8 +220,8 @@ func (m *Machine) advance(j *job) {
 		m.endRest(j)
 		return
 	}
-	if j.content == nil || m.applied < j.send.Changes {
-		return // until its content is fetched, and its people are known here
+	if j.send.Steering.Paused || j.content == nil || m.applied < j.send.Changes {
+		return // until it goes on, its content is fetched, and its people are known here
 	}
 	for _, f := range j.feeds {
 		for f.asked < asksAhead {

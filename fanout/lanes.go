@@ -209,6 +209,8 @@ func (p *pacer) request(event pace.Event) {
 			e.Subject = w.subject
 			p.step(e)
 		}
+	case pace.Steered, pace.Unsteered:
+		p.step(e)
 	case pace.Finished:
 		if w := p.ways[e.Route]; w != nil {
 			e.Subject = w.subject
@@ -225,7 +227,7 @@ func (p *pacer) step(e pace.Event) {
 		case pace.Grant:
 			owner := p.owners[e.Ticket.Shard]
 			if owner == nil {
-				p.request(pace.Finished{Route: e.Route, N: e.N, Unused: e.N})
+				p.request(pace.Finished{Route: e.Route, Send: e.Send, N: e.N, Unused: e.N})
 				continue
 			}
 			owner.post(message{event: Granted{Grant: e}})

@@ -63,7 +63,8 @@ type Machine struct {
 	claims    map[uint64]*task // by number: put into the outbox, not read back
 	underway  map[ClaimRef]*task
 	woken     time.Time
-	refreshed bool // the earliest expiry must be looked for again
+	refreshed bool            // the earliest expiry must be looked for again
+	rated     []tocsin.SendID // whose rate pace was told
 }
 
 type sliceReader struct {
@@ -177,11 +178,13 @@ func (m *Machine) emit(e Effect)       { m.out = append(m.out, e) }
 func (m *Machine) toPace(e pace.Event) { m.emit(Pace{Event: e}) }
 
 // finish gives back what was granted and not delivered.
-func (m *Machine) finish(r provider.Route, n int) {
+func (m *Machine) finish(r provider.Route, send tocsin.SendID, n int) {
 	if n > 0 {
-		m.toPace(pace.Finished{Route: r, N: n, Unused: n})
+		m.toPace(pace.Finished{Route: r, Send: send, N: n, Unused: n})
 	}
 }
+
+func (m *Machine) finishTask(t *task) { m.finish(t.feed.route, t.feed.job.id, t.n) }
 
 // readChanges goes on with sends whose people were not known here: after a
 // start the audience may be behind the owner before.

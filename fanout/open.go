@@ -113,7 +113,8 @@ func (m *Machine) tryOpen(j *job) bool {
 		return false
 	}
 	chunks := m.chunks(j.audience.Lots)
-	if j.plain || len(j.slice().Recipients) == 0 || len(chunks) != 1 || !m.fewEnough(j.audience.Lots) || m.fold.Cancelled(j.id) ||
+	steering := m.steering(j)
+	if j.plain || steering.Paused || steering.PerMinute > 0 || len(j.slice().Recipients) == 0 || len(chunks) != 1 || !m.fewEnough(j.audience.Lots) || m.fold.Cancelled(j.id) ||
 		!m.now.Before(m.expiryOf(j)) {
 		m.giveBackFirst(j)
 		m.putOpen(j, chunks, nil)
@@ -197,6 +198,7 @@ func (m *Machine) putOpen(j *job, chunks [][]*record.Lot, claim *task) {
 		o := &record.Open{
 			Send: s.Send, Slice: j.position, Chunk: uint32(n), Chunks: uint32(len(chunks)), Generation: j.audience.Generation, Changes: j.audience.Changes,
 			Lots: lots, OnDoubt: onDoubt, Attempts: attempts, Due: s.Due, Expiry: m.expiryOf(j).UnixNano(), Unknown: j.audience.Unknown,
+			Steer: m.steering(j).Record(),
 		}
 		if claim != nil {
 			o.Claim = &record.Claim{Send: s.Send, To: uint32(claim.n), Attempt: 1, Changes: m.applied}
@@ -224,7 +226,7 @@ func (m *Machine) readOpen(o *record.Open, v ledger.Verdict) {
 		if first != nil {
 			delete(m.claims, o.Stamp.Seq)
 			m.held -= first.n
-			m.finish(first.feed.route, first.n)
+			m.finishTask(first)
 		}
 		// Cancelled while its open carried a claim: it opens without one, if its
 		// turn has not passed. If it has, the send stays cancelled and unopened here.

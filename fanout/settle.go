@@ -30,11 +30,13 @@ func (m *Machine) answered(e Answered) {
 	if m.phase != owning || e.Claim.Term != m.term {
 		return
 	}
-	s := &record.Settle{Gone: e.Gone, QuotaWait: int64(t.waited), Written: e.Written, Decided: e.Decided}
+	s := &record.Settle{Gone: e.Gone, Written: e.Written, Decided: e.Decided}
+	send := t.feed.job.send
+	s.QuotaWait = int64(t.waited + send.PausedFor(m.now))
 	if !e.First.IsZero() {
 		s.FirstWrite, s.LastWrite = e.First.UnixNano(), e.Last.UnixNano()
 	}
-	page := t.feed.job.send.Page(t.page)
+	page := send.Page(t.page)
 	from := t.From
 	for _, a := range e.Answers {
 		for span, push := range page.Runs(ledger.Span{From: from, To: from + a.Count}) {
@@ -47,7 +49,7 @@ func (m *Machine) answered(e Answered) {
 
 // report tells pace what a range showed of its quota and its credential.
 func report(t *task, e Answered) pace.Finished {
-	f := pace.Finished{Route: t.feed.route, N: t.n}
+	f := pace.Finished{Route: t.feed.route, Send: t.feed.job.id, N: t.n}
 	for _, a := range e.Answers {
 		switch {
 		case a.Outcome != 0:
@@ -186,5 +188,6 @@ func (m *Machine) readSettle(c *ledger.Claim) {
 // readClose drops a send that is done.
 func (m *Machine) readClose(s *ledger.Send) {
 	delete(m.jobs, s.ID)
+	m.forgetRates(false)
 	m.emit(Forget{Slice: s.Slice})
 }

@@ -17,7 +17,7 @@ import (
 func TestSoup(t *testing.T) {
 	reached := map[string]int{}
 	rapid.Check(t, func(t *rapid.T) { soup(t, reached) })
-	for _, want := range []string{"crash", "lost append", "late append", "second owner", "leave", "cancel", "trimmed", "marked"} {
+	for _, want := range []string{"crash", "lost append", "late append", "second owner", "leave", "cancel", "trimmed", "marked", "steer"} {
 		if reached[want] == 0 {
 			t.Errorf("never reached: %s", want)
 		}
@@ -42,6 +42,7 @@ func soup(t *rapid.T, reached map[string]int) {
 	}
 	var ids []tocsin.SendID
 	var late []*record.Envelope
+	version := 0
 	w.owner()
 	for range 40 + dice(200) {
 		w.now = w.now.Add(time.Duration(dice(40)) * time.Millisecond)
@@ -62,6 +63,11 @@ func soup(t *rapid.T, reached map[string]int) {
 			if len(ids) > 0 && dice(3) == 0 {
 				reached["cancel"]++
 				w.cancel(ids[dice(len(ids))])
+			}
+			if len(ids) > 0 && dice(2) == 0 {
+				reached["steer"]++
+				version++
+				w.steer(ids[dice(len(ids))], uint64(1+dice(version)), uint32(dice(2)), dice(3) > 0)
 			}
 		case 2:
 			if a.m != nil && dice(4) == 0 { // killed; what is on its way may still be written
@@ -116,7 +122,10 @@ func soup(t *rapid.T, reached map[string]int) {
 			a.read(1 + dice(6))
 		}
 	}
-	// The faults stop: one owner is left, nothing else is late.
+	// The faults stop: one owner is left, nothing else is late or paused.
+	for _, id := range ids {
+		w.steer(id, 1_000_000, 0, false)
+	}
 	last := w.owner()
 	for _, a := range w.owners[:len(w.owners)-1] {
 		for _, d := range a.delivers {

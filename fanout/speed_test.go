@@ -20,6 +20,7 @@ type instant struct {
 func (i *instant) Lane(provider.Route, provider.Credential) (provider.Lane, error) { return i, nil }
 func (*instant) Warm(context.Context) error                                        { return nil }
 func (*instant) Capacity() int                                                     { return 8000 }
+func (*instant) State() provider.State                                             { return provider.State{} }
 func (i *instant) Close(context.Context) error                                     { close(i.batches); return nil }
 func (i *instant) Send(b *provider.Batch)                                          { i.batches <- b }
 

@@ -52,6 +52,10 @@ func (m *Machine) readLedger(r Record) {
 		if v.InForce && v.Send != nil {
 			m.readCancel(v.Send)
 		}
+	case *record.Envelope_Steer:
+		if v.InForce && v.Send != nil {
+			m.readSteer(v.Send)
+		}
 	}
 }
 
@@ -111,6 +115,7 @@ func (m *Machine) begin() {
 		m.jobs[s.ID] = j
 		m.opened(j, s)
 	}
+	m.forgetRates(false)
 }
 
 // lose drops our claims: in the ledger they are in doubt with the next take.
@@ -126,10 +131,10 @@ func (m *Machine) lose() {
 		m.toPace(pace.Drop{Ticket: m.ticket(t.id)})
 	}
 	for _, t := range m.ready {
-		m.finish(t.feed.route, t.n)
+		m.finishTask(t)
 	}
 	for _, t := range sorted(m.claims) {
-		m.finish(t.feed.route, t.n)
+		m.finishTask(t)
 	}
 	clear(m.asked)
 	clear(m.claims)
@@ -139,7 +144,7 @@ func (m *Machine) lose() {
 	}
 	for _, j := range m.opening {
 		if t := j.first; t != nil && t.n > 0 {
-			m.finish(t.feed.route, t.n)
+			m.finishTask(t)
 		}
 		j.stage, j.first, j.dirty, j.deadline = waiting, nil, false, time.Time{}
 	}
@@ -191,12 +196,12 @@ func (m *Machine) leave() {
 	}
 	clear(m.asked)
 	for _, t := range m.ready {
-		m.finish(t.feed.route, t.n)
+		m.finishTask(t)
 	}
 	m.ready = nil
 	for _, j := range m.opening {
 		if t := j.first; t != nil && t.n > 0 && j.stage != sent {
-			m.finish(t.feed.route, t.n)
+			m.finishTask(t)
 			j.first = nil
 		}
 	}
@@ -215,6 +220,7 @@ func (m *Machine) left() {
 
 func (m *Machine) stop(clean bool) {
 	m.phase = stopped
+	m.forgetRates(true)
 	m.emit(Stopped{Clean: clean})
 }
 
@@ -222,7 +228,7 @@ func (m *Machine) stop(clean bool) {
 func (m *Machine) afterStop(event Event) {
 	switch e := event.(type) {
 	case Granted:
-		m.finish(e.Grant.Route, e.Grant.N)
+		m.finish(e.Grant.Route, e.Grant.Send, e.Grant.N)
 	case Answered:
 		if t := m.underway[e.Claim]; t != nil {
 			delete(m.underway, e.Claim)

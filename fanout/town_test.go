@@ -48,6 +48,7 @@ type edgeLane struct {
 
 func (*edgeLane) Warm(context.Context) error  { return nil }
 func (*edgeLane) Capacity() int               { return 4000 }
+func (*edgeLane) State() provider.State       { return provider.State{} }
 func (*edgeLane) Close(context.Context) error { return nil }
 
 func (l *edgeLane) Send(b *provider.Batch) {

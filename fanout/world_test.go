@@ -69,6 +69,7 @@ type actor struct {
 	slices    int64 // position asked for, -1 none
 	appending []*record.Envelope
 	asks      []pace.Ask
+	rates     []pace.Event // what pace was told of rates
 	quota     time.Duration // waited for so far
 	delivers  []*delivery
 	evaluate  []Evaluate
@@ -128,6 +129,8 @@ func (a *actor) step(e Event) {
 			a.appending = e.Records
 		case Pace:
 			switch p := e.Event.(type) {
+			case pace.Steered, pace.Unsteered:
+				a.rates = append(a.rates, p)
 			case pace.Ask:
 				a.asks = append(a.asks, p)
 			case pace.Drop:
@@ -232,7 +235,7 @@ func (a *actor) grant(n int) bool {
 	ask := a.asks[0]
 	a.asks = a.asks[1:]
 	a.quota += a.w.quota
-	a.step(Granted{Grant: pace.Grant{Ticket: ask.Ticket, Route: ask.Route, N: min(n, ask.N), Waited: a.w.quota, Total: a.quota}})
+	a.step(Granted{Grant: pace.Grant{Ticket: ask.Ticket, Route: ask.Route, Send: ask.Send, N: min(n, ask.N), Waited: a.w.quota, Total: a.quota}})
 	return true
 }
 
@@ -343,6 +346,11 @@ func (w *world) send(n byte, slice *record.Slice, sizes ...int) tocsin.SendID {
 
 func (w *world) cancel(id tocsin.SendID) {
 	w.ledger.append(w.api.Next(&record.Envelope{Body: &record.Envelope_Cancel{Cancel: &record.Cancel{Send: id.Bytes()}}}, w.now, record.Scope{}))
+}
+
+func (w *world) steer(id tocsin.SendID, version uint64, rate uint32, paused bool) {
+	w.ledger.append(w.api.Next(&record.Envelope{Body: &record.Envelope_Steer{Steer: &record.Steer{
+		Send: id.Bytes(), Version: version, Rate: rate, Paused: paused}}}, w.now, record.Scope{}))
 }
 
 // settle runs everything that waits, without faults, until nothing does.

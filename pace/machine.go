@@ -91,7 +91,7 @@ func (m *Machine) Step(now time.Time, event Event) []Effect {
 		m.ask(now, e)
 		m.subject(e.Subject).grant(m, now)
 	case Drop:
-		m.drop(e.Ticket)
+		m.drop(now, e.Ticket)
 	case Left:
 		m.subject(e.Subject).window.leave(now, e.N)
 		m.left(now, e.Send, e.N)

@@ -73,7 +73,7 @@ func (m *Machine) refile(now time.Time, send tocsin.SendID, t *steer) {
 				}
 			}
 			for _, a := range moved {
-				m.drop(a.Ticket)
+				m.drop(now, a.Ticket)
 				m.enqueue(now, s, a)
 			}
 		}
@@ -110,9 +110,16 @@ func (t *steer) waits(now time.Time, s *subject, n int) bool {
 
 func (t *steer) take(now time.Time, n int) {
 	if t != nil {
-		t.waitedFor, t.waiting = t.waited(now), false
+		t.rest(now)
 		t.quota.take(n)
 		t.pending += n
+	}
+}
+
+// rest ends a wait; whoever waits still begins another.
+func (t *steer) rest(now time.Time) {
+	if t != nil {
+		t.waitedFor, t.waiting = t.waited(now), false
 	}
 }
 

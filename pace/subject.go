@@ -63,11 +63,12 @@ func (m *Machine) enqueue(now time.Time, s *subject, a *ask) {
 	})
 }
 
-func (m *Machine) drop(t Ticket) {
+func (m *Machine) drop(now time.Time, t Ticket) {
 	a := m.asks[t]
 	if a == nil {
 		return
 	}
+	a.steer.rest(now)
 	delete(m.asks, t)
 	list := m.subject(a.Subject).classes[a.Class]
 	for i, q := range list {
