@@ -272,6 +272,31 @@ func TestACancelBeforePlanningForgetsTheSend(t *testing.T) {
 	w.want(len(w.slices[0]), 0)
 }
 
+func TestAScheduledSendIsSteeredBeforeItIsDue(t *testing.T) {
+	w := begin(t, 1)
+	steer := func(position, version uint64, rate uint32, paused bool) {
+		e := w.writer.Next(&record.Envelope{Body: &record.Envelope_Steer{Steer: &record.Steer{
+			Send: sendID(1).Bytes(), Version: version, Rate: rate, Paused: paused}}}, w.now, scope)
+		w.step(SendsRead{Records: []Record{{Position: position, Envelope: e}}, Next: position + 1})
+	}
+	s := query(1)
+	s.Due, s.Scheduled, s.Steer = noon.Add(time.Hour).UnixNano(), true, &record.Steer{Rate: 600}
+	w.send(4, s)
+	w.pass(time.Minute) // its row is written
+	steer(6, 2, 600, true)
+	steer(8, 1, 30, false) // older
+	steer(6, 2, 600, true) // read again
+	w.pass(time.Minute)
+	w.start()
+	w.pass(time.Hour)
+	w.want(len(w.slices[0]), 1)
+	w.want(ledger.SteeringOf(w.slices[0][0].Steer), ledger.Steering{Version: 2, PerMinute: 600, Paused: true})
+	w.pass(time.Minute)
+	w.start()
+	sends, _ := w.m.Waiting()
+	w.want(sends, 0)
+}
+
 func TestTheCursorWaitsForDurableSlices(t *testing.T) {
 	w := begin(t, 1)
 	w.fail = true

@@ -4,7 +4,10 @@ import (
 	"container/heap"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/ledger"
 	"github.com/tocsin-push/tocsin/record"
 )
 
@@ -27,6 +30,7 @@ type memory struct {
 type waiting struct {
 	id       tocsin.SendID
 	position uint64
+	changed  uint64 // position of the last record that changed it
 	envelope *record.Envelope
 	due      time.Time
 	stored   bool // its row is written or about to be
@@ -45,7 +49,7 @@ func (m *Machine) readSend(now time.Time, r Record) {
 		if _, done := m.sends.planned[id]; done || m.sends.waiting[id] != nil {
 			return
 		}
-		w := &waiting{id: id, position: r.Position, envelope: r.Envelope, due: time.Unix(0, body.Send.Due)}
+		w := &waiting{id: id, position: r.Position, changed: r.Position, envelope: r.Envelope, due: time.Unix(0, body.Send.Due)}
 		m.sends.add(w)
 		if body.Send.Scheduled {
 			m.saver.keepSend(w)
@@ -63,6 +67,22 @@ func (m *Machine) readSend(now time.Time, r Record) {
 		case !w.cut:
 			m.finished(now, w)
 		}
+	case *record.Envelope_Steer: // once it is cut the ledger's steer decides
+		if w := m.sends.waiting[tocsin.SendID(body.Steer.Send)]; w != nil && !w.cut {
+			m.steer(w, r.Position, ledger.SteeringOf(body.Steer))
+		}
+	}
+}
+
+// steer keeps the newest steering of a send for its slices.
+func (m *Machine) steer(w *waiting, position uint64, to ledger.Steering) {
+	if to.Version <= w.envelope.GetSend().GetSteer().GetVersion() {
+		return
+	}
+	w.envelope = proto.CloneOf(w.envelope) // the record belongs to whoever read it
+	w.envelope.GetSend().Steer = to.Record()
+	if w.changed = position; w.stored {
+		m.saver.keepSend(w)
 	}
 }
 
@@ -147,7 +167,7 @@ func (m *Machine) cut(now time.Time, w *waiting, mark []uint64) {
 			continue
 		}
 		slice := &record.Slice{Send: send.Send, Due: send.Due, Query: send.Query, Recipients: recipients,
-			Message: send.Message, Options: send.Options}
+			Message: send.Message, Options: send.Options, Steer: send.Steer}
 		if i < len(mark) {
 			slice.Mark = mark[i]
 		}

@@ -53,12 +53,12 @@ type saver struct {
 func (s *saver) keepSend(w *waiting) {
 	w.stored = true
 	value := append(binary.BigEndian.AppendUint64(nil, w.position), record.Encode(w.envelope)...)
-	s.rows = append(s.rows, store.Write{Key: waitingKey + w.id.String(), Value: value, Version: 2 * w.position})
+	s.rows = append(s.rows, store.Write{Key: waitingKey + w.id.String(), Value: value, Version: 2 * w.changed})
 }
 
 func (s *saver) dropSend(w *waiting) {
 	if w.stored {
-		s.rows = append(s.rows, store.Write{Key: waitingKey + w.id.String(), Version: 2*w.position + 1, Delete: true})
+		s.rows = append(s.rows, store.Write{Key: waitingKey + w.id.String(), Version: 2*w.changed + 1, Delete: true})
 	}
 }
 
@@ -150,7 +150,7 @@ func (m *Machine) Load(now time.Time, rows []store.Row) error {
 				return fmt.Errorf("plan: waiting send %s: %w", id, err)
 			}
 			send := e.GetSend()
-			m.sends.add(&waiting{id: tocsin.SendID(send.GetSend()), position: binary.BigEndian.Uint64(r.Value), envelope: e,
+			m.sends.add(&waiting{id: tocsin.SendID(send.GetSend()), position: binary.BigEndian.Uint64(r.Value), changed: r.Version / 2, envelope: e,
 				due: time.Unix(0, send.GetDue()), stored: true})
 		}
 		if text, ok := strings.CutPrefix(r.Key, plannedKey); ok {
