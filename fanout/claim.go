@@ -6,6 +6,7 @@ import (
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/ledger"
 	"github.com/tocsin-push/tocsin/pace"
+	"github.com/tocsin-push/tocsin/provider"
 	"github.com/tocsin-push/tocsin/record"
 )
 
@@ -160,9 +161,10 @@ func (m *Machine) readClaim(seq uint64, v ledger.Verdict) {
 		m.look(j)
 		return
 	}
-	if m.leaving || !m.now.Before(j.send.Expiry) {
+	expired := !m.now.Before(j.send.Expiry)
+	if m.leaving || expired || m.now.Before(m.quiet[t.feed.route]) {
 		result := ledger.Released
-		if !m.leaving {
+		if expired && !m.leaving {
 			result = ledger.Result(tocsin.Expired)
 		}
 		m.finishTask(t)
@@ -170,11 +172,30 @@ func (m *Machine) readClaim(seq uint64, v ledger.Verdict) {
 		return
 	}
 	m.underway[t.ref] = t
-	m.toPace(pace.Left{Route: t.feed.route, Send: j.id, N: t.n})
 	m.emit(Deliver{
 		Claim: t.ref, Send: j.send, Slice: j.position, Content: j.content, Route: t.feed.route,
 		Page: t.page, Span: t.Span, Attempt: t.attempt, Last: j.send.Page(t.page).Push(t.From).Last(j.send.Attempts),
 	})
+}
+
+// hush stops what is on its way on a route. What is claimed there is released
+// when its turn comes, and what is asked for waits at pace.
+func (m *Machine) hush(e Quiet) {
+	for r, until := range m.quiet {
+		if !m.now.Before(until) {
+			delete(m.quiet, r)
+		}
+	}
+	m.quiet[e.Route] = e.Until
+	m.haltRoute(e.Route)
+}
+
+func (m *Machine) haltRoute(r provider.Route) {
+	for _, t := range m.onTheirWay() {
+		if t.feed.route == r {
+			m.emit(Halt{Claim: t.ref})
+		}
+	}
 }
 
 // readCancel stops what has not left of a cancelled send.

@@ -82,6 +82,13 @@ type (
 	// Granted comes from pace.
 	Granted struct{ Grant pace.Grant }
 
+	// Quiet comes from pace: the provider asked that nothing leaves on a route
+	// before an instant.
+	Quiet struct {
+		Route provider.Route
+		Until time.Time
+	}
+
 	// Answered ends a Deliver.
 	Answered struct {
 		Claim   ClaimRef
@@ -89,6 +96,7 @@ type (
 		Gone    []*record.Address
 		First   time.Time // first and last Write of a push; zero when nothing was written
 		Last    time.Time
+		Version uint64           // of the credential that they left with; 0: none left
 		Written []*record.Bucket // drift of every push written
 		Decided []*record.Bucket // drift of those whose outcome is in Answers, when others were written too
 		Jitter  float64          // drawn by the shell, 0 up to 1
@@ -123,6 +131,7 @@ func (Evaluated) event()    {}
 func (Appended) event()     {}
 func (AppendFailed) event() {}
 func (Granted) event()      {}
+func (Quiet) event()        {}
 func (Answered) event()     {}
 func (Tick) event()         {}
 

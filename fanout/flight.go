@@ -12,6 +12,7 @@ import (
 	"github.com/tocsin-push/tocsin/audience"
 	"github.com/tocsin-push/tocsin/content"
 	"github.com/tocsin-push/tocsin/ledger"
+	"github.com/tocsin-push/tocsin/pace"
 	"github.com/tocsin-push/tocsin/provider"
 )
 
@@ -22,6 +23,9 @@ type flight struct {
 	owner    *Owner
 	contents *contents
 	claim    ClaimRef
+	send     tocsin.SendID
+	version  uint64 // of the credential; 0: no lane was asked
+	left     bool   // pace knows
 	last     bool
 	span     ledger.Span
 	ordinals []uint32
@@ -43,6 +47,7 @@ type verdict struct {
 
 func newFlight() *flight {
 	f := new(flight)
+	f.batch.Left = f.tellLeft
 	f.batch.Done = func(*provider.Batch) { f.owner.lanes.work.post(f.account) }
 	return f
 }
@@ -50,6 +55,7 @@ func newFlight() *flight {
 // load takes what it needs of the send; called by the owner's goroutine.
 func (f *flight) load(o *Owner, c *contents, e Deliver) {
 	f.owner, f.contents, f.claim, f.last, f.span = o, c, e.Claim, e.Last, e.Span
+	f.send, f.version, f.left = e.Send.ID, 0, false
 	f.ordinals = e.Send.Ordinals(e.Page, f.ordinals[:0])[e.Span.From:e.Span.To]
 	f.batch.Route = e.Route
 	f.batch.Stop.Store(false)
@@ -79,7 +85,7 @@ func (f *flight) leave() {
 	f.batch.Addresses, f.batch.Payloads = f.batch.Addresses[:0], f.batch.Payloads[:0]
 	f.batch.Results, f.batch.Details, f.batch.Wrote = f.batch.Results[:0], f.batch.Details[:0], f.batch.Wrote[:0]
 	f.text, f.ends, f.index, f.decided = f.text[:0], f.ends[:0], f.index[:0], f.decided[:0]
-	lane := f.owner.lanes.lane(f.batch.Route)
+	lane, version := f.owner.lanes.lane(f.batch.Route)
 	switch {
 	case c.err != nil:
 		f.decideAll(tocsin.Refused, tocsin.ReasonRender)
@@ -95,6 +101,7 @@ func (f *flight) leave() {
 	}
 	f.batch.Results = slices.Grow(f.batch.Results, len(f.batch.Addresses))[:len(f.batch.Addresses)]
 	clear(f.batch.Results)
+	f.version = version
 	lane.Send(&f.batch)
 }
 
@@ -165,10 +172,24 @@ func (f *flight) render() {
 	}
 }
 
+// tellLeft tells pace, past the owner, that all that leaves of the range has
+// left.
+func (f *flight) tellLeft(written int) {
+	f.left = true
+	f.owner.lanes.box.post(pace.Left{Route: f.batch.Route, Send: f.send, N: len(f.ordinals), Written: written})
+}
+
 // account turns what the lane wrote into the batch into an Answered.
 func (f *flight) account() {
 	b := &f.batch
-	e := Answered{Claim: f.claim, Jitter: rand.Float64()}
+	if !f.left {
+		written := 0
+		for _, w := range b.Wrote {
+			written += w.To - w.From
+		}
+		f.tellLeft(written)
+	}
+	e := Answered{Claim: f.claim, Jitter: rand.Float64(), Version: f.version}
 	if f.allAccepted() {
 		e.Answers = []Answer{{Count: len(b.Results), Result: provider.Accepted}}
 	} else {

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -22,17 +24,18 @@ type LanesConfig struct {
 	Warm    time.Duration // limit for bringing up a lane's connections
 	Reopen  time.Duration // wait after a lane that could not be opened
 	Close   time.Duration // limit for the answers that a lane which closes waits for
+	Idle    time.Duration // after which a lane that nobody used is closed
 	Workers int           // goroutines that load, render and account for ranges; 0: one a processor
 }
 
 // DefaultLanes are the settings for production.
 func DefaultLanes() LanesConfig {
-	return LanesConfig{Pace: pace.Default(), Look: 20 * time.Millisecond, Warm: 10 * time.Second, Reopen: 5 * time.Second, Close: 10 * time.Second}
+	return LanesConfig{Pace: pace.Default(), Look: 20 * time.Millisecond, Warm: 10 * time.Second, Reopen: 5 * time.Second, Close: 10 * time.Second, Idle: time.Hour}
 }
 
 // Validate says what is wrong with the settings.
 func (c LanesConfig) Validate() error {
-	if c.Look <= 0 || c.Warm <= 0 || c.Reopen <= 0 || c.Close <= 0 || c.Workers < 0 {
+	if c.Look <= 0 || c.Warm <= 0 || c.Reopen <= 0 || c.Close <= 0 || c.Idle <= 0 || c.Workers < 0 {
 		return fmt.Errorf("fanout: times of lanes must be above 0, workers not below")
 	}
 	return c.Pace.Validate()
@@ -54,8 +57,10 @@ type Lanes struct {
 	flights     sync.Pool
 	ended       chan struct{} // closed when Run returns
 
+	admission atomic.Pointer[pace.Admission]
+
 	mu      sync.RWMutex
-	open    map[provider.Route]provider.Lane
+	open    map[provider.Route]openLane
 	refused map[tocsin.CredentialID]time.Time // since when
 }
 
@@ -67,11 +72,12 @@ func NewLanes(config LanesConfig, providers map[tocsin.Provider]provider.Provide
 	if err != nil {
 		return nil, err
 	}
-	return &Lanes{
+	l := &Lanes{
 		config: config, providers: providers, credentials: credentials, log: log.With("room", "fanout"), metrics: metrics,
-		box: newMailbox[any](), work: newWorkQueue(), ended: make(chan struct{}), open: map[provider.Route]provider.Lane{},
+		box: newMailbox[any](), work: newWorkQueue(), ended: make(chan struct{}), open: map[provider.Route]openLane{},
 		refused: map[tocsin.CredentialID]time.Time{},
-	}, nil
+	}
+	return l, registerer.Register(collector{l})
 }
 
 // Replaced tells of a new credential. Its lanes close once they have their
@@ -88,9 +94,10 @@ type (
 	opened struct {
 		way     *way
 		version uint64 // of the way when opening began
-		lane    provider.Lane
+		openLane
 		subject string
 		quota   int
+		ramp    time.Duration
 		err     error
 	}
 	replaced struct{ credential provider.Credential }
@@ -99,6 +106,12 @@ type (
 		noted chan struct{}
 	}
 )
+
+// openLane is a lane and the version of the credential that it was opened with.
+type openLane struct {
+	lane    provider.Lane
+	version uint64
+}
 
 // way is a route in use.
 type way struct {
@@ -110,6 +123,7 @@ type way struct {
 	pending  []pace.Ask
 	capacity int
 	reopen   time.Time // after a failure; zero while opening or open
+	idle     time.Time // since when nothing was asked or under way; zero: something is
 }
 
 // pacer is the state of the goroutine that runs the machine.
@@ -122,6 +136,7 @@ type pacer struct {
 	order   []*way
 	owners  map[tocsin.Shard]*mailbox[message]
 	timer   *time.Timer
+	fuller  bool // the admission was not looked at since a shard told what is open
 }
 
 // Run paces until ctx ends, which is no error; owners must have stopped before.
@@ -174,6 +189,10 @@ func (p *pacer) do(item any) {
 		for _, event := range e.all {
 			p.request(event)
 		}
+	case pace.Left:
+		p.request(e)
+	case question:
+		e.answer <- p.machine.State(time.Now())
 	case opened:
 		p.opened(e)
 	case replaced:
@@ -204,16 +223,18 @@ func (p *pacer) request(event pace.Event) {
 			}
 		}
 		p.step(e)
-	case pace.Left:
-		if w := p.ways[e.Route]; w != nil {
-			e.Subject = w.subject
-			p.step(e)
-		}
-	case pace.Steered, pace.Unsteered:
+	case pace.Left, pace.Steered, pace.Unsteered:
 		p.step(e)
+	case pace.Opened:
+		for i := range e.Loads {
+			if w := p.ways[e.Loads[i].Route]; w != nil {
+				e.Loads[i].Subject = w.subject
+			}
+		}
+		p.step(e)
+		p.fuller = true
 	case pace.Finished:
 		if w := p.ways[e.Route]; w != nil {
-			e.Subject = w.subject
 			p.heard(w, e)
 			p.step(e)
 			p.lookAt(w) // a first answer may have opened the lane wide
@@ -231,6 +252,14 @@ func (p *pacer) step(e pace.Event) {
 				continue
 			}
 			owner.post(message{event: Granted{Grant: e}})
+		case pace.Quiet:
+			for _, w := range p.order {
+				if w.subject == e.Subject {
+					for _, owner := range p.owners {
+						owner.post(message{event: Quiet{Route: w.route, Until: e.Until}})
+					}
+				}
+			}
 		case pace.Wake:
 			p.timer.Reset(time.Until(e.At))
 		}
@@ -254,12 +283,12 @@ func (p *pacer) openWay(w *way) {
 	version, route, project := w.version, w.route, w.project
 	p.tasks.Go(func() {
 		result := opened{way: w, version: version}
-		result.lane, result.subject, result.quota, result.err = p.openLane(route, project)
+		result.err = p.openLane(route, project, &result)
 		p.box.post(result)
 	})
 }
 
-func (p *pacer) openLane(r provider.Route, project tocsin.ProjectID) (lane provider.Lane, subject string, quota int, err error) {
+func (p *pacer) openLane(r provider.Route, project tocsin.ProjectID, o *opened) error {
 	all, err := p.credentials(p.ctx, project)
 	for _, c := range all {
 		if c.ID != r.Credential || c.Provider != r.Provider {
@@ -267,25 +296,26 @@ func (p *pacer) openLane(r provider.Route, project tocsin.ProjectID) (lane provi
 		}
 		by := p.providers[r.Provider]
 		if by == nil {
-			return nil, "", 0, fmt.Errorf("fanout: %s is not offered here", r.Provider)
+			return fmt.Errorf("fanout: %s is not offered here", r.Provider)
 		}
-		if lane, err = by.Lane(r, c); err != nil {
-			return nil, "", 0, err
+		if o.lane, err = by.Lane(r, c); err != nil {
+			return err
+		}
+		o.openLane.version, o.subject, o.quota, o.ramp = c.Version, by.Subject(r, c), c.Quota, by.Ramp()
+		if o.quota == 0 {
+			o.quota = by.Quota()
 		}
 		warm, cancel := context.WithTimeout(p.ctx, p.Lanes.config.Warm)
 		defer cancel()
-		if err := lane.Warm(warm); err != nil && p.ctx.Err() == nil {
+		if err := o.lane.Warm(warm); err != nil && p.ctx.Err() == nil {
 			p.log.Warn("a lane is not warm yet", "provider", r.Provider.String(), "project", project.String(), "host", r.Host, "error", err)
 		}
-		if quota = c.Quota; quota == 0 {
-			quota = by.Quota()
-		}
-		return lane, by.Subject(r, c), quota, nil
+		return nil
 	}
 	if err == nil {
 		err = fmt.Errorf("fanout: project %s has no such %s credential", project, r.Provider)
 	}
-	return nil, "", 0, err
+	return err
 }
 
 func (p *pacer) opened(e opened) {
@@ -301,9 +331,9 @@ func (p *pacer) opened(e opened) {
 	}
 	w.lane, w.subject = e.lane, e.subject
 	p.mu.Lock()
-	p.open[w.route] = w.lane
+	p.open[w.route] = e.openLane
 	p.mu.Unlock()
-	p.step(pace.Configured{Subject: w.subject, Quota: e.quota})
+	p.step(pace.Configured{Subject: w.subject, Quota: e.quota, Ramp: e.ramp})
 	for _, ask := range w.pending {
 		ask.Subject = w.subject
 		p.step(ask)
@@ -314,17 +344,12 @@ func (p *pacer) opened(e opened) {
 
 // replaced closes the lanes of the credential and opens them with the new one.
 func (p *pacer) replaced(c provider.Credential) {
-	p.step(pace.Replaced{Credential: c.ID})
+	p.step(pace.Replaced{Credential: c.ID, Version: c.Version})
 	for _, w := range p.order {
 		if w.route.Credential != c.ID {
 			continue
 		}
-		w.version++
-		p.mu.Lock()
-		delete(p.open, w.route)
-		p.mu.Unlock()
-		p.closeLane(w, w.lane)
-		w.lane, w.capacity = nil, 0
+		p.shut(w)
 		p.step(pace.Capacity{Route: w.route})
 		p.openWay(w)
 	}
@@ -343,14 +368,48 @@ func (p *pacer) closeLane(w *way, lane provider.Lane) {
 	})
 }
 
-// look asks every lane for its capacity, and tries again what could not be opened.
+// look asks every lane for its capacity, tries again what could not be opened,
+// and closes what nobody uses.
 func (p *pacer) look() {
-	for _, w := range p.order {
-		if !w.reopen.IsZero() && time.Now().After(w.reopen) {
+	now := time.Now()
+	p.order = slices.DeleteFunc(p.order, func(w *way) bool {
+		if !w.reopen.IsZero() && now.After(w.reopen) {
 			p.openWay(w)
 		}
 		p.lookAt(w)
+		switch {
+		case len(w.pending) > 0 || !p.machine.Idle(w.route):
+			w.idle = time.Time{}
+		case w.idle.IsZero():
+			w.idle = now
+		case now.Sub(w.idle) >= p.Lanes.config.Idle:
+			p.forget(w)
+			return true
+		}
+		return false
+	})
+	if p.fuller {
+		p.fuller = false
+		a := p.machine.Admission()
+		p.admission.Store(&a)
 	}
+}
+
+// forget closes the lane of a way that is idle; whoever asks opens it anew.
+func (p *pacer) forget(w *way) {
+	p.shut(w)
+	delete(p.ways, w.route)
+	p.step(pace.Closed{Route: w.route})
+}
+
+// shut closes the lane of a way, or lets go of the one that is being opened.
+func (p *pacer) shut(w *way) {
+	w.version++
+	p.mu.Lock()
+	delete(p.open, w.route)
+	p.mu.Unlock()
+	p.closeLane(w, w.lane)
+	w.lane, w.capacity = nil, 0
 }
 
 func (p *pacer) lookAt(w *way) {
@@ -376,9 +435,11 @@ func (p *pacer) closeAll() {
 	p.tasks.Wait()
 }
 
-// lane is the open lane of a route, nil when there is none now.
-func (l *Lanes) lane(r provider.Route) provider.Lane {
+// lane is the open lane of a route, nil when there is none now, and the version
+// of its credential.
+func (l *Lanes) lane(r provider.Route) (provider.Lane, uint64) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	return l.open[r]
+	o := l.open[r]
+	return o.lane, o.version
 }

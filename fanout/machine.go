@@ -62,6 +62,7 @@ type Machine struct {
 	ready     []*task          // granted, waiting for room in the window
 	claims    map[uint64]*task // by number: put into the outbox, not read back
 	underway  map[ClaimRef]*task
+	quiet     map[provider.Route]time.Time // nothing leaves before it
 	woken     time.Time
 	refreshed bool            // the earliest expiry must be looked for again
 	rated     []tocsin.SendID // whose rate pace was told
@@ -79,6 +80,7 @@ func New(config Config, shard tocsin.Shard, incarnation uint64) *Machine {
 	return &Machine{
 		config: config, shard: shard, incarnation: incarnation, writer: record.NewWriter(incarnation),
 		jobs: map[tocsin.SendID]*job{}, asked: map[uint64]*task{}, claims: map[uint64]*task{}, underway: map[ClaimRef]*task{},
+		quiet: map[provider.Route]time.Time{},
 	}
 }
 
@@ -135,6 +137,8 @@ func (m *Machine) Step(now time.Time, event Event) []Effect {
 		}
 	case Granted:
 		m.granted(e.Grant)
+	case Quiet:
+		m.hush(e)
 	case Answered:
 		m.answered(e)
 	case Tick:

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -72,6 +73,9 @@ func (o *Owner) Run(ctx context.Context) error {
 
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
+	tell := time.NewTicker(tellEvery)
+	defer tell.Stop()
+	var told []pace.Load
 	limit := time.NewTimer(time.Hour)
 	limit.Stop()
 	leave := ctx.Done()
@@ -85,6 +89,12 @@ func (o *Owner) Run(ctx context.Context) error {
 			todo = messages
 		case <-timer.C:
 			single[0].event = Tick{}
+		case <-tell.C:
+			if loads := m.Loads(); !slices.Equal(loads, told) {
+				told = loads
+				o.requests = append(o.requests, pace.Opened{Shard: o.shard, Loads: slices.Clone(loads)})
+			}
+			todo = nil
 		case <-leave:
 			leave = nil
 			limit.Reset(o.config.Leave)
@@ -101,6 +111,7 @@ func (o *Owner) Run(ctx context.Context) error {
 				o.land(msg)
 			}
 			if o.run(inner, m.Step(time.Now(), msg.event), timer) {
+				o.requests = append(o.requests, pace.Opened{Shard: o.shard})
 				o.lanes.box.post(requests{o.box, o.shard, o.requests})
 				o.drain(m)
 				return o.fatal

@@ -18,14 +18,10 @@ func (m *Machine) answered(e Answered) {
 		return
 	}
 	delete(m.underway, e.Claim)
-	told := report(t, e)
+	told := report(t, e, m.now)
 	m.toPace(told)
 	if told.Throttled > 0 || told.Faulted > 0 { // nothing more leaves there before pace lets it
-		for _, o := range m.onTheirWay() {
-			if o.feed.route == t.feed.route {
-				m.emit(Halt{Claim: o.ref})
-			}
-		}
+		m.haltRoute(t.feed.route)
 	}
 	if m.phase != owning || e.Claim.Term != m.term {
 		return
@@ -48,8 +44,11 @@ func (m *Machine) answered(e Answered) {
 }
 
 // report tells pace what a range showed of its quota and its credential.
-func report(t *task, e Answered) pace.Finished {
-	f := pace.Finished{Route: t.feed.route, Send: t.feed.job.id, N: t.n}
+func report(t *task, e Answered, now time.Time) pace.Finished {
+	f := pace.Finished{Route: t.feed.route, Send: t.feed.job.id, N: t.n, Version: e.Version}
+	if !e.Last.IsZero() {
+		f.Took = max(1, now.Sub(e.Last))
+	}
 	for _, a := range e.Answers {
 		switch {
 		case a.Outcome != 0:

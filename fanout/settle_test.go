@@ -65,7 +65,7 @@ func TestWhatAnAnswerMeans(t *testing.T) {
 					t.Errorf("waits %v for %v, want %v for %v", wait, tocsin.Reason(run.Reason), test.wait, test.reason)
 				}
 			}
-			told := report(&task{feed: &feed{job: &job{}}, n: 1}, Answered{Answers: []Answer{test.answer}})
+			told := report(&task{feed: &feed{job: &job{}}, n: 1}, Answered{Answers: []Answer{test.answer}}, start)
 			if (told.Proven == 1) != test.proven || (told.Faulted == 1) != (name == "fault") {
 				t.Errorf("pace is told %+v", told)
 			}

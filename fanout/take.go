@@ -232,7 +232,7 @@ func (m *Machine) afterStop(event Event) {
 	case Answered:
 		if t := m.underway[e.Claim]; t != nil {
 			delete(m.underway, e.Claim)
-			m.toPace(report(t, e))
+			m.toPace(report(t, e, m.now))
 		}
 	}
 }

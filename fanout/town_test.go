@@ -36,7 +36,8 @@ func (*edge) Check(provider.Credential) error { return nil }
 func (*edge) Subject(r provider.Route, c provider.Credential) string {
 	return "subject " + c.ID.String()
 }
-func (*edge) Quota() int { return 0 }
+func (*edge) Quota() int          { return 0 }
+func (*edge) Ramp() time.Duration { return 0 }
 func (e *edge) Lane(r provider.Route, c provider.Credential) (provider.Lane, error) {
 	return &edgeLane{edge: e, credential: c}, nil
 }

@@ -5,32 +5,28 @@ import (
 	"time"
 )
 
-// bucket keeps a quota. In any second it gives at most quota/60 pushes, or one
-// where that is less than one (law L7): size and refill of a second together
-// stay at or below that. The small size spreads the grants over the second, and
-// leaves some room for what leaves a little later than it was granted.
+// bucket spreads grants over time: it fills at a rate up to its size.
 type bucket struct {
-	perMinute int
-	perSecond float64 // refill; 0 is no quota
+	perSecond float64 // refill; 0 is no limit
 	size      float64
 	tokens    float64
 	at        time.Time // tokens are of this instant
 }
 
-func (b *bucket) configure(now time.Time, perMinute int) {
-	if perMinute == b.perMinute {
+// spread is how much of a second a bucket may give at once.
+const spread = 0.02
+
+// steady changes the rate, 0 for none, from now on.
+func (b *bucket) steady(now time.Time, perSecond float64) {
+	if perSecond == b.perSecond {
 		return
 	}
-	rate := float64(perMinute) / 60
-	b.perMinute = perMinute
-	b.size = max(1, math.Floor(rate*0.02))
-	b.perSecond = max(min(rate*0.92, rate-b.size), min(rate, 1))
-	// Nobody knows what left before: nothing is given in the first instant.
-	b.tokens = 0
-	b.at = now
-	if perMinute <= 0 {
-		*b = bucket{}
+	if b.perSecond > 0 {
+		b.refill(now)
 	}
+	b.perSecond, b.at = perSecond, now
+	b.size = max(1, perSecond*spread)
+	b.tokens = min(b.tokens, b.size)
 }
 
 func (b *bucket) refill(now time.Time) {

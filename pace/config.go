@@ -5,10 +5,11 @@ import (
 	"time"
 )
 
-// Config holds the settings of the governor.
+// Config holds the settings of the governor and the scheduler.
 type Config struct {
-	// Ahead is how much work is granted beyond the room of a route, at its
-	// measured rate, so that claiming does not leave its connections idle.
+	// Ahead is how much work is granted and not written yet, over all routes:
+	// the time in which a higher class overtakes. A route gets as much beyond
+	// its room, so that claiming does not leave its connections idle.
 	Ahead time.Duration
 
 	// Probe is the wait before a refused credential tries one push again, if
@@ -16,14 +17,18 @@ type Config struct {
 	// Both double each time, up to Most.
 	Probe, ProbeMost time.Duration
 	Slow, SlowMost   time.Duration
+
+	// Slices and Pushes bound what is open at a time (see Admission).
+	Slices, Pushes int
 }
 
 // Default are the settings for production.
 func Default() Config {
 	return Config{
-		Ahead: 100 * time.Millisecond,
+		Ahead: 50 * time.Millisecond,
 		Probe: time.Minute, ProbeMost: time.Hour,
 		Slow: time.Second, SlowMost: time.Minute,
+		Slices: 20_000, Pushes: 50_000_000,
 	}
 }
 
@@ -31,6 +36,9 @@ func Default() Config {
 func (c Config) Validate() error {
 	if c.Ahead <= 0 || c.Probe <= 0 || c.ProbeMost < c.Probe || c.Slow <= 0 || c.SlowMost < c.Slow {
 		return errors.New("pace: waits must be above 0 and none above its most")
+	}
+	if c.Slices < 1 || c.Pushes < 1 {
+		return errors.New("pace: at least one slice and one push must be let in")
 	}
 	return nil
 }

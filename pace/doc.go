@@ -1,11 +1,34 @@
-// Package pace decides when pushes may leave: a governor of quotas and of
-// credentials, and a scheduler between classes and projects.
+// Package pace decides when pushes may leave: a scheduler between classes and
+// projects, and a governor of what each provider takes.
 //
 // One machine serves a process. It is pure: events in, effects out, time is
-// passed in. It obeys the configured quota of each subject (law L7), what a
-// provider asks with Retry-After, the room of each route, the rate that a client
-// chose for a send, and lets a credential
-// that was never used, or was refused, try one push before the rest.
+// passed in. Fanout asks for one range at a time (Ask) and gets all or the
+// first part of it (Grant); it says when the range was written or will not be
+// (Left), and when it is answered (Finished).
+//
+// Scheduler. What is granted and has not left is bounded, over all routes, to
+// Config.Ahead of work at the rate at which pushes leave, so that whoever
+// comes with a higher class overtakes within that time. Classes are strict
+// (urgent, transactional, normal, synthetic), but a lower one that waits gets
+// a fiftieth of what leaves before it. Inside a class projects get the same
+// share by weight, by deficit round robin: rounds of a small quantum, so that
+// a small send ends when it would if all were served at once. Inside a project
+// its routes take turns, and on a route asks are served as they come. Whoever
+// cannot leave for a reason of its own (its quota, its route, its rate) is
+// passed over: it never holds up another.
+//
+// Governor. A subject is whom a provider counts: an FCM project, an APNs team
+// and topic, a host of Web Push, whoever of our projects use it. In any second
+// no more leaves than its configured quota (law L7); the order of classes and
+// their floor hold on it too. When the provider asks to slow down nothing
+// leaves before it may (Retry-After), and then less: what was accepted between
+// two such answers is what is granted. From there the rate is kept for a
+// while, grows slowly past it, then fast, and not while answers come late.
+// Sends that are not urgent rise to the quota over the subject's ramp.
+//
+// It also obeys the rate that a client chose for a send, lets a credential
+// that was never used, or was refused, try one push before the rest, and says
+// who may come in while much is queued (Admission).
 //
 // Reads and writes nothing. Imports provider and the root package; must never
 // import a clock, a journal or the rooms that ask it.

@@ -13,6 +13,17 @@ type Ticket struct {
 	ID    uint64
 }
 
+// Load is what is open of one project's sends of one class on one route of a
+// shard. A slice counts on one of its routes only.
+type Load struct {
+	Route   provider.Route
+	Subject string // as in the Ask; empty while the route was never opened
+	Project tocsin.ProjectID
+	Class   tocsin.Class
+	Slices  int
+	Pushes  int // without an outcome
+}
+
 // Event is what happened to the machine.
 type Event interface{ event() }
 
@@ -37,24 +48,26 @@ type (
 	// more; its pushes must be finished.
 	Drop struct{ Ticket Ticket }
 
-	// Left says that granted pushes are handed to their lane now. It comes at
-	// most once for each, before it is finished.
+	// Left says of N granted pushes that Written of them left by now and the
+	// others never will. It comes once for each that is not given back unused,
+	// before it is finished.
 	Left struct {
 		Route   provider.Route
-		Subject string // as in the Ask
 		Send    tocsin.SendID
 		N       int
+		Written int
 	}
 
 	// Finished accounts for granted pushes, each exactly once, answered or not.
 	Finished struct {
 		Route   provider.Route
-		Subject string // as in the Ask
 		Send    tocsin.SendID
 		N       int
-		Unused  int // of those: none had a Left, and none will leave
-		Proven  int // of those: the provider's answer shows that the credential works
-		Faulted int // the credential or its configuration was refused
+		Unused  int           // of those: none had a Left, and none will leave
+		Took    time.Duration // from the last Write to the last answer; 0: nothing was written
+		Version uint64        // of the credential that they left with; 0: none left
+		Proven  int           // of those: the provider's answer shows that the credential works
+		Faulted int           // the credential or its configuration was refused
 		// Throttled: the provider asked the whole quota subject to slow down,
 		// RetryAfter after now; 0 leaves it to the machine.
 		Throttled  int
@@ -69,14 +82,31 @@ type (
 	}
 
 	// Configured sets the quota of a subject in pushes a minute; 0 is none.
-	// Without it a subject has none.
+	// Without it a subject has none. Sends that are not urgent rise to it in
+	// Ramp; 0 is at once.
 	Configured struct {
 		Subject string
 		Quota   int
+		Ramp    time.Duration
 	}
 
 	// Replaced says that a credential is a new one: it tries one push first.
-	Replaced struct{ Credential tocsin.CredentialID }
+	// What left with an older version says nothing of it.
+	Replaced struct {
+		Credential tocsin.CredentialID
+		Version    uint64
+	}
+
+	// Closed says that a route is not used any more: nothing of it is asked for
+	// or under way. A later Ask begins with it anew.
+	Closed struct{ Route provider.Route }
+
+	// Opened tells all that is open on a shard. It replaces what the shard told
+	// before.
+	Opened struct {
+		Shard tocsin.Shard
+		Loads []Load
+	}
 
 	// Steered sets the rate of one send that is open on a shard, in pushes a
 	// minute; 0 is as fast as possible. Every shard tells what it read; the
@@ -107,6 +137,8 @@ func (Finished) event()   {}
 func (Capacity) event()   {}
 func (Configured) event() {}
 func (Replaced) event()   {}
+func (Closed) event()     {}
+func (Opened) event()     {}
 func (Steered) event()    {}
 func (Unsteered) event()  {}
 func (Tick) event()       {}
@@ -125,9 +157,17 @@ type (
 		Total  time.Duration // what the subject waited for its quota so far, for whatever Ask, and the send for its rate
 	}
 
+	// Quiet says that a provider asked a subject to wait: nothing of it leaves
+	// before an instant, granted or not.
+	Quiet struct {
+		Subject string
+		Until   time.Time
+	}
+
 	// Wake asks for a Tick at an instant; the last one asked counts.
 	Wake struct{ At time.Time }
 )
 
 func (Grant) effect() {}
+func (Quiet) effect() {}
 func (Wake) effect()  {}

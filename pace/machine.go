@@ -1,6 +1,7 @@
 package pace
 
 import (
+	"slices"
 	"time"
 
 	"github.com/tocsin-push/tocsin"
@@ -16,7 +17,13 @@ type Machine struct {
 	credentials map[tocsin.CredentialID]*credential
 	asks        map[Ticket]*ask
 	steers      map[tocsin.SendID]*steer
-	passes      uint64
+	classes     [tocsin.Synthetic + 1]class
+	floor       floor
+	road        road
+	loads       map[tocsin.Shard][]Load
+	pass        uint64
+	crowded     bool // the last pass ended for lack of room on the road
+	again       bool // another pass may find something
 	started     time.Time
 	woken       time.Time
 	out         []Effect
@@ -31,106 +38,67 @@ func New(config Config) *Machine {
 		credentials: map[tocsin.CredentialID]*credential{},
 		asks:        map[Ticket]*ask{},
 		steers:      map[tocsin.SendID]*steer{},
+		loads:       map[tocsin.Shard][]Load{},
 	}
-}
-
-// route is one way out and its room.
-type route struct {
-	capacity int
-	underway int // granted and not finished
-	rate     float64
-	done     int // finished since
-	since    time.Time
-	blocked  uint64 // the pass in which somebody found no room: others must not overtake
-}
-
-// limit is how many pushes may be granted and not finished: what the route
-// holds, and as much again or Ahead's worth of work on its way there.
-func (r *route) limit(ahead time.Duration) int {
-	return r.capacity + max(r.capacity, int(r.rate*ahead.Seconds()))
-}
-
-// room is how many of n pushes may be granted: all, or a part worth a claim.
-func (r *route) room(n int, ahead time.Duration) int {
-	if r.capacity == 0 {
-		return 0
-	}
-	limit := r.limit(ahead)
-	free := min(n, limit-r.underway)
-	if free == n || free >= max(1, limit/4) {
-		return free
-	}
-	return 0
-}
-
-func (r *route) finish(now time.Time, n int) {
-	r.underway = max(0, r.underway-n)
-	r.done += n
-	if d := now.Sub(r.since); d >= 100*time.Millisecond {
-		now := float64(r.done) / d.Seconds()
-		r.rate = (r.rate + now) / 2
-		r.done, r.since = 0, r.since.Add(d)
-	}
-}
-
-// credential is one key to a provider, and whether it is known to work.
-type credential struct {
-	proven  bool
-	probing bool
-	faults  int
-	until   time.Time // no probe before it
 }
 
 // Step takes one event and returns what is to be done, in order.
 func (m *Machine) Step(now time.Time, event Event) []Effect {
-	m.out = nil
+	m.out, m.again = nil, false
 	switch e := event.(type) {
 	case Started:
 		m.started = now
 	case Ask:
 		m.ask(now, e)
-		m.subject(e.Subject).grant(m, now)
 	case Drop:
-		m.drop(now, e.Ticket)
-	case Left:
-		m.subject(e.Subject).window.leave(now, e.N)
-		m.left(now, e.Send, e.N)
-	case Finished:
-		m.subject(e.Subject).window.unused(e.Unused)
-		m.left(now, e.Send, e.Unused)
-		if m.finished(now, e) {
-			m.grantAll(now)
-		} else {
-			m.subject(e.Subject).grant(m, now)
+		if a := m.asks[e.Ticket]; a != nil {
+			a.steer.rest(now)
+			m.dequeue(a)
 		}
+	case Left:
+		m.left(now, e)
+	case Finished:
+		m.finished(now, e)
 	case Capacity:
-		m.route(now, e.Route).capacity = e.N
-		m.grantAll(now)
+		r := m.route(now, e.Route)
+		m.again = e.N > r.capacity
+		r.capacity = e.N
 	case Configured:
-		s := m.subject(e.Subject)
-		s.quota.configure(now, e.Quota)
-		s.window.configure(e.Quota, m.started)
-		s.grant(m, now)
+		m.subject(e.Subject).configure(now, e, m.started)
+		m.again = true
 	case Replaced:
-		*m.credential(e.Credential) = credential{}
-		m.grantAll(now)
+		*m.credential(e.Credential) = credential{version: e.Version}
+		m.again = true
+	case Closed:
+		m.close(e.Route)
+	case Opened:
+		if m.loads[e.Shard] = e.Loads; len(e.Loads) == 0 {
+			delete(m.loads, e.Shard)
+		}
 	case Steered:
 		m.steered(now, e)
-		m.grantAll(now)
+		m.again = true
 	case Unsteered:
 		m.unsteered(e)
 	case Tick:
-		m.woken = time.Time{}
-		m.grantAll(now)
+		m.woken, m.again = time.Time{}, true
+		for _, s := range m.order {
+			if !s.next.IsZero() && !s.next.After(now) {
+				s.rest(now)
+			}
+		}
 	}
-	m.wake()
+	if m.again {
+		m.grant(now)
+	}
+	m.wake(now)
 	return m.out
 }
 
 func (m *Machine) subject(name string) *subject {
 	s := m.subjects[name]
 	if s == nil {
-		s = &subject{}
+		s = &subject{name: name}
 		m.subjects[name] = s
 		m.order = append(m.order, s)
 	}
@@ -140,7 +108,7 @@ func (m *Machine) subject(name string) *subject {
 func (m *Machine) route(now time.Time, key provider.Route) *route {
 	r := m.routes[key]
 	if r == nil {
-		r = &route{since: now}
+		r = &route{key: key, cred: m.credential(key.Credential), rate: meter{since: now}}
 		m.routes[key] = r
 	}
 	return r
@@ -155,61 +123,123 @@ func (m *Machine) credential(id tocsin.CredentialID) *credential {
 	return c
 }
 
-func (m *Machine) grantAll(now time.Time) {
-	for _, s := range m.order {
-		s.grant(m, now)
+// close forgets a route, and its subject and credential with the last one.
+func (m *Machine) close(key provider.Route) {
+	r := m.routes[key]
+	if r == nil {
+		return
+	}
+	delete(m.routes, key)
+	m.join(r, nil)
+	for _, other := range m.routes {
+		if other.cred == r.cred {
+			return
+		}
+	}
+	delete(m.credentials, key.Credential)
+}
+
+// join gives a route to a subject: at its first Ask, and when a credential was
+// replaced by one whom the provider counts elsewhere.
+func (m *Machine) join(r *route, s *subject) {
+	was := r.subject
+	if was == s {
+		return
+	}
+	r.subject = s
+	move := func(to *subject, by int) {
+		if to == nil {
+			return
+		}
+		to.routes += by
+		to.underway += by * r.underway
+		if to.window.most > 0 {
+			to.window.pending = max(0, to.window.pending+by*r.ahead)
+		}
+		for class := range m.classes {
+			for _, p := range m.classes[class].ring {
+				for _, q := range p.queues {
+					if q.route == r {
+						to.asks[class] += by * len(q.asks)
+					}
+				}
+			}
+		}
+	}
+	move(was, -1)
+	move(s, 1)
+	if was != nil && was.routes == 0 {
+		delete(m.subjects, was.name)
+		m.order = slices.DeleteFunc(m.order, func(o *subject) bool { return o == was })
 	}
 }
 
-// finished reports whether a credential changed, which concerns every subject.
-func (m *Machine) finished(now time.Time, e Finished) (credentialChanged bool) {
-	m.route(now, e.Route).finish(now, e.N)
-	s, c := m.subject(e.Subject), m.credential(e.Route.Credential)
-	was := *c
-	switch {
-	case e.Faulted > 0:
-		if was.proven || was.probing { // else it left before the refusal was known
-			c.until = now.Add(double(m.config.Probe, m.config.ProbeMost, c.faults))
-			c.faults++
-		}
-		c.proven, c.probing = false, false
-	case e.Proven > 0 && (was.probing || was.proven):
-		*c = credential{proven: true}
-	case was.probing:
-		// It was never asked. The next probe waits a moment, as after a failed connection.
-		c.probing, c.until = false, now.Add(m.config.Slow)
+// Known is the class as which one of a newer build, or none, is treated:
+// neither first nor starved.
+func Known(c tocsin.Class) tocsin.Class {
+	if c == 0 || c > tocsin.Synthetic {
+		return tocsin.Normal
 	}
-	if e.Throttled > 0 {
-		wait := e.RetryAfter
-		if wait <= 0 {
-			wait = double(m.config.Slow, m.config.SlowMost, s.slowed)
-		}
-		if !now.Before(s.paused) {
-			s.slowed++
-		}
-		if until := now.Add(wait); until.After(s.paused) {
-			s.paused = until
-		}
-	} else if e.Proven > 0 && !now.Before(s.paused) {
-		s.slowed = 0
-	}
-	return *c != was
+	return c
 }
 
-// double is first, doubled times times, up to most.
-func double(first, most time.Duration, times int) time.Duration {
-	for range times {
-		if first >= most/2 {
-			return most
+// Idle reports whether nothing of a route is asked for or under way.
+func (m *Machine) Idle(key provider.Route) bool {
+	r := m.routes[key]
+	return r == nil || r.asks == 0 && r.underway == 0
+}
+
+func (m *Machine) ask(now time.Time, e Ask) {
+	e.Class = Known(e.Class)
+	r := m.route(now, e.Route)
+	m.join(r, m.subject(e.Subject))
+	a := &ask{Ask: e, waited: r.subject.waited(now) + m.steers[e.Send].waited(now)}
+	m.enqueue(a)
+	if a.queue.asks[0] == a && !m.crowded && m.room(now) {
+		// Whoever else waits found in the last pass that it cannot leave.
+		if n := m.may(now, e.Class, a.queue); n > 0 {
+			m.give(now, e.Class, a.queue, n)
 		}
-		first *= 2
 	}
-	return first
+}
+
+// left takes down that pushes left, or never will.
+func (m *Machine) left(now time.Time, e Left) {
+	r := m.route(now, e.Route)
+	m.gone(now, r, e.N)
+	if s := r.subject; s != nil {
+		s.window.leave(now, e.N, e.Written)
+		m.again = m.again || s.waiting
+	}
+	m.leftOf(e.Send, e.N)
+	m.again = m.again || m.crowded
+}
+
+func (m *Machine) finished(now time.Time, e Finished) {
+	r := m.route(now, e.Route)
+	if e.Unused > 0 {
+		m.left(now, Left{Route: e.Route, Send: e.Send, N: e.Unused})
+	}
+	r.underway = max(0, r.underway-e.N)
+	r.rate.add(now, e.N-e.Unused)
+	m.again = m.again || r.blocked == m.pass
+	if r.cred.heard(now, e, m.config) {
+		m.again = true
+	}
+	if s := r.subject; s != nil {
+		s.underway = max(0, s.underway-e.N)
+		if s.governor.heard(now, e, s.perSecond(), m.config) {
+			m.out = append(m.out, Quiet{Subject: s.name, Until: s.governor.paused})
+		}
+	}
 }
 
 // wake asks for the earliest instant at which something becomes possible.
-func (m *Machine) wake() {
+func (m *Machine) wake(now time.Time) {
 	var at time.Time
+	if m.crowded {
+		at = m.road.look
+	}
 	for _, s := range m.order {
 		if !s.next.IsZero() && (at.IsZero() || s.next.Before(at)) {
 			at = s.next

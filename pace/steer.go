@@ -26,15 +26,6 @@ type steer struct {
 // worth that was granted and waits for its claim, and what the bucket holds.
 const slack = 0.25
 
-func (b *bucket) steady(now time.Time, perMinute int) {
-	if b.perSecond > 0 {
-		b.refill(now)
-	}
-	b.perMinute, b.perSecond, b.at = perMinute, float64(perMinute)/60, now
-	b.size = max(1, b.perSecond*0.02)
-	b.tokens = min(b.tokens, b.size)
-}
-
 // steered obeys the newest of what the shards were told.
 func (m *Machine) steered(now time.Time, e Steered) {
 	t := m.steers[e.Send]
@@ -42,13 +33,13 @@ func (m *Machine) steered(now time.Time, e Steered) {
 		t = &steer{shards: map[tocsin.Shard]bool{}}
 		t.quota.tokens = 1 // the first need not wait
 		m.steers[e.Send] = t
-		m.refile(now, e.Send, t)
+		m.refile(e.Send)
 	} else if e.Version <= t.version {
 		t.shards[e.Shard] = true
 		return
 	}
 	t.shards[e.Shard], t.version = true, e.Version
-	t.quota.steady(now, e.PerMinute)
+	t.quota.steady(now, float64(e.PerMinute)/60)
 }
 
 func (m *Machine) unsteered(e Unsteered) {
@@ -61,22 +52,22 @@ func (m *Machine) unsteered(e Unsteered) {
 
 // refile moves what a send has asked for already to queues of its own: nobody
 // else waits behind a send that waits for its rate.
-func (m *Machine) refile(now time.Time, send tocsin.SendID, t *steer) {
-	for _, s := range m.order {
-		for class := range s.classes {
-			var moved []*ask
-			for _, q := range s.classes[class] {
+func (m *Machine) refile(send tocsin.SendID) {
+	var moved []*ask
+	for class := range m.classes {
+		for _, p := range m.classes[class].ring {
+			for _, q := range p.queues {
 				for _, a := range q.asks {
 					if a.Send == send {
 						moved = append(moved, a)
 					}
 				}
 			}
-			for _, a := range moved {
-				m.drop(now, a.Ticket)
-				m.enqueue(now, s, a)
-			}
 		}
+	}
+	for _, a := range moved {
+		m.dequeue(a)
+		m.enqueue(a)
 	}
 }
 
@@ -123,15 +114,14 @@ func (t *steer) rest(now time.Time) {
 	}
 }
 
-// left takes down that pushes left, or never will.
-func (m *Machine) left(now time.Time, send tocsin.SendID, n int) {
+// leftOf takes down that pushes of a send left, or never will.
+func (m *Machine) leftOf(send tocsin.SendID, n int) {
 	t := m.steers[send]
 	if t == nil {
 		return
 	}
 	if t.pending = max(0, t.pending-n); t.blocked {
-		t.blocked = false
-		m.grantAll(now)
+		t.blocked, m.again = false, true
 	}
 }
 

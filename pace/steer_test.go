@@ -45,7 +45,7 @@ func TestARateHoldsWherePushesLeave(outer *testing.T) {
 		for i, subject := range []string{"team", "other"} {
 			c.step(Capacity{Route: via(byte(i + 1)), N: 100_000})
 			c.ask(subject, 1)
-			c.step(Finished{Route: via(byte(i + 1)), Subject: subject, Send: sendOne, N: 1, Proven: 1})
+			c.step(Finished{Route: via(byte(i + 1)), Send: sendOne, N: 1, Proven: 1})
 		}
 		c.granted = nil
 		c.step(Steered{Send: sendOne, Shard: 1, Version: 1, PerMinute: perMinute})
@@ -90,8 +90,8 @@ func TestARateHoldsWherePushesLeave(outer *testing.T) {
 			a := c.asks[l.grant.Ticket]
 			total += l.grant.N
 			c.left = append(c.left, leave{from: c.now, n: l.grant.N})
-			c.step(Left{Route: a.Route, Subject: a.Subject, Send: sendOne, N: l.grant.N})
-			c.step(Finished{Route: a.Route, Subject: a.Subject, Send: sendOne, N: l.grant.N, Proven: l.grant.N})
+			c.step(Left{Route: a.Route, Send: sendOne, N: l.grant.N, Written: l.grant.N})
+			c.step(Finished{Route: a.Route, Send: sendOne, N: l.grant.N, Proven: l.grant.N})
 		}
 		burst := max(1, rate*slack) + max(1, rate*0.02)
 		for i := range c.left {
@@ -121,7 +121,7 @@ func TestNobodyWaitsBehindASteeredSend(t *testing.T) {
 	b.want(b.ask(4, tocsin.Normal, 100), "4:100 ")
 
 	// An older word of another shard changes nothing; a newer one frees it.
-	b.step(Left{Route: via(1), Subject: "team", Send: sendOne, N: 1})
+	b.step(Left{Route: via(1), Send: sendOne, N: 1, Written: 1})
 	b.want(b.step(Steered{Send: sendOne, Shard: 1, Version: 0}), "")
 	b.want(b.step(Steered{Send: sendOne, Shard: 1, Version: 2}), "3:99 ")
 }
@@ -155,7 +155,7 @@ func TestWhatHasLeftMakesRoomElsewhere(t *testing.T) {
 	b.step(ask(91, 2, "other"))
 	b.until(b.now.Add(time.Minute))
 	b.want(b.granted, "1:1 ")
-	b.want(b.step(Left{Route: via(1), Subject: "team", Send: sendOne, N: 1}), "2:1 ")
+	b.want(b.step(Left{Route: via(1), Send: sendOne, N: 1, Written: 1}), "2:1 ")
 	if waited := b.granted[1].Waited; waited != time.Minute {
 		t.Fatalf("waited %v", waited)
 	}

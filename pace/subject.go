@@ -1,21 +1,27 @@
 package pace
 
 import (
-	"slices"
 	"time"
 
 	"github.com/tocsin-push/tocsin"
-	"github.com/tocsin-push/tocsin/provider"
 )
 
-// subject is whom a provider counts: a quota, and the asks that share it.
+// subject is whom a provider counts: a quota, and what is known of it.
 type subject struct {
-	quota   bucket
-	window  window
-	paused  time.Time // the provider asked for quiet until then
-	slowed  int       // pauses in a row without a word of how long
-	next    time.Time // when time alone makes something possible; zero: nothing
-	classes [tocsin.Synthetic + 1][]*queue
+	name      string
+	quota     int // pushes a minute; 0 none
+	bucket    bucket
+	window    window
+	governor  governor
+	demand    demand
+	ramp      ramp
+	routes    int
+	underway  int // granted and not finished
+	asks      [tocsin.Synthetic + 1]int
+	floor     floor
+	next      time.Time // when time alone makes something possible; zero: nothing
+	pass      uint64    // the last that came by
+	exhausted uint64    // the pass in which somebody waits for the quota: others must not overtake
 
 	// Time during which asks waited for the quota or a pause, for the account
 	// of drift.
@@ -24,69 +30,30 @@ type subject struct {
 	waitedFor time.Duration
 }
 
-// queue holds the asks of one project in one class on one route, those of each
-// steered send apart. The queue whose turn it is stands first.
-type queue struct {
-	project tocsin.ProjectID
-	key     provider.Route
-	route   *route
-	cred    *credential
-	steer   *steer // nil for sends that are not steered
-	asks    []*ask
+func (s *subject) configure(now time.Time, e Configured, started time.Time) {
+	if s.quota == 0 && e.Quota > 0 { // nobody knows what left before: nothing is given in the first instant
+		s.bucket = bucket{at: now}
+	}
+	s.quota = e.Quota
+	s.window.configure(e.Quota, started)
+	s.ramp.over = e.Ramp
 }
 
-type ask struct {
-	Ask
-	steer  *steer
-	waited time.Duration // of the subject and the send when it came
-}
-
-func (m *Machine) ask(now time.Time, e Ask) {
-	s := m.subject(e.Subject)
-	if e.Class == 0 || e.Class > tocsin.Synthetic {
-		e.Class = tocsin.Normal // of a newer build, or none: neither first nor starved
-	}
-	m.enqueue(now, s, &ask{Ask: e, waited: s.waited(now) + m.steers[e.Send].waited(now)})
-}
-
-func (m *Machine) enqueue(now time.Time, s *subject, a *ask) {
-	a.steer = m.steers[a.Send]
-	m.asks[a.Ticket] = a
-	for _, q := range s.classes[a.Class] {
-		if q.project == a.Project && q.key == a.Route && q.steer == a.steer {
-			q.asks = append(q.asks, a)
-			return
-		}
-	}
-	s.classes[a.Class] = append(s.classes[a.Class], &queue{
-		project: a.Project, key: a.Route, route: m.route(now, a.Route), cred: m.credential(a.Route.Credential), steer: a.steer, asks: []*ask{a},
-	})
-}
-
-func (m *Machine) drop(now time.Time, t Ticket) {
-	a := m.asks[t]
-	if a == nil {
-		return
-	}
-	a.steer.rest(now)
-	delete(m.asks, t)
-	list := m.subject(a.Subject).classes[a.Class]
-	for i, q := range list {
-		if q.project == a.Project && q.key == a.Route && q.steer == a.steer {
-			q.asks = slices.DeleteFunc(q.asks, func(o *ask) bool { return o == a })
-			if len(q.asks) == 0 {
-				m.subject(a.Subject).classes[a.Class] = slices.Delete(list, i, i+1)
-			}
-			return
-		}
-	}
-}
+func (s *subject) perSecond() float64 { return float64(s.quota) / 60 }
 
 func (s *subject) waited(now time.Time) time.Duration {
 	if s.waiting {
 		return s.waitedFor + now.Sub(s.waitedAt)
 	}
 	return s.waitedFor
+}
+
+// rest ends a wait; whoever waits still begins another.
+func (s *subject) rest(now time.Time) {
+	if s.waiting {
+		s.waitedFor, s.waiting = s.waited(now), false
+	}
+	s.next = time.Time{}
 }
 
 // wait is until an instant; zero: until something is finished.
@@ -105,84 +72,92 @@ func (s *subject) earliest(t time.Time) {
 	}
 }
 
-// grant lets leave what may leave now. Classes are strict: while one waits for
-// the quota no lower one gets it. Inside a class each queue in turn gets one
-// grant. Somebody who waits for room on a route is not overtaken there.
-func (s *subject) grant(m *Machine, now time.Time) {
-	if s.waiting {
-		s.waitedFor, s.waiting = s.waited(now), false
+// most is the greatest grant at once.
+func (s *subject) most(now time.Time, class tocsin.Class, n int) int {
+	_, idle := s.demand.seen(now)
+	s.governor.rest(idle)
+	rate := s.governor.rate(now, s.perSecond())
+	s.bucket.steady(now, rate)
+	n = s.bucket.most(n)
+	if s.ramps(class) && rate > 0 {
+		s.ramp.climb(now, rate)
+		n = s.ramp.most(n)
 	}
-	s.next = time.Time{}
-	m.passes++
-	for class := range s.classes {
-		if !s.grantClass(m, now, class) {
-			return
+	return n
+}
+
+func (s *subject) ramps(class tocsin.Class) bool { return s.ramp.over > 0 && class >= tocsin.Normal }
+
+// free is how many of n pushes the subject lets leave now. Who finds less than
+// is needed waits, and nobody overtakes there in the same pass.
+func (s *subject) free(m *Machine, now time.Time, class tocsin.Class, n int) int {
+	if s.bucket.perSecond == 0 && s.window.most == 0 {
+		return n
+	}
+	if s.exhausted == m.pass {
+		return 0
+	}
+	if s.ramps(class) {
+		if ready := s.ramp.ready(now, n); ready.After(now) {
+			s.wait(now, ready)
+			return 0
+		}
+	}
+	if n = s.window.free(now, n); n == 0 {
+		s.exhausted = m.pass
+		s.wait(now, s.window.ready())
+		return 0
+	}
+	if ready := s.bucket.ready(now, n); ready.After(now) {
+		s.exhausted = m.pass
+		s.wait(now, ready)
+		return 0
+	}
+	return n
+}
+
+// unasked takes an ask out of the count.
+func (s *subject) unasked(class tocsin.Class) {
+	s.asks[class]--
+	late := s.asks[tocsin.Normal] + s.asks[tocsin.Synthetic]
+	s.ramp.wanted = s.ramp.wanted && late > 0
+	s.demand.wanted = s.demand.wanted && late+s.asks[tocsin.Urgent]+s.asks[tocsin.Transactional] > 0
+}
+
+func (s *subject) take(class tocsin.Class, n int) {
+	s.bucket.take(n)
+	s.window.grant(n)
+	s.underway += n
+	if s.ramps(class) {
+		s.ramp.take(n)
+	}
+	if s.bucket.perSecond > 0 {
+		s.floor.served(class, n, int(s.bucket.size), func(c tocsin.Class) bool { return s.asks[c] > 0 })
+	}
+}
+
+// floor is what classes are owed for what higher ones got while they waited.
+type floor [tocsin.Synthetic + 1]int
+
+// share is one in how many pushes a class that waits is owed.
+const share = 50
+
+// served counts n pushes of a class. A debt stays below that of two grants.
+func (f *floor) served(class tocsin.Class, n, grant int, waits func(tocsin.Class) bool) {
+	grant = min(grant, tocsin.PageSize) * share
+	for c := class; c <= tocsin.Synthetic; c++ {
+		switch {
+		case c == class:
+			f[c] = max(0, f[c]-n*share)
+		case waits(c):
+			f[c] = min(f[c]+n, 2*grant)
+		default:
+			f[c] = 0
 		}
 	}
 }
 
-// grantClass reports whether lower classes may go on.
-func (s *subject) grantClass(m *Machine, now time.Time, class int) bool {
-	for idle := 0; idle < len(s.classes[class]); {
-		list := s.classes[class]
-		q := list[0]
-		if now.Before(s.paused) {
-			s.wait(now, s.paused)
-			return false
-		}
-		a := q.asks[0]
-		n := q.steer.most(s.quota.most(a.N))
-		probe := !q.cred.proven
-		if probe {
-			n = 1
-		}
-		switch {
-		case probe && q.cred.probing:
-			n = 0
-		case probe && now.Before(q.cred.until):
-			s.earliest(q.cred.until)
-			n = 0
-		case q.route.blocked == m.passes:
-			n = 0
-		case q.steer.waits(now, s, n):
-			n = 0
-		default:
-			if n = q.route.room(n, m.config.Ahead); n == 0 {
-				q.route.blocked = m.passes
-			}
-		}
-		if n == 0 { // its turn stays; the others have a look
-			idle++
-			copy(list, list[1:])
-			list[len(list)-1] = q
-			continue
-		}
-		if n = s.window.free(now, n); n == 0 {
-			s.wait(now, s.window.ready())
-			return false
-		}
-		if ready := s.quota.ready(now, n); ready.After(now) {
-			s.wait(now, ready)
-			return false
-		}
-		s.quota.take(n)
-		s.window.grant(n)
-		q.steer.take(now, n)
-		q.route.underway += n
-		if probe {
-			q.cred.probing = true
-		}
-		total := s.waited(now) + q.steer.waited(now)
-		m.out = append(m.out, Grant{Ticket: a.Ticket, Route: a.Route, Send: a.Send, N: n, Waited: total - a.waited, Total: total})
-		delete(m.asks, a.Ticket)
-		q.asks = q.asks[1:]
-		idle = 0
-		if len(q.asks) == 0 {
-			s.classes[class] = slices.Delete(list, 0, 1)
-			continue
-		}
-		copy(list, list[1:])
-		list[len(list)-1] = q
-	}
-	return true
+// due reports whether a class is owed a whole grant.
+func (f *floor) due(c tocsin.Class, grant int) bool {
+	return f[c] >= max(1, min(grant, tocsin.PageSize))*share
 }

@@ -6,7 +6,9 @@ import "time"
 // granted, and the provider counts it when it arrives: what waited long for its
 // claim to be durable would leave together with what is granted meanwhile. So
 // nothing is granted that, with what was granted and has not left, and what left
-// lately, would be more than the quota of a second (law L7).
+// lately, would be more than the quota of a second (law L7). What was granted
+// counts until all of its range has left, and then for a second: of any second
+// in which pushes leave, the one granted last was granted with the others counted.
 type window struct {
 	most    int // in any second; 0 is no quota
 	pending int // granted, neither left nor finished
@@ -20,11 +22,11 @@ type leave struct {
 }
 
 const (
-	// second is a second and what pushes that a lane got one after the other
-	// may come closer together on their way.
-	second = time.Second + 60*time.Millisecond
+	// second is a second and how much closer together pushes may come on the
+	// way from our Write to the provider.
+	second = time.Second + 10*time.Millisecond
 	// grain is how far apart two leaves are told apart: few of them are kept.
-	grain = 5 * time.Millisecond
+	grain = time.Millisecond
 )
 
 // configure sets the quota. Another process may have used all of it up to the
@@ -36,7 +38,8 @@ func (w *window) configure(perMinute int, started time.Time) {
 	}
 	was := w.most
 	if w.most = max(1, perMinute/60); was == 0 {
-		w.leave(started, w.most)
+		w.pending = 0
+		w.leave(started, w.most, w.most)
 	}
 }
 
@@ -68,19 +71,21 @@ func (w *window) grant(n int) {
 	}
 }
 
-func (w *window) leave(now time.Time, n int) {
+// leave takes down that of n pending pushes some left now, and the others
+// never will.
+func (w *window) leave(now time.Time, n, written int) {
 	if w.most == 0 {
 		return
 	}
 	w.pending = max(0, w.pending-n)
-	w.sum += n
-	if k := len(w.left); k > 0 && now.Sub(w.left[k-1].from) < grain {
-		w.left[k-1].to = now
-		w.left[k-1].n += n
+	if written == 0 {
 		return
 	}
-	w.left = append(w.left, leave{now, now, n})
+	w.sum += written
+	if k := len(w.left); k > 0 && now.Sub(w.left[k-1].from) < grain {
+		w.left[k-1].to = now
+		w.left[k-1].n += written
+		return
+	}
+	w.left = append(w.left, leave{now, now, written})
 }
-
-// unused takes back what was granted and will never leave.
-func (w *window) unused(n int) { w.pending = max(0, w.pending-n) }

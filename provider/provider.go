@@ -127,6 +127,10 @@ type Batch struct {
 	Payloads  [][]byte    // rendered payload, a push each; constant ones share bytes
 	Stop      atomic.Bool // when set nothing more is written; the rest is Unsent
 
+	// Left, unless nil, is called at most once, before Done, when all that will
+	// ever be written of the batch is: so many pushes. It must not block.
+	Left func(written int)
+
 	Results []Result  // same length as Addresses
 	Details []Detail  // at most one a push, any order
 	Wrote   []Written // ascending; absent indexes were never written
@@ -170,6 +174,10 @@ type Provider interface {
 
 	// Quota is the provider's default in pushes per minute; 0 is none.
 	Quota() int
+
+	// Ramp is the time in which sends that are not urgent are to rise from
+	// nothing to the quota; 0: they need not.
+	Ramp() time.Duration
 }
 
 // Settle gives every push of a batch that no connection has the same result and

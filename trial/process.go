@@ -23,13 +23,14 @@ type process struct {
 	offset      time.Duration // of its clock
 	flights     []*flight
 
-	pace   *pace.Machine
-	paceAt uint64 // the Wake that counts
-	routes map[provider.Route]bool
-	quotas map[string]bool
-	limits map[string]*limits // by subject, for L7
-	seats  []*seat            // by shard; nil where it has none
-	all    []*seat            // that it ever had in this life
+	pace    *pace.Machine
+	paceAt  uint64 // the Wake that counts
+	routes  map[provider.Route]bool
+	ordered []provider.Route // the same, as they came
+	quotas  map[string]bool
+	limits  map[string]*limits // by subject, for L7
+	seats   []*seat            // by shard; nil where it has none
+	all     []*seat            // that it ever had in this life
 }
 
 // wall is what the process reads from its clock.
@@ -57,9 +58,11 @@ func (s slot) run() {
 func (p *process) start() {
 	p.incarnation = p.w.newID()
 	p.paused, p.stalled, p.flights = false, nil, nil
-	p.pace = pace.New(pace.Config{Ahead: 100 * time.Millisecond, Probe: 500 * time.Millisecond, ProbeMost: 2 * time.Second,
-		Slow: 200 * time.Millisecond, SlowMost: 2 * time.Second})
+	c := pace.Default()
+	c.Probe, c.ProbeMost, c.Slow, c.SlowMost = 500*time.Millisecond, 2*time.Second, 200*time.Millisecond, 2*time.Second
+	p.pace = pace.New(c)
 	p.paceEffects(p.pace.Step(p.w.now, pace.Started{}))
+	p.ordered = nil
 	p.routes, p.quotas, p.limits = map[provider.Route]bool{}, map[string]bool{}, map[string]*limits{}
 	p.seats = make([]*seat, p.w.options.Shards)
 	p.all = nil

@@ -9,6 +9,7 @@ import (
 	"github.com/tocsin-push/tocsin/audience"
 	"github.com/tocsin-push/tocsin/fanout"
 	"github.com/tocsin-push/tocsin/ledger"
+	"github.com/tocsin-push/tocsin/pace"
 	"github.com/tocsin-push/tocsin/provider"
 	"github.com/tocsin-push/tocsin/record"
 )
@@ -132,6 +133,7 @@ type delivery struct {
 	pushes  []pushed
 	left    int // without an answer
 	halted  bool
+	told    bool // pace knows that all has left
 	written int
 	first   time.Time
 	last    time.Time
@@ -203,8 +205,9 @@ func (d *delivery) write(from, to int) {
 		}
 		d.last = p.wall()
 		d.written += len(left)
+		p.writable(d.Route)
 		// From here on the bytes are out of anybody's hands.
-		delay := w.between(0, 15*time.Millisecond)
+		delay := w.between(0, 10*time.Millisecond)
 		if c.quota > 0 {
 			w.provider.offer(p, c, w.now.Add(delay), len(left))
 		}
@@ -214,7 +217,19 @@ func (d *delivery) write(from, to int) {
 		}
 		w.after(delay, "arrived", func() { d.arrived(left) })
 	}
+	if to == len(d.pushes) {
+		d.tellLeft()
+	}
 	d.finish()
+}
+
+// tellLeft tells pace, once, that all that leaves of the range has left.
+func (d *delivery) tellLeft() {
+	if !d.told {
+		d.told = true
+		p := d.x.s.p
+		p.paceEffects(p.pace.Step(p.w.now, pace.Left{Route: d.Route, Send: d.Send.ID, N: len(d.pushes), Written: d.written}))
+	}
 }
 
 func (d *delivery) arrived(list []*pushed) {
@@ -260,6 +275,7 @@ func (d *delivery) finish() {
 		return
 	}
 	delete(x.underway, d.Claim)
+	d.tellLeft()
 	e := fanout.Answered{Claim: d.Claim, First: d.first, Last: d.last, Jitter: x.s.p.w.random.Float64()}
 	decided := 0
 	for i := range d.pushes {

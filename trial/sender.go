@@ -206,25 +206,22 @@ func (s *seat) toPace(e pace.Event) {
 		ask.Subject = c.subject
 		if !p.quotas[c.subject] {
 			p.quotas[c.subject] = true
-			p.paceEffects(p.pace.Step(w.now, pace.Configured{Subject: c.subject, Quota: c.quota}))
+			p.paceEffects(p.pace.Step(w.now, pace.Configured{Subject: c.subject, Quota: c.quota, Ramp: c.ramp()}))
 		}
 		if !p.routes[ask.Route] {
 			p.routes[ask.Route] = true
 			route := ask.Route
+			p.ordered = append(p.ordered, route)
 			p.after(w.between(0, 20*time.Millisecond), "connected", func() {
 				p.paceEffects(p.pace.Step(w.now, pace.Capacity{Route: route, N: 64}))
 			})
 		}
 		e = ask
-	case pace.Left:
-		ask.Subject = w.subject(ask.Route).subject
-		e = ask
 	case pace.Finished:
 		c := w.subject(ask.Route)
-		ask.Subject = c.subject
 		if ask.Throttled > 0 && ask.RetryAfter > 0 {
 			l := p.limit(c.subject)
-			l.paused = later(l.paused, w.now.Add(ask.RetryAfter))
+			l.heard, l.paused = w.now, later(l.paused, w.now.Add(ask.RetryAfter))
 		}
 		e = ask
 	}
@@ -236,6 +233,8 @@ func (p *process) paceEffects(effects []pace.Effect) {
 		switch e := effect.(type) {
 		case pace.Grant:
 			p.granted(e)
+		case pace.Quiet:
+			p.quiet(e)
 		case pace.Wake:
 			p.paceAt++
 			at := p.paceAt
@@ -258,6 +257,18 @@ func (p *process) granted(g pace.Grant) {
 	p.after(0, "granted", func() { s.fanoutStep(fanout.Granted{Grant: g}) })
 }
 
+// quiet tells every seat, as the shell does of every owner.
+func (p *process) quiet(e pace.Quiet) {
+	for _, route := range p.ordered {
+		if p.w.subject(route).subject != e.Subject {
+			continue
+		}
+		for _, s := range p.all {
+			p.after(0, "quiet", func() { s.fanoutStep(fanout.Quiet{Route: route, Until: p.wall().Add(e.Until.Sub(p.w.now))}) })
+		}
+	}
+}
+
 // grantable holds the part of law L7 that is about waiting: Retry-After.
 func (p *process) grantable(g pace.Grant) {
 	c := p.w.subject(g.Route)
@@ -267,9 +278,19 @@ func (p *process) grantable(g pace.Grant) {
 	}
 }
 
+// writable holds the same where bytes leave: not what the answers that were
+// heard in this instant come too late for. The wait is told in time of day.
+func (p *process) writable(r provider.Route) {
+	c := p.w.subject(r)
+	l := p.limit(c.subject)
+	if p.w.now.Before(l.paused) && p.w.now.After(l.heard) && !p.w.stepped {
+		p.w.broken("L7", "a write on %s %v before Retry-After was over, which was heard %v ago", c.subject, l.paused.Sub(p.w.now), p.w.now.Sub(l.heard))
+	}
+}
+
 // limits is what a process may do on a quota subject.
 type limits struct {
-	paused time.Time
+	heard, paused time.Time
 }
 
 func (p *process) limit(subject string) *limits {

@@ -284,4 +284,12 @@ type credential struct {
 	refused  bool // by the provider, until it is replaced
 }
 
+// ramp is that of the provider, in proportion to the short lives of a history.
+func (c *credential) ramp() time.Duration {
+	if c.provider == tocsin.FCM {
+		return 2 * time.Second
+	}
+	return 0
+}
+
 func (p *project) credential(provider tocsin.Provider) *credential { return p.credentials[provider-1] }

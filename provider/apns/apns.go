@@ -121,6 +121,9 @@ func (p *Provider) Subject(r provider.Route, c provider.Credential) string {
 // Quota implements provider.Provider: Apple publishes none.
 func (p *Provider) Quota() int { return 0 }
 
+// Ramp: none is asked for.
+func (p *Provider) Ramp() time.Duration { return 0 }
+
 // Lane implements provider.Provider.
 func (p *Provider) Lane(r provider.Route, c provider.Credential) (provider.Lane, error) {
 	s, err := check(c)

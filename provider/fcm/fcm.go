@@ -34,20 +34,24 @@ type Config struct {
 
 	// Throttled is the wait after a 429 that names none.
 	Throttled time.Duration
+
+	// Ramp is the time in which sends that are not urgent rise to the quota.
+	// Google asks for a minute at least; 0 is at once.
+	Ramp time.Duration
 }
 
 // Default is what production uses. Google's front ends allow 100 streams on a
 // connection, so that more connections are needed than elsewhere.
 func Default() Config {
-	c := Config{Bulk: bulk.Default(), TokenTimeout: 10 * time.Second, Renew: 5 * time.Minute, Throttled: time.Minute}
+	c := Config{Bulk: bulk.Default(), TokenTimeout: 10 * time.Second, Renew: 5 * time.Minute, Throttled: time.Minute, Ramp: time.Minute}
 	c.Bulk.Max = 100
 	return c
 }
 
 // Validate tells what is wrong with the settings.
 func (c Config) Validate() error {
-	if c.TokenTimeout <= 0 || c.Renew <= 0 || c.Throttled <= 0 {
-		return errors.New("fcm: TokenTimeout, Renew and Throttled must be positive")
+	if c.TokenTimeout <= 0 || c.Renew <= 0 || c.Throttled <= 0 || c.Ramp < 0 {
+		return errors.New("fcm: TokenTimeout, Renew and Throttled must be positive, Ramp not negative")
 	}
 	return c.Bulk.Validate()
 }
@@ -146,6 +150,9 @@ func (p *Provider) Subject(_ provider.Route, c provider.Credential) string {
 
 // Quota implements provider.Provider: Google's default for a project.
 func (p *Provider) Quota() int { return 600_000 }
+
+// Ramp is Config.Ramp.
+func (p *Provider) Ramp() time.Duration { return p.cfg.Ramp }
 
 // Lane implements provider.Provider.
 func (p *Provider) Lane(_ provider.Route, c provider.Credential) (provider.Lane, error) {

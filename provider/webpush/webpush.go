@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"time"
 
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/bulk"
@@ -79,6 +80,9 @@ func (p *Provider) Subject(r provider.Route, _ provider.Credential) string {
 
 // Quota implements provider.Provider: push services publish none.
 func (p *Provider) Quota() int { return 0 }
+
+// Ramp: none is asked for.
+func (p *Provider) Ramp() time.Duration { return 0 }
 
 // Lane implements provider.Provider.
 func (p *Provider) Lane(r provider.Route, c provider.Credential) (provider.Lane, error) {
