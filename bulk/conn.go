@@ -56,8 +56,9 @@ type conn struct {
 	draining bool  // no new streams
 	ctrl     []byte
 
-	job        *job // set by the writer alone
-	streams    int  // allowed by the peer and by Config
+	job        *job          // set by the writer alone
+	starves    *atomic.Int64 // the Ready that its job waits for
+	streams    int           // allowed by the peer and by Config
 	accepted   bool
 	opened     uint32 // streams below were opened
 	inflight   int

@@ -1,6 +1,7 @@
 package bulk
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/tocsin-push/tocsin"
@@ -55,6 +56,11 @@ type Work struct {
 	Batch  *provider.Batch
 	Shape  *Shape
 	Pushes Pushes
+
+	// Ready, when set, counts the pushes, from the first on, that may be written
+	// by now; the append methods are not asked for others. Whoever raises it
+	// calls Pool.Raised.
+	Ready *atomic.Int64
 }
 
 // job is a Work on its way. next and the fields of Work are the writer's; the

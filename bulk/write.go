@@ -65,7 +65,7 @@ func (c *conn) await() (grant, bool) {
 		case c.rest.job != nil:
 			work = c.rest.body == nil || min(c.window, c.rest.window) > 0
 		case c.job != nil:
-			work = room > 0 || c.draining || c.halted(c.job)
+			work = room > 0 && !c.waits(c.job) || c.draining || c.halted(c.job)
 		default:
 			work = c.poked && room > 0
 			if c.draining && c.inflight == 0 && len(c.ctrl) == 0 {
@@ -166,7 +166,8 @@ func (c *conn) release(j *job) {
 func (c *conn) pushes(j *job, g *grant) {
 	x := run{job: j, first: c.nextStream, from: j.next}
 	f := c.enc.ready(j.Shape)
-	for j.next < j.n && g.room > 0 && len(c.buf) < c.pool.cfg.Buffer && c.nextStream <= maxStream {
+	end := j.ready()
+	for j.next < end && g.room > 0 && len(c.buf) < c.pool.cfg.Buffer && c.nextStream <= maxStream {
 		i, start := j.next, len(c.buf)
 		var at int // of the DATA frame
 		var why tocsin.Reason
