@@ -181,6 +181,7 @@ func (f *flight) tellLeft(written int) {
 
 // account turns what the lane wrote into the batch into an Answered.
 func (f *flight) account() {
+	f.owner.lanes.underWay.Add(-1)
 	b := &f.batch
 	if !f.left {
 		written := 0

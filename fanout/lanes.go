@@ -56,6 +56,7 @@ type Lanes struct {
 	work        *workQueue
 	flights     sync.Pool
 	ended       chan struct{} // closed when Run returns
+	underWay    atomic.Int64  // ranges granted and not accounted for
 
 	admission atomic.Pointer[pace.Admission]
 
@@ -79,6 +80,9 @@ func NewLanes(config LanesConfig, providers map[tocsin.Provider]provider.Provide
 	}
 	return l, registerer.Register(collector{l})
 }
+
+// Busy reports whether any push is under way. Any number may call it at once.
+func (l *Lanes) Busy() bool { return l.underWay.Load() > 0 }
 
 // Replaced tells of a new credential. Its lanes close once they have their
 // answers, and open anew.

@@ -203,6 +203,7 @@ func (o *Owner) takeOff(e Deliver) {
 		f = newFlight()
 	}
 	f.load(o, c, e)
+	o.lanes.underWay.Add(1)
 	o.flights[e.Claim] = f
 	o.lanes.work.post(f.leave)
 }

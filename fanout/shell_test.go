@@ -2,6 +2,7 @@ package fanout
 
 import (
 	"encoding/binary"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -134,8 +135,14 @@ func TestShellStopsACancelledSend(t *testing.T) {
 	w.until(func(e *record.Envelope, v ledger.Verdict) bool { return v.InForce && e.GetClaim() != nil })
 	w.append(journal.Ledger, &record.Envelope{Body: &record.Envelope_Cancel{Cancel: &record.Cancel{Send: id.Bytes()}}})
 	w.until(func(e *record.Envelope, v ledger.Verdict) bool { return v.InForce && e.GetCancel() != nil })
+	for !w.lanes.Busy() && w.ctx.Err() == nil {
+		runtime.Gosched()
+	}
 	w.edge.release((&edgeLane{edge: w.edge}).finish)
 	s := w.closed(id)
+	if w.lanes.Busy() {
+		t.Error("busy after the last push was accounted for")
+	}
 	if s.Count(tocsin.Accepted) != len(w.edge.seen) || s.Count(tocsin.Accepted)+s.Count(tocsin.Cancelled) != 20_000 {
 		t.Fatalf("accepted %d, reached %d, cancelled %d", s.Count(tocsin.Accepted), len(w.edge.seen), s.Count(tocsin.Cancelled))
 	}
