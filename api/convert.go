@@ -10,6 +10,7 @@ import (
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/client"
 	"github.com/tocsin-push/tocsin/content"
+	"github.com/tocsin-push/tocsin/ledger"
 	"github.com/tocsin-push/tocsin/record"
 	"github.com/tocsin-push/tocsin/target"
 )
@@ -23,6 +24,7 @@ const (
 	maxBehind       = time.Minute // of the clock of a client that says "now"
 	defaultTTL      = 24 * time.Hour
 	defaultAttempts = 5
+	maxRate         = 1_000_000_000 // pushes a minute
 )
 
 // sendRecord turns a request into its record, without mark and identity, and
@@ -35,7 +37,8 @@ func sendRecord(limits target.Config, project tocsin.ProjectID, id tocsin.SendID
 	if class == tocsin.Synthetic {
 		return nil, invalid("class", "synthetic sends are made by drills only")
 	}
-	send := &record.Send{Send: id.Bytes(), Name: r.Name, Accepted: accepted.UnixNano(), Due: accepted.UnixNano()}
+	send := &record.Send{Send: id.Bytes(), Name: r.Name, Accepted: accepted.UnixNano(), Due: accepted.UnixNano(),
+		Steer: ledger.Steering{PerMinute: r.Rate}.Record()}
 	if !r.At.IsZero() {
 		if r.At.Before(accepted.Add(-maxBehind)) {
 			return nil, invalid("at", "is in the past")

@@ -142,7 +142,7 @@ func TestDocument(t *testing.T) {
 			}
 		}
 	}
-	if operations != 31 {
+	if operations != 32 {
 		t.Errorf("%d operations in the document", operations)
 	}
 	var walk func(any)

@@ -5,11 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"github.com/tocsin-push/tocsin"
-	"github.com/tocsin-push/tocsin/journal"
 	"github.com/tocsin-push/tocsin/record"
 	"github.com/tocsin-push/tocsin/store"
 )
@@ -17,7 +15,7 @@ import (
 // sendTable holds one row a send, for lists and look-ups: partition project
 // and month, newest first. The rows follow from the records of sends; they are
 // written once by whoever accepts a send, so that it is listed at once, and
-// again by follow, so that none is missing after a crash in between.
+// again by its follower, so that none is missing after a crash in between.
 const sendTable = "send_list"
 
 // sendLife is how long a send is listed after it was due.
@@ -34,6 +32,7 @@ type sendRow struct {
 	Scheduled   bool               `json:"scheduled,omitempty"`
 	Shards      []tocsin.Shard     `json:"shards,omitempty"`    // that can hold a recipient; empty: all
 	Cancelled   int64              `json:"cancelled,omitempty"` // when its cancel was durable
+	Rate        int                `json:"rate,omitempty"`      // that it began with, pushes a minute
 }
 
 func sendPlace(project tocsin.ProjectID, month time.Time) store.Place {
@@ -52,7 +51,7 @@ func newestFirst[I ~[16]byte](id I) string {
 func rowOf(e *record.Envelope, shards int) (tocsin.ProjectID, *sendRow) {
 	send, scope := e.GetSend(), record.Of(e)
 	row := &sendRow{ID: tocsin.SendID(send.Send), Name: send.Name, Environment: scope.Environment, Class: scope.Class,
-		Accepted: send.Accepted, Due: send.Due, Scheduled: send.Scheduled}
+		Accepted: send.Accepted, Due: send.Due, Scheduled: send.Scheduled, Rate: int(send.GetSteer().GetRate())}
 	if len(send.Query) == 0 {
 		touched := make([]bool, shards)
 		for _, r := range send.Recipients {
@@ -77,6 +76,11 @@ func (r *sendRow) touched(shards int) []tocsin.Shard {
 		all[i] = tocsin.Shard(i)
 	}
 	return all
+}
+
+// home is the shard whose log of sends holds the send.
+func (r *sendRow) home(project tocsin.ProjectID, shards int) tocsin.Shard {
+	return tocsin.ShardOf(project, r.ID.String(), shards)
 }
 
 // listing reads and writes the rows.
@@ -139,78 +143,4 @@ func (l listing) page(ctx context.Context, project tocsin.ProjectID, before tocs
 		}
 	}
 	return rows, nil
-}
-
-// follow writes the rows of one partition of sends until ctx ends.
-func (l listing) follow(ctx context.Context, j journal.Journal, shard tocsin.Shard, shards int, log *slog.Logger) error {
-	partition := journal.Partition{Topic: journal.Sends, Shard: shard}
-	place, key := store.Place{Table: sendTable, Partition: "cursor"}, fmt.Sprintf("%04d", shard)
-	var next journal.Position
-	switch row, err := l.store.Get(ctx, place, key); {
-	case err == nil:
-		next = journal.Position(row.Version)
-	case !errors.Is(err, store.ErrNotFound):
-		return err
-	}
-	for {
-		if err := j.Wait(ctx, partition, next); err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
-			return err
-		}
-		records, after, err := j.Read(ctx, partition, next, 1<<20)
-		if errors.Is(err, journal.ErrTrimmed) {
-			// Plan has done with what was trimmed, and it was listed when it
-			// was accepted.
-			if next, err = j.First(ctx, partition); err != nil {
-				return err
-			}
-			continue
-		}
-		if err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
-			return err
-		}
-		for _, r := range records {
-			e, err := record.Decode(r.Data)
-			if err != nil {
-				return fmt.Errorf("%s at %d: %w", partition, r.Position, err)
-			}
-			if e.GetSend() == nil {
-				continue
-			}
-			project, row := rowOf(e, shards)
-			if !insist(ctx, log, func() error { return l.put(ctx, project, row) }) {
-				return nil
-			}
-		}
-		if next = after; next == 0 {
-			continue
-		}
-		if !insist(ctx, log, func() error {
-			return l.store.Write(ctx, place, store.Write{Key: key, Value: []byte{1}, Version: uint64(next)})
-		}) {
-			return nil
-		}
-	}
-}
-
-// insist repeats a write until it succeeds, or ctx ends: a store that takes
-// nothing now, nearly full for one, must not end the node.
-func insist(ctx context.Context, log *slog.Logger, write func() error) (done bool) {
-	const again = 100 * time.Millisecond
-	for {
-		err := write()
-		if err == nil || ctx.Err() != nil {
-			return err == nil
-		}
-		log.Warn("listing a send failed, repeated", "error", err)
-		select {
-		case <-time.After(again):
-		case <-ctx.Done():
-		}
-	}
 }

@@ -28,6 +28,7 @@ type (
 	keyIDSchema        struct{}
 	credentialIDSchema struct{}
 	importIDSchema     struct{}
+	rateSchema         struct{}
 )
 
 func enumWords[E interface{ String() string }](all ...E) *huma.Schema {
@@ -74,6 +75,12 @@ func (tagsSchema) Schema(huma.Registry) *huma.Schema {
 	return &huma.Schema{Description: `A list of tags replaces the set; {"add": [...], "remove": [...]} changes it`}
 }
 
+func (rateSchema) Schema(huma.Registry) *huma.Schema {
+	least, most := 1.0, float64(maxRate)
+	return &huma.Schema{Type: huma.TypeInteger, Nullable: true, Minimum: &least, Maximum: &most,
+		Description: "Pushes a minute at most; null is as fast as possible"}
+}
+
 func (objectSchema) Schema(huma.Registry) *huma.Schema {
 	return &huma.Schema{Type: huma.TypeObject, AdditionalProperties: true}
 }
@@ -105,6 +112,7 @@ func describe() huma.Config {
 		{reflect.TypeFor[tocsin.KeyID](), reflect.TypeFor[keyIDSchema]()},
 		{reflect.TypeFor[tocsin.CredentialID](), reflect.TypeFor[credentialIDSchema]()},
 		{reflect.TypeFor[tocsin.ImportID](), reflect.TypeFor[importIDSchema]()},
+		{reflect.TypeFor[client.Rate](), reflect.TypeFor[rateSchema]()},
 	} {
 		registry.RegisterTypeAlias(pair[0], pair[1])
 	}

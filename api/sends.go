@@ -30,6 +30,8 @@ func (s *Server) sendRoutes() {
 		summary: "Read a send with its counters", need: read}, s.getSend)
 	route(s, operation{id: "cancel-send", method: http.MethodPost, path: "/v1/sends/{send}/cancel", tag: "Sends", limit: -1,
 		summary: "Cancel what has not left yet", need: write}, s.cancelSend)
+	route(s, operation{id: "steer-send", method: http.MethodPatch, path: "/v1/sends/{send}", tag: "Sends",
+		summary: "Change the rate of a send, pause or resume it", need: write}, s.steerSend)
 	route(s, operation{id: "follow-send", method: http.MethodGet, path: "/v1/sends/{send}/events", tag: "Sends", stream: true,
 		summary: "Follow the counters as server-sent events, until the send has ended", need: read}, s.followSend)
 	route(s, operation{id: "trace-send", method: http.MethodGet, path: "/v1/sends/{send}/trace/{subscription}", tag: "Sends",
@@ -93,7 +95,7 @@ func newID[I ~[16]byte](random io.Reader, now time.Time) (id I, err error) {
 // sendBody is a send as lists show it.
 func sendBody(row *sendRow) client.Send {
 	out := client.Send{ID: row.ID, Name: row.Name, Environment: row.Environment, Class: row.Class, Status: client.SendAccepted,
-		AcceptedAt: fromNanos(row.Accepted), DueAt: fromNanos(row.Due)}
+		AcceptedAt: fromNanos(row.Accepted), DueAt: fromNanos(row.Due), Rate: row.Rate}
 	if row.Scheduled {
 		out.Status = client.SendScheduled
 	}
@@ -110,7 +112,7 @@ func (s *Server) listSends(ctx context.Context, in *struct {
 	}
 	out := &body[client.Sends]{client.Sends{Sends: []client.Send{}}}
 	for _, row := range rows {
-		one, err := s.state(ctx, row)
+		one, err := s.state(ctx, caller(ctx).Project, row)
 		if err != nil {
 			return nil, err
 		}
@@ -128,7 +130,7 @@ func (s *Server) getSend(ctx context.Context, in *SendPath) (*body[client.Send],
 	if err != nil {
 		return nil, err
 	}
-	out, err := s.state(ctx, row)
+	out, err := s.state(ctx, caller(ctx).Project, row)
 	return &body[client.Send]{out}, err
 }
 
@@ -141,7 +143,7 @@ func (s *Server) cancelSend(ctx context.Context, in *SendPath) (*body[client.Sen
 	if err != nil {
 		return nil, err
 	}
-	before, err := s.state(ctx, row)
+	before, err := s.state(ctx, caller(ctx).Project, row)
 	if err != nil {
 		return nil, err
 	}
@@ -159,7 +161,7 @@ func (s *Server) cancelSend(ctx context.Context, in *SendPath) (*body[client.Sen
 			return nil, err
 		}
 	}
-	out, err := s.state(ctx, row)
+	out, err := s.state(ctx, caller(ctx).Project, row)
 	return &body[client.Send]{out}, err
 }
 
@@ -169,10 +171,14 @@ func (s *Server) appendCancel(ctx context.Context, row *sendRow) error {
 	cancel := func() *record.Envelope {
 		return &record.Envelope{Body: &record.Envelope_Cancel{Cancel: &record.Cancel{Send: row.ID.Bytes()}}}
 	}
-	home := tocsin.ShardOf(in.Project, row.ID.String(), s.Shards)
-	toSends := s.sends[home].enqueue(ctx, cancel(), now, in)
-	err := s.eachShard(row.touched(s.Shards), func(_ int, shard tocsin.Shard) error {
-		return s.ledger[shard].append(ctx, cancel(), now, in)
+	toSends := s.sends[row.home(in.Project, s.Shards)].enqueue(ctx, cancel(), now, in)
+	return errors.Join(s.appendLedgers(ctx, row, cancel, now, in), toSends.wait(ctx))
+}
+
+// appendLedgers writes a record of its own to the ledger of every shard that
+// may hold a recipient.
+func (s *Server) appendLedgers(ctx context.Context, row *sendRow, make func() *record.Envelope, now time.Time, in record.Scope) error {
+	return s.eachShard(row.touched(s.Shards), func(_ int, shard tocsin.Shard) error {
+		return s.ledger[shard].append(ctx, make(), now, in)
 	})
-	return errors.Join(toSends.wait(ctx), err)
 }

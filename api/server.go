@@ -47,18 +47,20 @@ type Server struct {
 	Config
 	Deps
 
-	api      huma.API
-	handler  http.Handler
-	marks    *marks
-	sends    []*appender // by shard, as are the next two
-	ledger   []*appender
-	changes  []*appender
-	listing  listing
-	imports  *imports
-	requests *gate // of keys; the next of devices
-	devices  *gate
-	streams  *gate
-	tasks    *sync.WaitGroup // appends and askings under way
+	api       huma.API
+	handler   http.Handler
+	marks     *marks
+	sends     []*appender // by shard, as are the next two
+	ledger    []*appender
+	changes   []*appender
+	listing   listing
+	followers []*follower // by shard
+	steering  steering
+	imports   *imports
+	requests  *gate // of keys; the next of devices
+	devices   *gate
+	streams   *gate
+	tasks     *sync.WaitGroup // appends and askings under way
 }
 
 // New builds the server and its routes.
@@ -69,9 +71,10 @@ func New(c Config, d Deps) (*Server, error) {
 	if d.Shards < 1 || d.Shards > tocsin.MaxShards {
 		return nil, errors.New("api: number of shards is out of range")
 	}
-	s := &Server{Config: c, Deps: d, listing: listing{d.Store}, imports: &imports{store: d.Store, running: map[tocsin.ImportID]*importRow{}}, requests: newGate(c.Requests), devices: newGate(c.Requests), streams: newGate(c.Streams), tasks: new(sync.WaitGroup)}
+	s := &Server{Config: c, Deps: d, listing: listing{d.Store}, steering: steering{d.Store}, imports: &imports{store: d.Store, running: map[tocsin.ImportID]*importRow{}}, requests: newGate(c.Requests), devices: newGate(c.Requests), streams: newGate(c.Streams), tasks: new(sync.WaitGroup)}
 	s.marks = &marks{journal: d.Journal, shards: d.Shards, tasks: s.tasks}
 	for i := range d.Shards {
+		s.followers = append(s.followers, &follower{listing: s.listing, steering: s.steering, journal: d.Journal, shard: tocsin.Shard(i), shards: d.Shards, log: d.Log})
 		for _, to := range [...]struct {
 			topic journal.Topic
 			all   *[]*appender
@@ -152,6 +155,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.handler.ServeHTTP(w, r)
 }
 
+// Listed is the position below which nothing of a shard's log of sends is
+// needed here any more.
+func (s *Server) Listed(shard tocsin.Shard) uint64 { return s.followers[shard].listed.Load() }
+
 // Run follows the logs of sends so that every accepted send is listed, until
 // ctx ends, and returns when nothing of the server is under way any more. End
 // it after the last request was answered.
@@ -162,7 +169,7 @@ func (s *Server) Run(ctx context.Context) error {
 	var all sync.WaitGroup
 	for i := range s.Shards {
 		all.Go(func() {
-			if err := s.listing.follow(ctx, s.Journal, tocsin.Shard(i), s.Shards, s.Log); err != nil {
+			if err := s.followers[i].run(ctx); err != nil {
 				stop(err)
 			}
 		})

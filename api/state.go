@@ -22,8 +22,13 @@ import (
 const cancelSettles = 3 * time.Second
 
 // state is how a send stands now, with its counters.
-func (s *Server) state(ctx context.Context, row *sendRow) (client.Send, error) {
+func (s *Server) state(ctx context.Context, project tocsin.ProjectID, row *sendRow) (client.Send, error) {
 	out, now := sendBody(row), s.Now()
+	steered, err := s.steering.obeyed(ctx, project, row)
+	if err != nil {
+		return out, err
+	}
+	out.Rate, out.Paused, out.SteeredAt = steered.Rate, steered.Paused, fromNanos(steered.At)
 	found, err := s.counters(ctx, row)
 	if err != nil {
 		return out, err
@@ -92,17 +97,18 @@ func counterBody(s *receipt.Status) *client.Counters {
 
 // followSend writes the send whenever it has changed.
 func (s *Server) followSend(ctx context.Context, in *SendPath) (*huma.StreamResponse, error) {
-	row, err := s.listing.get(ctx, caller(ctx).Project, in.Send)
+	project := caller(ctx).Project
+	row, err := s.listing.get(ctx, project, in.Send)
 	if err != nil {
 		return nil, err
 	}
-	return s.follow(caller(ctx).Project, func(ctx context.Context) (any, bool, error) {
+	return s.follow(project, func(ctx context.Context) (any, bool, error) {
 		if row.Cancelled == 0 { // it may have been cancelled meanwhile
-			if now, err := s.listing.get(ctx, caller(ctx).Project, in.Send); err == nil {
+			if now, err := s.listing.get(ctx, project, in.Send); err == nil {
 				row = now
 			}
 		}
-		out, err := s.state(ctx, row)
+		out, err := s.state(ctx, project, row)
 		return out, out.Status.Ended(), err
 	})
 }

@@ -41,6 +41,9 @@ type commands struct {
 	Send       send       `cmd:"" help:"Send a message."`
 	Status     status     `cmd:"" help:"Read a send, and follow it."`
 	Cancel     cancel     `cmd:"" help:"Cancel a send."`
+	Pause      pause      `cmd:"" help:"Let a send stand still."`
+	Resume     resume     `cmd:"" help:"Let a paused send go on."`
+	Rate       rate       `cmd:"" help:"Set how many pushes of a send leave a minute, also while it runs."`
 	Why        why        `cmd:"" help:"Tell what became of one subscription in a send, and why."`
 	Completion completion `cmd:"" help:"Print a completion script for bash."`
 }

@@ -181,6 +181,21 @@ func TestCommands(t *testing.T) {
 	if later.Status != client.SendScheduled {
 		t.Fatalf("%+v", later)
 	}
+	var steered client.Send
+	if text = s.ok(&steered, "pause", later.ID.String()); !steered.Paused || !strings.Contains(text, "scheduled, paused since 20") {
+		t.Fatalf("%s %+v", text, steered)
+	}
+	if text = s.ok(&steered, "rate", later.ID.String(), "600"); !steered.Paused || steered.Rate != 600 || !strings.Contains(text, ", at most 600 a minute since 20") {
+		t.Fatalf("%s %+v", text, steered)
+	}
+	steered = client.Send{}
+	if s.ok(&steered, "resume", later.ID.String()); steered.Paused || steered.Rate != 600 {
+		t.Fatalf("%+v", steered)
+	}
+	steered = client.Send{}
+	if s.ok(&steered, "rate", later.ID.String(), "none"); steered.Rate != 0 {
+		t.Fatalf("%+v", steered)
+	}
 	var cancelled client.Send
 	if text = s.ok(&cancelled, "cancel", later.ID.String()); cancelled.Status != client.SendCancelled || !strings.Contains(text, "cancelled") {
 		t.Fatalf("%s %+v", text, cancelled)
@@ -292,6 +307,7 @@ func TestExitStatuses(t *testing.T) {
 		"unknown flag":     {[]string{"status", "--loud"}, 2, "--loud"},
 		"no argument":      {[]string{"status"}, 2, "<send-id>"},
 		"bad id":           {[]string{"status", "snd_x"}, 2, "send-id"},
+		"bad rate":         {s.to("rate", send, "0"), 2, "minute"},
 		"bad class":        {s.to("send", "--class", "loud", "--query", "{}"), 2, "loud"},
 		"no target":        {s.to("send", "--title", "x"), 2, "--query"},
 		"two targets":      {s.to("count", "--query", "{}", "--user", "ann"), 2, "--query"},
@@ -313,7 +329,7 @@ func TestExitStatuses(t *testing.T) {
 		})
 	}
 	_, out, _ := s.run("completion")
-	for _, command := range []string{"complete ", "serve", "demo", "sim", "project", "key", "credential", "import", "count", "send", "status", "cancel", "why"} {
+	for _, command := range []string{"complete ", "serve", "demo", "sim", "project", "key", "credential", "import", "count", "send", "status", "cancel", "pause", "resume", "rate", "why"} {
 		if !strings.Contains(out, command) {
 			t.Errorf("the completion script lacks %q: %s", command, out)
 		}

@@ -60,6 +60,7 @@ type send struct {
 	Link     string       `help:"Opened by a tap."`
 	Class    tocsin.Class `help:"urgent, transactional or normal." default:"normal"`
 	At       time.Time    `help:"When it is due (RFC 3339); at once when absent."`
+	Rate     int          `help:"Pushes a minute at most; as fast as possible when absent."`
 	Request  string       `help:"Whole request as JSON or a file of it, in place of the other flags." placeholder:"JSON"`
 	Once     string       `help:"Idempotency key: repeated with the same key, it is one send."`
 	Wait     bool         `help:"Follow it until every push has its outcome."`
@@ -68,8 +69,8 @@ type send struct {
 func (c *send) Run(s *session) error {
 	var request client.SendRequest
 	if c.Request != "" {
-		if c.Query != "" || len(c.User) > 0 || c.Title != "" || c.Body != "" || c.Link != "" || !c.At.IsZero() {
-			return fmt.Errorf("%w: --request says all of it; give it without target, content and time", errUsage)
+		if c.Query != "" || len(c.User) > 0 || c.Title != "" || c.Body != "" || c.Link != "" || !c.At.IsZero() || c.Rate != 0 {
+			return fmt.Errorf("%w: --request says all of it; give it without target, content, time and rate", errUsage)
 		}
 		if err := readJSON(c.Request, &request); err != nil {
 			return err
@@ -79,7 +80,7 @@ func (c *send) Run(s *session) error {
 		if err != nil {
 			return err
 		}
-		request = client.SendRequest{Class: c.Class, Target: target, At: c.At, Message: client.Message{Link: c.Link,
+		request = client.SendRequest{Class: c.Class, Target: target, At: c.At, Rate: c.Rate, Message: client.Message{Link: c.Link,
 			Languages: map[string]client.Content{c.Language: {Title: c.Title, Body: c.Body}}}}
 	}
 	api, err := c.client()
@@ -140,7 +141,7 @@ func (r *remote) follow(s *session, api *client.Client, id tocsin.SendID) error 
 
 func (r *remote) printSend(s *session, found client.Send) error {
 	return r.print(s, found, func(w io.Writer) {
-		fmt.Fprintf(w, "%s  %s\n", found.ID, found.Status)
+		fmt.Fprintf(w, "%s  %s%s\n", found.ID, found.Status, steering(found))
 		if c := found.Counters; c != nil {
 			fmt.Fprintf(w, "audience %d = accepted %d + gone %d + refused %d + expired %d + suppressed %d + cancelled %d + in doubt %d + pending %d\n",
 				c.Audience, c.Accepted, c.Gone, c.Refused, c.Expired, c.Suppressed, c.Cancelled, c.InDoubt, c.Pending)
@@ -151,6 +152,20 @@ func (r *remote) printSend(s *session, found client.Send) error {
 				d.First, d.P50, d.P99, d.Last, d.QuotaWait)
 		}
 	})
+}
+
+// steering says how a client lets a send go, if it was ever asked to.
+func steering(s client.Send) (text string) {
+	if s.Paused {
+		text = ", paused"
+	}
+	if s.Rate > 0 {
+		text += fmt.Sprintf(", at most %d a minute", s.Rate)
+	}
+	if !s.SteeredAt.IsZero() {
+		text += " since " + s.SteeredAt.Format(time.RFC3339)
+	}
+	return text
 }
 
 type cancel struct {

@@ -133,6 +133,12 @@ func (c *Client) Cancel(ctx context.Context, id tocsin.SendID) (s Send, err erro
 	return s, err
 }
 
+// Steer changes the rate of a send, pauses or resumes it.
+func (c *Client) Steer(ctx context.Context, id tocsin.SendID, u SendUpdate) (s Send, err error) {
+	err = c.do(ctx, call{method: http.MethodPatch, path: "/v1/sends/" + id.String(), body: u}, &s)
+	return s, err
+}
+
 // Trace tells what became of one subscription in one send.
 func (c *Client) Trace(ctx context.Context, id tocsin.SendID, subscription tocsin.SubscriptionID) (t Trace, err error) {
 	err = c.do(ctx, call{method: http.MethodGet, path: "/v1/sends/" + id.String() + "/trace/" + subscription.String()}, &t)

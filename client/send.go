@@ -1,6 +1,8 @@
 package client
 
 import (
+	"encoding/json"
+	"strconv"
 	"time"
 
 	"github.com/tocsin-push/tocsin"
@@ -13,6 +15,43 @@ type SendRequest struct {
 	Target  Target       `json:"target"`
 	Message Message      `json:"message"`
 	At      time.Time    `json:"at,omitzero" doc:"When it is due, at most a year ahead; at once when absent"`
+	Rate    int          `json:"rate,omitempty" minimum:"1" maximum:"1000000000" doc:"Pushes a minute at most; as fast as possible when absent. It can be changed while the send runs"`
+}
+
+// SendUpdate changes how fast a send goes, from now on. What is absent stays.
+type SendUpdate struct {
+	Rate   Rate  `json:"rate,omitzero"`
+	Paused *bool `json:"paused,omitempty" doc:"A paused send stands still until it is resumed, cancelled or past its time to live"`
+}
+
+// Rate is a change of a send's rate. In JSON it is a number, or null for as
+// fast as possible.
+type Rate struct {
+	Given     bool
+	PerMinute int // pushes; 0 as fast as possible
+}
+
+// AtMost is a rate of so many pushes a minute; 0 is as fast as possible.
+func AtMost(perMinute int) Rate { return Rate{true, perMinute} }
+
+// IsZero reports that the rate stays as it is.
+func (r Rate) IsZero() bool { return !r.Given }
+
+// MarshalJSON writes null for as fast as possible.
+func (r Rate) MarshalJSON() ([]byte, error) {
+	if r.PerMinute == 0 {
+		return []byte("null"), nil
+	}
+	return strconv.AppendInt(nil, int64(r.PerMinute), 10), nil
+}
+
+// UnmarshalJSON is called for what is there, null included.
+func (r *Rate) UnmarshalJSON(text []byte) error {
+	*r = Rate{Given: true}
+	if string(text) == "null" {
+		return nil
+	}
+	return json.Unmarshal(text, &r.PerMinute)
 }
 
 // Send is one execution of a message on a target.
@@ -25,6 +64,9 @@ type Send struct {
 	AcceptedAt  time.Time          `json:"accepted_at"`
 	DueAt       time.Time          `json:"due_at"`
 	FinishedAt  time.Time          `json:"finished_at,omitzero"`
+	Rate        int                `json:"rate,omitempty" doc:"Pushes a minute at most, as a client has chosen; absent: as fast as possible"`
+	Paused      bool               `json:"paused,omitempty" doc:"It stands still until a client resumes it"`
+	SteeredAt   time.Time          `json:"steered_at,omitzero" doc:"When rate or paused was changed last; absent: never since it was accepted"`
 	Counters    *Counters          `json:"counters,omitempty" doc:"Absent in lists"`
 	Drift       *Drift             `json:"drift,omitempty" doc:"Absent before the first push left, and in lists"`
 }
@@ -70,7 +112,7 @@ type Drift struct {
 	P50       float64 `json:"p50"`
 	P99       float64 `json:"p99"`
 	Last      float64 `json:"last"`
-	QuotaWait float64 `json:"quota_wait" doc:"Part of the last one's drift that was waiting for the provider's quota"`
+	QuotaWait float64 `json:"quota_wait" doc:"Part of the last one's drift that was waiting for the provider's quota, the client's own rate and pauses"`
 }
 
 // Sends is one page of sends, newest first.

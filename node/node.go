@@ -134,7 +134,6 @@ func Run(ctx context.Context, c Config, log *slog.Logger, up func(Up)) error {
 	parts.start("lanes", lanes.Run)
 	parts.startEach("fanout", c.Shards, func(ctx context.Context, i int) error { return owners[i].Run(ctx) })
 	replaced(parts, accounts, lanes, plans)
-	parts.start("trim", func(ctx context.Context) error { return trim(ctx, c.Trim, journal, store, receipts, plans) })
 
 	// The way in.
 	server, err := api.New(c.API, api.Deps{
@@ -146,6 +145,7 @@ func Run(ctx context.Context, c Config, log *slog.Logger, up func(Up)) error {
 		return err
 	}
 	parts.start("api", server.Run)
+	parts.start("trim", func(ctx context.Context) error { return trim(ctx, c.Trim, journal, store, receipts, plans, server) })
 	listener, err := net.Listen("tcp", c.Listen)
 	if err != nil {
 		return fmt.Errorf("node: %w", err)

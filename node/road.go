@@ -12,6 +12,7 @@ import (
 
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/account"
+	"github.com/tocsin-push/tocsin/api"
 	"github.com/tocsin-push/tocsin/audience"
 	"github.com/tocsin-push/tocsin/fanout"
 	"github.com/tocsin-push/tocsin/journal"
@@ -68,9 +69,9 @@ func fold(ctx context.Context, s store.Store, place store.Place, read func([]sto
 }
 
 // trim gives log space back. Of the ledger nobody needs what lies below both
-// snapshots of its fold; of sends, what is planned; of slices, what an owner
+// snapshots of its fold; of sends, what is planned and listed; of slices, what an owner
 // that starts from the older one does not read. audience trims changes.
-func trim(ctx context.Context, pause time.Duration, j journal.Journal, s store.Store, receipts []*receipt.Shell, plans []*plan.Shell) error {
+func trim(ctx context.Context, pause time.Duration, j journal.Journal, s store.Store, receipts []*receipt.Shell, plans []*plan.Shell, server *api.Server) error {
 	for {
 		select {
 		case <-time.After(pause):
@@ -88,7 +89,7 @@ func trim(ctx context.Context, pause time.Duration, j journal.Journal, s store.S
 			}
 			sends, planned := plans[i].Durable()
 			for topic, below := range map[journal.Topic]uint64{
-				journal.Sends:  sends,
+				journal.Sends:  min(sends, server.Listed(shard)),
 				journal.Ledger: min(planned, receipts[i].Durable()),
 				journal.Slices: older.KeepSlices(),
 			} {
