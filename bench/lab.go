@@ -12,14 +12,14 @@ import (
 // judge; the round is repeated.
 const leastWire = 3_000_000
 
-// lab is everything that runs beside the harness: the wire server, and towns
-// that measurements share.
+// lab is everything that runs beside the harness: the wire server, and
+// a town that measurements share.
 type lab struct {
 	dir      string
 	scale    float64 // of audiences and times; below 1 nothing is judged
 	wire     *wireServer
 	children []*child
-	towns    map[string]*town
+	at       *town // that is up
 
 	// Of the measurement under way.
 	section *Section
@@ -32,7 +32,7 @@ func openLab(ctx context.Context, scale float64) (l *lab, err error) {
 	if err != nil {
 		return nil, err
 	}
-	l = &lab{dir: dir, scale: scale, towns: map[string]*town{}}
+	l = &lab{dir: dir, scale: scale}
 	if l.wire, err = startWireServer(ctx, dir); err != nil {
 		return nil, errors.Join(err, l.close())
 	}
@@ -87,7 +87,7 @@ func (l *lab) run(ctx context.Context, m *measurement, repeats int) (*Section, e
 	if l.scale < 1 { // a small town proves the command, not the figure
 		for i := range l.section.Checks {
 			c := &l.section.Checks[i]
-			c.Bound, c.Aim, c.Holds = 0, 0, true
+			c.Bound, c.AtMost, c.Aim, c.Holds = 0, false, 0, true
 		}
 		l.section.Text = append(l.section.Text, "At this scale nothing is judged.")
 	}
@@ -135,7 +135,7 @@ func (l *lab) quiet(ctx context.Context) error {
 	const (
 		look  = 250 * time.Millisecond
 		idle  = 0.05 // of one core, all together
-		limit = 30 * time.Second
+		limit = time.Minute
 	)
 	spent := func() (sum time.Duration, err error) {
 		for _, c := range l.children {

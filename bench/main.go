@@ -30,6 +30,13 @@ type measurement struct {
 func measurements() []*measurement {
 	return []*measurement{
 		{"send", "a million recipients over the whole road, beside the wire and the peers", leastPairs, send},
+		{"fcm", "a million recipients over FCM", 4, overFCM},
+		{"personal", "a million recipients, each by name", 4, named},
+		{"latency", "a provider that answers late, and one whose latency jumps", 2, latency},
+		{"quota", "a provider that grants less than agreed", 1, quota},
+		{"election", "1 to 200 projects at once, and beside bulk sends", 3, election},
+		{"sizes", "drift, cost and memory from 10 thousand to 10 million recipients", 2, sizes},
+		{"transactional", "single sends from the request to the wire, also during a bulk send", 1, transactional},
 	}
 }
 

@@ -91,7 +91,7 @@ func (s *Section) judgements() []Table {
 	t := Table{Head: []string{"judged", "median", "95 % interval", "bound", "aim", ""}}
 	for _, c := range s.Checks {
 		bound, aim, verdict := "", "", ""
-		if c.Bound > 0 {
+		if c.Bound > 0 || c.AtMost {
 			bound, verdict = limit(c.AtMost, c.Bound), "holds"
 		}
 		if c.Aim > 0 {

@@ -108,18 +108,18 @@ func sendRound(ctx context.Context, l *lab, n *newsroom) (r *Round, err error) {
 	}
 	progress("  frames alone      %11.0f pushes/s", r.Frames.Rate)
 	for _, clients := range peerClients {
-		run, err := measureAPNs2(ctx, n.town.sim, clients, l.scaled(peerPushes))
+		run, err := measureAPNs2(ctx, n.town.sim, pressPeer, clients, l.scaled(peerPushes))
 		if err != nil {
 			return nil, err
 		}
 		r.APNs2 = append(r.APNs2, run)
 	}
-	r.NetHTTP, err = measureNetHTTP(ctx, n.town.sim, 4, l.scaled(peerPushes))
+	r.NetHTTP, err = measureNetHTTP(ctx, n.town.sim, pressPeer, 4, l.scaled(peerPushes))
 	return r, err
 }
 
-func measureAPNs2(ctx context.Context, s *simulator, clients, n int) (PeerRun, error) {
-	p, err := newAPNs2(s, pressPeer, clients)
+func measureAPNs2(ctx context.Context, s *simulator, project, clients, n int) (PeerRun, error) {
+	p, err := newAPNs2(s, project, clients)
 	if err != nil {
 		return PeerRun{}, err
 	}
@@ -131,8 +131,8 @@ func measureAPNs2(ctx context.Context, s *simulator, clients, n int) (PeerRun, e
 	return run, nil
 }
 
-func measureNetHTTP(ctx context.Context, s *simulator, clients, n int) (PeerRun, error) {
-	p, err := newNetHTTP(s, pressPeer, clients)
+func measureNetHTTP(ctx context.Context, s *simulator, project, clients, n int) (PeerRun, error) {
+	p, err := newNetHTTP(s, project, clients)
 	if err != nil {
 		return PeerRun{}, err
 	}

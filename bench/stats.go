@@ -60,9 +60,9 @@ func bootstrap(values []float64) Interval {
 type Check struct {
 	Name     string   `json:"name"`
 	Unit     string   `json:"unit"`
-	Bound    float64  `json:"bound"` // 0: shown beside, none is set
-	AtMost   bool     `json:"at_most"`
-	Aim      float64  `json:"aim"` // 0: none
+	Bound    float64  `json:"bound"`
+	AtMost   bool     `json:"at_most"` // else at least, and a bound of 0 is none
+	Aim      float64  `json:"aim"`     // 0: none
 	Value    Spread   `json:"value"`
 	Interval Interval `json:"interval"`
 	Holds    bool     `json:"holds"`
@@ -90,8 +90,8 @@ func atMost(name, unit string, ceiling, aim float64, values []float64) Check {
 	return c
 }
 
-// beside is a figure without a bound.
-func beside(name, unit string, values []float64) Check { return atLeast(name, unit, 0, 0, values) }
+// shown is a figure without a bound.
+func shown(name, unit string, values []float64) Check { return atLeast(name, unit, 0, 0, values) }
 
 // of maps rounds to one of their figures.
 func of[R any](rounds []R, figure func(*R) float64) []float64 {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -17,6 +18,7 @@ import (
 // own, with the projects that were opened so far.
 type town struct {
 	*child // the node
+	name   string
 	sim    *simulator
 	dir    string
 	url    string
@@ -39,12 +41,15 @@ type nodeReady struct {
 }
 
 // town returns the one of a name, started at its first use with credentials
-// for so many projects.
+// for so many projects. One is up at a time: others are left.
 func (l *lab) town(ctx context.Context, name string, projects int) (*town, error) {
-	if t := l.towns[name]; t != nil {
-		return t, nil
+	if l.at != nil && l.at.name == name {
+		return l.at, nil
 	}
-	t := &town{dir: filepath.Join(l.dir, name), rooms: map[int]*newsroom{}}
+	if err := l.leave(); err != nil {
+		return nil, err
+	}
+	t := &town{name: name, dir: filepath.Join(l.dir, name), rooms: map[int]*newsroom{}}
 	if err := os.Mkdir(t.dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -58,7 +63,7 @@ func (l *lab) town(ctx context.Context, name string, projects int) (*town, error
 		return nil, err
 	}
 	l.children = append(l.children, t.child)
-	l.towns[name] = t
+	l.at = t
 	return t, t.enter(up)
 }
 
@@ -72,33 +77,35 @@ func (t *town) enter(up nodeReady) error {
 	return err
 }
 
-// leave stops a town that nobody needs any more.
-func (l *lab) leave(name string) error {
-	t := l.towns[name]
+// leave stops the town that nobody needs any more.
+func (l *lab) leave() error {
+	t := l.at
 	if t == nil {
 		return nil
 	}
-	delete(l.towns, name)
-	if err := l.end(t.child); err != nil {
-		return err
-	}
-	if err := l.end(t.sim.child); err != nil {
-		return err
-	}
-	return os.RemoveAll(t.dir)
+	l.at = nil
+	return errors.Join(l.end(t.child), l.end(t.sim.child), os.RemoveAll(t.dir))
 }
 
 // stepLimit bounds an import and a send.
 const stepLimit = 5 * time.Minute
 
-// open returns the newsroom of a project of the simulator; its first use
-// creates the project, imports the audience, and sends one push, so that its
-// connections are up. The quota, in pushes a minute, is the one configured; 0
-// is the provider's default.
+// open returns the newsroom of a project of the simulator, made at its first use.
 func (t *town) open(ctx context.Context, people audience, quota int) (*newsroom, error) {
 	if n := t.rooms[people.project]; n != nil {
 		return n, nil
 	}
+	n, err := t.make(ctx, people, quota)
+	if err == nil {
+		t.rooms[people.project] = n
+	}
+	return n, err
+}
+
+// make creates a project, imports the audience, and sends one push, so that its
+// connections are up. The quota, in pushes a minute, is the one configured; 0 is
+// the provider's default.
+func (t *town) make(ctx context.Context, people audience, quota int) (*newsroom, error) {
 	ctx, stop := context.WithTimeout(ctx, stepLimit)
 	defer stop()
 	request := t.sim.setup.Projects[people.project]
@@ -119,7 +126,6 @@ func (t *town) open(ctx context.Context, people audience, quota int) (*newsroom,
 	if _, err := n.finish(ctx, client.SendRequest{Class: tocsin.Urgent, Target: client.Target{Recipients: []client.Recipient{{User: user(0)}}}, Message: news}); err != nil {
 		return nil, fmt.Errorf("first push: %w", t.failure(err))
 	}
-	t.rooms[people.project] = n
 	return n, nil
 }
 
