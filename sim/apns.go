@@ -24,16 +24,10 @@ type apnsSession struct {
 	session
 	keys *apnsKeys
 
-	bearer []byte        // last provider token that was looked up ...
-	token  *apnsToken    // ... and what it proved to be
-	bound  *apnsToken    // the token that this connection is bound to
-	since  int64         // when bound was first seen here
-	topic  apnsTopicSeen // last topic that was allowed
-}
-
-type apnsTopicSeen struct {
-	token       *apnsToken
-	topic, kind []byte
+	bearer []byte     // last provider token that was looked up ...
+	token  *apnsToken // ... and what it proved to be
+	bound  *apnsToken // the token that this connection is bound to
+	since  int64      // when bound was first seen here
 }
 
 // refusal is an answer other than 200; a zero status is none.
@@ -53,11 +47,11 @@ func (a *apnsSession) serve(r *request) error {
 	a.admit()
 	var id [16]byte
 	token, no := apnsPath(r)
-	if no.status == 0 {
-		no = a.authorise(r)
+	if no.status == 0 && !a.passes(r) {
+		no = a.check(r)
 	}
-	if no.status == 0 {
-		no = a.headers(r, &id)
+	if no.status == 0 && r.has(fieldAPNsID) && !parseUUID(r.get(fieldAPNsID), &id) {
+		no = refusal{400, "BadMessageId"}
 	}
 	if no.status == 0 {
 		no = a.payload(r)
@@ -187,24 +181,30 @@ func apnsForm(token []byte) refusal {
 	return refusal{}
 }
 
-// headers checks what travels outside the payload, and reads apns-id.
-func (a *apnsSession) headers(r *request, id *[16]byte) refusal {
+// check looks at the headers that a sender's pushes have in common.
+func (a *apnsSession) check(r *request) refusal {
+	if no := a.authorise(r); no.status != 0 {
+		return no
+	}
 	if r.duplicate {
 		return refusal{400, "DuplicateHeaders"}
-	}
-	if r.has(fieldAPNsID) && !parseUUID(r.get(fieldAPNsID), id) {
-		return refusal{400, "BadMessageId"}
 	}
 	if len(r.get(fieldAPNsCollapseID)) > apnsCollapseLimit {
 		return refusal{400, "BadCollapseId"}
 	}
+	until := a.token.issued + int64(a.rules.Load().TokenAge)
 	if r.has(fieldAPNsExpiration) {
 		at, ok := digits(r.get(fieldAPNsExpiration))
 		if !ok {
 			return refusal{400, "BadExpirationDate"}
 		}
-		if at > 0 && at < a.conn.pipe.nanos/1e9 {
+		switch now := a.conn.pipe.nanos; {
+		case at >= until/1e9 || at == 0: // 0: to be tried once, now
+		case at < now/1e9:
+			until = 0
 			a.totals.stale.Add(1)
+		default:
+			until = (at + 1) * 1e9
 		}
 	}
 	kind, priority := r.get(fieldAPNsPushType), r.get(fieldAPNsPriority)
@@ -219,7 +219,11 @@ func (a *apnsSession) headers(r *request, id *[16]byte) refusal {
 			return refusal{400, "BadPriority"}
 		}
 	}
-	return a.topicFits(r.get(fieldAPNsTopic), kind)
+	no := a.topicFits(r.get(fieldAPNsTopic), kind)
+	if no.status == 0 {
+		a.pass(r, until)
+	}
+	return no
 }
 
 func (a *apnsSession) payload(r *request) refusal {

@@ -97,10 +97,6 @@ func (a *apnsSession) authorise(r *request) refusal {
 // topicFits checks that the topic is one of the key's, with the suffix that
 // the push type asks for.
 func (a *apnsSession) topicFits(topic, kind []byte) refusal {
-	seen := &a.topic
-	if seen.token == a.bound && bytes.Equal(seen.topic, topic) && bytes.Equal(seen.kind, kind) {
-		return refusal{}
-	}
 	if len(topic) == 0 {
 		return refusal{400, "MissingTopic"}
 	}
@@ -114,7 +110,6 @@ func (a *apnsSession) topicFits(topic, kind []byte) refusal {
 	}
 	for _, allowed := range a.bound.key.topics {
 		if allowed == string(base) {
-			*seen = apnsTopicSeen{a.bound, bytes.Clone(topic), bytes.Clone(kind)}
 			return refusal{}
 		}
 	}

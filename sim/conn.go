@@ -10,8 +10,10 @@ import (
 )
 
 const (
-	// readBuffer holds more than a frame of the greatest length.
-	readBuffer = 32 << 10
+	// readBuffer holds several frames of the greatest length.
+	readBuffer = 64 << 10
+	// maxRecord is what one read of TLS returns at most, RFC 8446 5.1.
+	maxRecord = 16 << 10
 	// flushAt is when answers leave although more can be read.
 	flushAt = 16 << 10
 )
@@ -21,8 +23,8 @@ const (
 type handler interface{ serve(*request) error }
 
 // conn is one HTTP/2 connection. Everything without a word about it belongs to
-// the reader goroutine, which parses, answers in place, and writes the answers
-// when it would wait for more to read.
+// the reader goroutine, which gathers all that there is to read, parses, answers
+// in place, and writes the answers when it would wait for more.
 type conn struct {
 	server  *server
 	handler handler
@@ -32,7 +34,9 @@ type conn struct {
 
 	in       []byte
 	from, to int
-	request  request
+	greeted  bool  // the peer's preface was read
+	wrong    error // why reading ended, when that is not the socket's doing
+	records  writer
 
 	block       []byte // header block waiting for CONTINUATION ...
 	blockStream uint32 // ... of this stream; 0: none
@@ -87,24 +91,34 @@ func (c *conn) open() int { return len(c.streams) + c.unflushed + int(c.lagged.L
 // run reads until the connection ends; the error says why.
 func (c *conn) run() error {
 	c.writeNow(c.hello())
-	for greeted := false; ; {
-		n, err := c.tls.Read(c.in[c.to:])
-		c.to += n
-		if !greeted && c.to >= len(clientHello) {
-			if string(c.in[:len(clientHello)]) != clientHello {
-				return codeProtocol
-			}
-			c.from, greeted = len(clientHello), true
-		}
-		if greeted {
-			if err := c.parse(); err != nil {
+	for {
+		if c.from == c.to {
+			c.from, c.to = 0, 0
+		} else if len(c.in)-c.to < maxRecord {
+			if err := c.parse(true); err != nil {
 				return err
 			}
+			c.to = copy(c.in, c.in[c.from:c.to])
+			c.from = 0
+		}
+		n, err := c.tls.Read(c.in[c.to:])
+		c.to += n
+		if c.wrong != nil {
+			return c.wrong
 		}
 		if err != nil {
-			return err
+			return errors.Join(c.parse(false), err)
 		}
 	}
+}
+
+// idle is called from within the read when there is nothing left to read. What
+// was read so far is answered; the free end of the buffer is not touched.
+func (c *conn) idle() error {
+	if c.wrong = c.parse(false); c.wrong == nil {
+		c.flush()
+	}
+	return c.wrong
 }
 
 func (c *conn) hello() []byte {
@@ -121,25 +135,38 @@ func (c *conn) hello() []byte {
 	return b
 }
 
-// parse handles every whole frame in the buffer and moves the rest to its front.
-func (c *conn) parse() error {
+// parse handles every whole frame in the buffer. When more is under way, a
+// request whose body is not there yet waits for it.
+func (c *conn) parse(more bool) error {
+	if !c.greeted {
+		if c.to < len(clientHello) {
+			return nil
+		}
+		if string(c.in[:len(clientHello)]) != clientHello {
+			return codeProtocol
+		}
+		c.from, c.greeted = len(clientHello), true
+	}
 	for c.to-c.from >= frameHead {
-		head := c.in[c.from:]
-		length := int(head[0])<<16 | int(head[1])<<8 | int(head[2])
+		head := c.in[c.from:c.to]
+		length, whole := wholeFrame(head)
 		if length > maxFrame {
 			return codeFrameSize
 		}
-		if c.to-c.from < frameHead+length {
+		if !whole {
 			break
 		}
 		kind, flags, id := head[3], head[4], binary.BigEndian.Uint32(head[5:])&maxWindow
+		if more && kind == frameHeaders && flags&flagEndStream == 0 {
+			if _, whole := wholeFrame(head[frameHead+length:]); !whole {
+				break
+			}
+		}
 		c.from += frameHead + length
 		if err := c.frame(kind, flags, id, head[frameHead:frameHead+length:frameHead+length]); err != nil {
 			return err
 		}
 	}
-	c.to = copy(c.in, c.in[c.from:c.to])
-	c.from = 0
 	if len(c.out) >= flushAt {
 		c.flush()
 	}
@@ -214,6 +241,7 @@ func (c *conn) frame(kind, flags byte, id uint32, payload []byte) error {
 
 // flush writes what the batch answered, and sets aside what leaves later.
 func (c *conn) flush() {
+	c.records.publish()
 	for i := range c.lags {
 		l := &c.lags[i]
 		c.lagged.Add(l.streams)

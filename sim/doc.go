@@ -8,8 +8,10 @@
 // order or time, apart from quotas and from what happens to a connection as a
 // whole. It writes nothing but the credentials file that its Config names.
 //
-// The road of a push: pipe (bytes in and out), conn (frames), hpack (headers),
-// apns, fcm or webpush (checks), judge (fault drawn for the token), ledger.
+// The road of a push: pipe (bytes in and out), conn (frames), hpack and pattern
+// (headers), apns, fcm or webpush (checks), judge (fault drawn for the token),
+// ledger. A connection's goroutine takes all that there is to read, and writes
+// the answers to it at once; no push costs a lock, an allocation or a clock.
 //
 // It must never import bulk, a provider or anything above them; products
 // import it only to run `tocsin sim`, and tests to have somebody to talk to.

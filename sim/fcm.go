@@ -20,6 +20,7 @@ type fcmSession struct {
 	scanner  fcmScanner
 	bearer   []byte     // last access token that was looked up ...
 	access   *fcmAccess // ... and what it opens; nil: nothing
+	path     []byte     // of the last good request
 }
 
 // fcmProject is a Firebase project and its quota bucket.
@@ -58,7 +59,10 @@ func (f *fcmSession) serve(r *request) error {
 		return nil
 	}
 	f.admit()
-	no := f.authorise(r)
+	var no fcmError
+	if !f.passes(r) || !bytes.Equal(r.get(fieldPath), f.path) {
+		no = f.authorise(r)
+	}
 	var m *fcmMessage
 	if no.status == 0 {
 		m, no = f.scanner.scan(r.body)
@@ -152,6 +156,8 @@ func (f *fcmSession) authorise(r *request) fcmError {
 	if string(project) != f.access.project.id {
 		return fcmError{status: 403, message: "Permission 'cloudmessaging.messages.create' denied."}
 	}
+	f.path = append(f.path[:0], r.get(fieldPath)...)
+	f.pass(r, f.access.expires.UnixNano())
 	return fcmError{}
 }
 

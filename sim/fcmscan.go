@@ -2,6 +2,7 @@ package sim
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"unicode/utf8"
 )
@@ -50,7 +51,7 @@ const (
 func (s *fcmScanner) scan(body []byte) (*fcmMessage, fcmError) {
 	if token, ok := s.likeLast(body); ok {
 		s.message.token = token
-		return &s.message, s.token()
+		return &s.message, fcmError{}
 	}
 	s.text, s.at, s.targets, s.size, s.found, s.no = body, 0, 0, 0, [2]int{}, fcmError{}
 	s.message.token, s.message.tag, s.tail = nil, nil, nil
@@ -81,20 +82,37 @@ func (s *fcmScanner) likeLast(body []byte) ([]byte, bool) {
 		return nil, false
 	}
 	token := body[len(s.head) : len(body)-len(s.tail)]
-	return token, bytes.IndexByte(token, '"') < 0 && bytes.IndexByte(token, '\\') < 0
+	return token, isFCMToken(token)
 }
 
 // token checks the form of a registration token.
 func (s *fcmScanner) token() fcmError {
-	for _, c := range s.message.token {
-		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_' || c == ':') {
-			return fcmError{400, "INVALID_ARGUMENT", "", badToken}
-		}
-	}
-	if len(s.message.token) == 0 {
+	if !isFCMToken(s.message.token) {
 		return fcmError{400, "INVALID_ARGUMENT", "", badToken}
 	}
 	return fcmError{}
+}
+
+// isFCMToken reports whether text is of letters, digits, '-', '_' and ':'.
+func isFCMToken(text []byte) bool {
+	if len(text) == 0 {
+		return false
+	}
+	rest := text
+	for len(rest) >= 8 {
+		w := binary.LittleEndian.Uint64(rest)
+		fits := within(w, '0', ':') | within(w|onesOf8*0x20, 'a', 'z') | within(w, '-', '-') | within(w, '_', '_')
+		if w&highOf8 != 0 || fits != highOf8 {
+			return false
+		}
+		rest = rest[8:]
+	}
+	for _, c := range rest {
+		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= ':' || c == '-' || c == '_') {
+			return false
+		}
+	}
+	return true
 }
 
 // space skips white space and returns the next byte, or 0 at the end.

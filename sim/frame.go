@@ -108,6 +108,16 @@ func appendHeader(b []byte, name, value string) []byte {
 	return append(b, value...)
 }
 
+// wholeFrame returns the length of the payload of the frame at the front of b,
+// and whether all of it is there.
+func wholeFrame(b []byte) (length int, whole bool) {
+	if len(b) < frameHead {
+		return 0, false
+	}
+	length = int(b[0])<<16 | int(b[1])<<8 | int(b[2])
+	return length, len(b) >= frameHead+length
+}
+
 // unpad takes padding, and the priority of a HEADERS frame, off a payload.
 func unpad(payload []byte, kind, flags byte, stream uint32) ([]byte, error) {
 	pad := 0

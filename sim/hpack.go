@@ -24,15 +24,33 @@ type decoder struct {
 	coded [16]struct{ code, text []byte }
 
 	literally entry // the last header that was written out
+	request   request
+	pattern   pattern
 }
 
 func newDecoder() *decoder { return &decoder{limit: headerTableSize} }
 
-// decode hands each header of a block to r. What r keeps is valid until the
-// next decode, or until the block's bytes change.
-func (d *decoder) decode(block []byte, r *request) error {
+// decode reads the headers of a request. They are valid until the next decode,
+// or until the block's bytes change.
+func (d *decoder) decode(stream uint32, block []byte) (*request, error) {
+	if d.likeLast(block) {
+		d.request.stream, d.request.body = stream, nil
+		return &d.request, nil
+	}
+	d.request.reset(stream)
+	d.request.form++
+	d.pattern.begin()
+	if err := d.headers(block); err != nil {
+		d.pattern.begin()
+		return nil, err
+	}
+	d.pattern.keep(block, &d.request)
+	return &d.request, nil
+}
+
+func (d *decoder) headers(block []byte) error {
 	d.huff.Reset()
-	first := true
+	first, whole := true, len(block)
 	for len(block) > 0 {
 		b := block[0]
 		e := &d.literally
@@ -55,7 +73,9 @@ func (d *decoder) decode(block []byte, r *request) error {
 				return err
 			}
 			d.insert()
+			d.pattern.spoil()
 		case b >= 0x20: // size update
+			d.pattern.spoil()
 			var limit int
 			if limit, block, err = integer(block, 5); err != nil || limit > headerTableSize || !first {
 				return errCompression
@@ -67,9 +87,10 @@ func (d *decoder) decode(block []byte, r *request) error {
 			if block, err = d.literal(block, 4); err != nil {
 				return err
 			}
+			d.pattern.literal(e, whole-len(block))
 		}
 		first = false
-		r.add(e)
+		d.request.add(e)
 	}
 	return nil
 }
@@ -121,6 +142,7 @@ func (d *decoder) text(block []byte) (text, rest []byte, err error) {
 	if !huffman {
 		return block[:n:n], block[n:], nil
 	}
+	d.pattern.spoil()
 	slot := &d.coded[n%len(d.coded)]
 	if string(slot.code) == string(block[:n]) {
 		return slot.text, block[n:], nil

@@ -35,9 +35,8 @@ func TestHPACKAgainstEncoder(t *testing.T) {
 				}
 				want[fieldOf([]byte(name))] = value
 			}
-			var got request
-			got.reset(1)
-			if err := d.decode(block.Bytes(), &got); err != nil {
+			got, err := d.decode(1, block.Bytes())
+			if err != nil {
 				t.Fatalf("seed %d round %d: %v", seed, round, err)
 			}
 			if d.size > headerTableSize {
@@ -61,21 +60,85 @@ func TestHPACKDamaged(t *testing.T) {
 		for i := range block {
 			block[i] = byte(r.Uint32())
 		}
-		var got request
 		d := newDecoder()
 		for range 2 {
-			got.reset(1)
-			if d.decode(block, &got) != nil {
+			if _, err := d.decode(1, block); err != nil {
 				break
 			}
 		}
 	}
 	for name, block := range map[string]string{"index 0": "\x80", "index beyond": "\xbf\x80\x01", "size update too big": "\x3f\xe2\x1f",
 		"size update late": "\x82\x20", "text cut": "\x00\x05ab", "integer too long": "\xff\xff\xff\xff\xff\xff\x01", "no value": "\x44"} {
-		var got request
-		got.reset(1)
-		if err := newDecoder().decode([]byte(block), &got); err == nil {
+		if _, err := newDecoder().decode(1, []byte(block)); err == nil {
 			t.Errorf("%s was taken", name)
 		}
+	}
+}
+
+// A block taken for one like the last says what decoding it would have said,
+// also when the memory of the last one is long used again.
+func TestHPACKLikeLast(t *testing.T) {
+	seed := rand.Uint64()
+	r := rand.New(rand.NewPCG(seed, 3))
+	likeLast, d, full := 0, newDecoder(), newDecoder()
+	usual := [...][2]string{{":method", "POST"}, {":path", "/a"}, {"te", "trailers"}, {"ttl", "60"}, {"apns-id", "one"}, {"x-other", "y"}}
+	headers, kinds := usual, [len(usual)]byte{}
+	var memory [2][1 << 10]byte
+	for i := range 200_000 {
+		if i%50 == 0 {
+			headers, kinds = usual, [len(usual)]byte{}
+		}
+		switch at := r.IntN(len(headers)); r.IntN(40) {
+		case 0, 1:
+			kinds[at] = []byte{0, 0x10, 0x40, 0x84, 0xbe}[r.IntN(5)]
+		case 2:
+			headers[at][1] = []string{"/a", "POST", "trailers", "two", "60"}[r.IntN(5)]
+		case 3:
+			other := r.IntN(len(headers))
+			headers[at], headers[other] = headers[other], headers[at]
+		case 4:
+			headers[at][0] = []string{":path", "ttl", "te", "apns-id", ":method", "x-other"}[r.IntN(6)]
+		default: // what differs from push to push
+			for i := range headers {
+				if headers[i][0] == ":path" || headers[i][0] == "apns-id" {
+					headers[i][1] = string('a' + rune(r.IntN(26)))
+				}
+			}
+		}
+		block := memory[i%2][:0]
+		for i, h := range headers {
+			switch name, value := h[0], h[1]; {
+			case kinds[i] < 0x80: // a literal
+				block = append(append(append(block, kinds[i], byte(len(name))), name...), byte(len(value)))
+				block = append(block, value...)
+			case kinds[i] == 0x84 || len(full.table) > 0: // :path: /, or the newest of the dynamic table
+				block = append(block, kinds[i])
+			}
+		}
+		form := d.request.form
+		got, err := d.decode(1, block)
+		if err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+		if got.form == form {
+			likeLast++
+		}
+		clear(memory[1-i%2][:])
+		full.pattern.begin()
+		want, err := full.decode(1, bytes.Clone(block))
+		if err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+		if got.set != want.set || got.duplicate != want.duplicate || got.malformed != want.malformed {
+			t.Fatalf("seed %d: %q: got %+v, want %+v", seed, block, got, want)
+		}
+		for f := range want.values {
+			if string(got.get(field(f))) != string(want.get(field(f))) {
+				t.Fatalf("seed %d: %q: field %d is %q, want %q", seed, block, f, got.get(field(f)), want.get(field(f)))
+			}
+		}
+	}
+	if likeLast < 10_000 {
+		t.Fatalf("seed %d: %d blocks were like the last one", seed, likeLast)
 	}
 }

@@ -55,62 +55,96 @@ func ReadRecords(stream io.Reader, f func(*Record)) error {
 	}
 }
 
-// Ledger holds the records of all connections. Each connection appends to
-// chunks of its own, so that pushes share no lock.
+// Ledger holds the records of all connections. A connection appends to a chunk
+// that is its own meanwhile, so that pushes share no lock.
 type Ledger struct {
-	mu     sync.Mutex
-	shares []*share
-}
-
-// share is what one connection wrote. Its connection alone appends; anybody
-// may read what count has published.
-type share struct {
-	mu     sync.Mutex // guards the slice, not the records
-	chunks []*chunk
-	last   *chunk // of the connection alone
+	mu      sync.Mutex
+	chunks  []*chunk // that hold records, in the order of their first use
+	open    []*chunk // of those, the ones whose connection ended before they were full
+	free    []*chunk // used again: memory that was touched before costs less
+	readers int      // that may still look into chunks
 }
 
 type chunk struct {
 	from    atomic.Int32 // records before it were forgotten
-	count   atomic.Int32
-	records [2048]Record
+	count   atomic.Int32 // records that may be read
+	held    bool         // by a connection; guarded by Ledger.mu
+	records [1024]Record
 }
 
-func (l *Ledger) share() *share {
-	s := &share{}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.shares = append(l.shares, s)
-	return s
+// writer is the connection's end of the ledger, used by its reader alone.
+type writer struct {
+	ledger *Ledger
+	chunk  *chunk
+	used   int // records of chunk that were given out
 }
 
 // next returns the record to fill; publish makes it readable.
-func (s *share) next() *Record {
-	if s.last == nil || int(s.last.count.Load()) == len(s.last.records) {
-		s.last = new(chunk)
-		s.mu.Lock()
-		s.chunks = append(s.chunks, s.last)
-		s.mu.Unlock()
+func (w *writer) next() *Record {
+	if w.chunk == nil || w.used == len(w.chunk.records) {
+		w.end()
+		w.chunk = w.ledger.take()
+		w.used = int(w.chunk.count.Load())
 	}
-	return &s.last.records[s.last.count.Load()]
+	w.used++
+	return &w.chunk.records[w.used-1]
 }
 
-func (s *share) publish() { s.last.count.Add(1) }
+func (w *writer) publish() {
+	if w.chunk != nil {
+		w.chunk.count.Store(int32(w.used))
+	}
+}
 
-// Each hands every record to f, each connection's in order. The record must
-// not be changed.
+// end publishes and gives the chunk back.
+func (w *writer) end() {
+	if w.chunk != nil {
+		w.publish()
+		w.ledger.leave(w.chunk)
+		w.chunk = nil
+	}
+}
+
+func (l *Ledger) take() *chunk {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var c *chunk
+	if n := len(l.open); n > 0 {
+		c, l.open = l.open[n-1], l.open[:n-1]
+	} else {
+		if n := len(l.free); n > 0 {
+			c, l.free = l.free[n-1], l.free[:n-1]
+		} else {
+			c = new(chunk)
+		}
+		l.chunks = append(l.chunks, c)
+	}
+	c.held = true
+	return c
+}
+
+func (l *Ledger) leave(c *chunk) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if c.held = false; int(c.count.Load()) < len(c.records) {
+		l.open = append(l.open, c)
+	}
+}
+
+// Each hands every record to f, in no order. The record must not be changed.
 func (l *Ledger) Each(f func(*Record)) {
 	l.mu.Lock()
-	shares := l.shares[:len(l.shares):len(l.shares)]
+	chunks := l.chunks[:len(l.chunks):len(l.chunks)]
+	l.readers++
 	l.mu.Unlock()
-	for _, s := range shares {
-		s.mu.Lock()
-		chunks := s.chunks[:len(s.chunks):len(s.chunks)]
-		s.mu.Unlock()
-		for _, c := range chunks {
-			for i, n := c.from.Load(), c.count.Load(); i < n; i++ {
-				f(&c.records[i])
-			}
+	defer func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.readers--
+	}()
+	for _, c := range chunks {
+		for i, n := c.from.Load(), c.count.Load(); i < n; i++ {
+			f(&c.records[i])
 		}
 	}
 }
@@ -119,15 +153,18 @@ func (l *Ledger) Each(f func(*Record)) {
 func (l *Ledger) Reset() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, s := range l.shares {
-		s.mu.Lock()
-		for _, c := range s.chunks {
+	all := l.chunks
+	l.chunks, l.open = nil, nil
+	for _, c := range all {
+		switch {
+		case c.held:
 			c.from.Store(c.count.Load())
+			l.chunks = append(l.chunks, c)
+		case l.readers == 0:
+			c.from.Store(0)
+			c.count.Store(0)
+			l.free = append(l.free, c)
 		}
-		if n := len(s.chunks); n > 0 {
-			s.chunks = append([]*chunk(nil), s.chunks[n-1])
-		}
-		s.mu.Unlock()
 	}
 }
 

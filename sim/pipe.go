@@ -21,9 +21,9 @@ const (
 type pipe struct {
 	*net.TCPConn
 	raw   syscall.RawConn
-	idle  func()    // called when Read is about to wait
-	read  time.Time // when the last bytes came
-	nanos int64     // the same as Unix nanoseconds
+	idle  func() error // called when Read is about to wait; an error ends it
+	read  time.Time    // when the last bytes came
+	nanos int64        // the same as Unix nanoseconds
 
 	step func(fd uintptr) bool // p.try, made once
 	into []byte                // its argument and results
@@ -39,7 +39,7 @@ func newPipe(c *net.TCPConn) (*pipe, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &pipe{TCPConn: c, raw: raw, idle: func() {}}
+	p := &pipe{TCPConn: c, raw: raw, idle: func() error { return nil }}
 	p.step = p.try
 	return p, nil
 }
@@ -75,8 +75,9 @@ func (p *pipe) try(fd uintptr) bool {
 			return true
 		case syscall.EINTR:
 		case syscall.EAGAIN:
-			p.idle()
-			p.err = p.send()
+			if p.err = p.idle(); p.err == nil {
+				p.err = p.send()
+			}
 			return p.err != nil
 		default:
 			p.err = err

@@ -8,6 +8,7 @@ type request struct {
 	duplicate bool   // some known field came twice
 	malformed bool   // RFC 9113 8.1.1: the stream ends in PROTOCOL_ERROR
 	regular   bool   // a header that is no pseudo-header was seen
+	form      uint64 // requests of a connection with the same form differ in :path, apns-id and body alone
 	values    [fieldCount][]byte
 	body      []byte
 }

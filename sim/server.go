@@ -80,6 +80,7 @@ func (s *server) connection(socket *net.TCPConn) {
 	}
 	defer s.forget(c)
 	defer close(c.done)
+	defer c.records.end()
 	defer socket.Close()
 
 	ctx, cancel := context.WithTimeout(context.Background(), handshakeTimeout)
@@ -89,7 +90,7 @@ func (s *server) connection(socket *net.TCPConn) {
 		return
 	}
 	s.totals.connections.Add(1)
-	p.idle = c.flush
+	p.idle = c.idle
 	err = c.run()
 	if c.farewell != nil {
 		c.farewell.Stop()

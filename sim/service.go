@@ -41,8 +41,10 @@ type totals struct {
 type session struct {
 	*service
 	conn    *conn
-	share   *share
 	pushes  int
+	passed  uint64 // form of the requests whose headers passed ...
+	under   *rules // ... under these rules ...
+	until   int64  // ... before this moment
 	tag     []byte // last send tag seen, and its hash
 	tagHash uint64
 	block   []byte // scratch for header blocks
@@ -50,7 +52,19 @@ type session struct {
 }
 
 func (s *service) session(c *conn) session {
-	return session{service: s, conn: c, share: s.ledger.share(), tagHash: Hash("")}
+	c.records.ledger = s.ledger
+	return session{service: s, conn: c, tagHash: Hash("")}
+}
+
+// passes reports whether a request with the same headers, but for its path and
+// id, was found good before and is so still.
+func (s *session) passes(r *request) bool {
+	return r.form == s.passed && s.under == s.rules.Load() && s.conn.pipe.nanos < s.until
+}
+
+// pass says that the headers of r are good before a moment.
+func (s *session) pass(r *request, until int64) {
+	s.passed, s.under, s.until = r.form, s.rules.Load(), until
 }
 
 // sendOf hashes the tag of a send and remembers its text.
@@ -100,12 +114,11 @@ func (s *session) judge(token, send uint64) verdict {
 	return v
 }
 
-// record appends to the ledger.
+// record appends to the ledger. It can be read once the batch is answered.
 func (s *session) record(token, send uint64, id *[16]byte, status int, v verdict) {
-	r := s.share.next()
+	r := s.conn.records.next()
 	r.At, r.Token, r.Send, r.ID = s.conn.pipe.nanos, token, send, *id
 	r.Status, r.Attempt, r.Provider, r.Fault = uint16(status), v.attempt, s.provider, v.fault
-	s.share.publish()
 }
 
 // retryAfter is the header's seconds for an answer that has one; 0: none.

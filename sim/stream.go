@@ -28,8 +28,8 @@ func (c *conn) onHeaders(flags byte, id uint32, payload []byte) error {
 // onBlock takes a whole header block: a request, or the trailers of one.
 func (c *conn) onBlock(flags byte, id uint32, block []byte) error {
 	ended := flags&flagEndStream != 0
-	c.request.reset(id)
-	if err := c.decoder.decode(block, &c.request); err != nil {
+	r, err := c.decoder.decode(id, block)
+	if err != nil {
 		return codeCompression
 	}
 	if id <= c.last {
@@ -56,38 +56,37 @@ func (c *conn) onBlock(flags byte, id uint32, block []byte) error {
 		c.server.totals.refused.Add(1)
 		c.out = appendReset(c.out, id, codeRefusedStream)
 		c.drain(id, ended)
-	case !c.request.complete():
+	case !r.complete():
 		c.out = appendReset(c.out, id, codeProtocol)
 		c.drain(id, ended)
 	case ended:
-		return c.answer(&c.request)
+		return c.answer(r)
 	default:
-		return c.body(id)
+		return c.body(r)
 	}
 	return nil
 }
 
 // body takes the body when it follows in one frame, which is how bulk senders
 // write, and else keeps the request for onData.
-func (c *conn) body(id uint32) error {
+func (c *conn) body(r *request) error {
 	next := c.in[c.from:c.to]
-	if len(next) >= frameHead && next[3] == frameData && next[4]&flagEndStream != 0 &&
-		binary.BigEndian.Uint32(next[5:])&maxWindow == id {
-		length := int(next[0])<<16 | int(next[1])<<8 | int(next[2])
-		if length <= min(maxBody, c.server.settings.streamWindow) && len(next) >= frameHead+length {
+	if length, whole := wholeFrame(next); whole && next[3] == frameData && next[4]&flagEndStream != 0 &&
+		binary.BigEndian.Uint32(next[5:])&maxWindow == r.stream {
+		if length <= min(maxBody, c.server.settings.streamWindow) {
 			c.from += frameHead + length
-			data, err := unpad(next[frameHead:frameHead+length], frameData, next[4], id)
+			data, err := unpad(next[frameHead:frameHead+length], frameData, next[4], r.stream)
 			if err == nil {
 				err = c.received(length)
 			}
 			if err != nil {
 				return err
 			}
-			c.request.body = data
-			return c.answer(&c.request)
+			r.body = data
+			return c.answer(r)
 		}
 	}
-	c.streams[id] = &stream{id: id, request: c.request.keep(), receive: c.server.settings.streamWindow, send: c.sendInitial}
+	c.streams[r.stream] = &stream{id: r.stream, request: r.keep(), receive: c.server.settings.streamWindow, send: c.sendInitial}
 	return nil
 }
 

@@ -1,14 +1,21 @@
 package sim
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
-func TestIsHex(t *testing.T) {
+func TestCharacters(t *testing.T) {
 	for at := range 8 {
 		for c := range 256 {
 			text := []byte("0aF90bC1")
 			text[at] = byte(c)
 			if want := hexValue[c] <= 15; isHex(text) != want {
 				t.Fatalf("byte %#x at %d: want %v", c, at, want)
+			}
+			inToken := strings.IndexByte("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_:", byte(c)) >= 0
+			if isFCMToken(text) != inToken || isFCMToken(text[at:at+1]) != inToken {
+				t.Fatalf("byte %#x at %d of a registration token: want %v", c, at, inToken)
 			}
 		}
 	}

@@ -47,7 +47,7 @@ func (w *webPushSession) serve(r *request) error {
 	path := r.get(fieldPath)
 	token, send := hash(path), s.sendOf(r.get(fieldTopic))
 	browser, id, no := w.find(path)
-	if no.status == 0 {
+	if no.status == 0 && (browser != nil || !s.passes(r)) {
 		no = w.check(r, browser)
 	}
 	if no.status == 0 {
@@ -157,6 +157,7 @@ func (w *webPushSession) check(r *request, b *browser) pushError {
 	default:
 		return pushError{400, 0, "no such urgency"}
 	}
+	w.session.pass(r, w.token.expires.UnixNano())
 	return pushError{}
 }
 
