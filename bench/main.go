@@ -37,6 +37,7 @@ func measurements() []*measurement {
 		{"election", "1 to 200 projects at once, and beside bulk sends", 3, election},
 		{"sizes", "drift, cost and memory from 10 thousand to 10 million recipients", 2, sizes},
 		{"transactional", "single sends from the request to the wire, also during a bulk send", 1, transactional},
+		{"overload", "four times what it can send, with urgent sends between", 1, overload},
 	}
 }
 
