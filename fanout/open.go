@@ -33,7 +33,7 @@ func (m *Machine) readSlices(e SlicesRead) {
 		case s == nil:
 		case s.Retry != nil:
 			m.permits = append(m.permits, permit{tocsin.SendID(s.Send), s.Retry})
-		case m.known(tocsin.SendID(s.Send), r.Position): // plan may cut a send twice after a crash
+		case m.known(s, r.Position): // plan may cut a send twice after a crash
 		default:
 			m.opening = append(m.opening, &job{id: tocsin.SendID(s.Send), position: r.Position, content: r.Envelope})
 		}
@@ -41,8 +41,9 @@ func (m *Machine) readSlices(e SlicesRead) {
 }
 
 // known reports whether a slice was opened, or another one of its send was read.
-func (m *Machine) known(id tocsin.SendID, position uint64) bool {
-	return position <= m.fold.Slice() || m.fold.Send(id) != nil || m.fold.Finished(id) ||
+func (m *Machine) known(s *record.Slice, position uint64) bool {
+	id := tocsin.SendID(s.Send)
+	return position <= m.fold.Slice() || m.fold.Send(id) != nil || m.fold.Finished(id, s.Origin) ||
 		slices.ContainsFunc(m.opening, func(j *job) bool { return j.id == id })
 }
 
@@ -198,7 +199,7 @@ func (m *Machine) putOpen(j *job, chunks [][]*record.Lot, claim *task) {
 		o := &record.Open{
 			Send: s.Send, Slice: j.position, Chunk: uint32(n), Chunks: uint32(len(chunks)), Generation: j.audience.Generation, Changes: j.audience.Changes,
 			Lots: lots, OnDoubt: onDoubt, Attempts: attempts, Due: s.Due, Expiry: m.expiryOf(j).UnixNano(), Unknown: j.audience.Unknown,
-			Steer: m.steering(j).Record(),
+			Steer: m.steering(j).Record(), Origin: s.Origin,
 		}
 		if claim != nil {
 			o.Claim = &record.Claim{Send: s.Send, To: uint32(claim.n), Attempt: 1, Changes: m.applied}

@@ -141,7 +141,7 @@ func soup(t *rapid.T, reached map[string]int) {
 		w.settle()
 	}
 	for _, id := range ids {
-		if f := w.fold(); f.Cancelled(id) && f.Send(id) == nil && !f.Finished(id) {
+		if f := w.fold(); f.Cancelled(id) && f.Send(id) == nil && !f.Finished(id, nil) {
 			continue // cancelled and never opened
 		}
 		for name, n := range w.closed(id) {

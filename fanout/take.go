@@ -99,7 +99,7 @@ func (m *Machine) begin() {
 		switch {
 		case m.fold.Send(j.id) != nil:
 			m.jobs[j.id] = j
-		case j.position > m.fold.Slice() && !m.fold.Finished(j.id):
+		case j.position > m.fold.Slice() && !m.fold.Finished(j.id, j.slice().GetOrigin()):
 			kept = append(kept, j)
 		}
 	}

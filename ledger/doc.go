@@ -12,6 +12,7 @@
 //     term and the next sequence number and its content fits the state. One
 //     that is void by its content still uses up its number.
 //   - A cancel carries no term. It may come first, last and again.
+//   - A send opens once: see Fold.Finished for how that is remembered.
 //   - A steer carries no term either. Of all steers of a send that is not closed
 //     the one of the highest version counts.
 //

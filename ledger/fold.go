@@ -9,9 +9,14 @@ import (
 	"github.com/tocsin-push/tocsin/record"
 )
 
-// Remembered is how long a closed send, and a cancel or a steer that came before
-// its open, is remembered, by the clock of the records.
-const Remembered = 48 * time.Hour
+// Remembered is how long a cancel or a steer that came before its open, and a
+// closed send without an origin, is remembered. It counts the time in which the
+// ledger was awake: a pause between two records counts as at most Silence, so
+// that nothing is forgotten because everybody stood still.
+const (
+	Remembered = 48 * time.Hour
+	Silence    = time.Minute
+)
 
 // Claim is a claim in force that no settle has ended yet.
 type Claim struct {
@@ -40,13 +45,15 @@ type Verdict struct {
 type Fold struct {
 	next        uint64
 	clock       int64 // highest time of a record
+	awake       int64 // nanoseconds in which the ledger was
 	term        uint64
 	seq         uint64
 	incarnation uint64
 	slice       uint64
 	held        int // pushes of claims
 
-	sends   []*Send // in the order opened
+	opened  map[uint32]uint64 // by shard of sends: the highest origin opened
+	sends   []*Send           // in the order opened
 	byID    map[tocsin.SendID]*Send
 	claims  map[uint64]*Claim
 	partial *partial
@@ -64,6 +71,7 @@ type partial struct {
 // New returns the fold of an empty ledger.
 func New() *Fold {
 	return &Fold{
+		opened: map[uint32]uint64{},
 		byID:   map[tocsin.SendID]*Send{},
 		claims: map[uint64]*Claim{},
 		tombs:  tombs{byID: map[tocsin.SendID]*tomb{}},
@@ -124,8 +132,19 @@ func (f *Fold) Cancelled(id tocsin.SendID) bool {
 	return t != nil && t.cancelled
 }
 
-// Finished reports whether the send is known to be closed.
-func (f *Fold) Finished(id tocsin.SendID) bool {
+// Finished reports whether a send of this identifier and origin (nil when it has
+// none) may not be opened any more: it was closed, or passed over. Sends that
+// have an origin open in its order, so one number for each shard of sends
+// remembers all of them for ever.
+func (f *Fold) Finished(id tocsin.SendID, origin *record.Origin) bool {
+	if origin != nil {
+		return origin.Position <= f.opened[origin.Shard] && f.byID[id] == nil
+	}
+	return f.closed(id)
+}
+
+// closed reports whether the send is remembered as closed.
+func (f *Fold) closed(id tocsin.SendID) bool {
 	t := f.tombs.byID[id]
 	return t != nil && t.closed
 }
@@ -149,8 +168,9 @@ func (f *Fold) Apply(position uint64, e *record.Envelope) Verdict {
 	}
 	f.next = position + 1
 	if e.At > f.clock {
+		f.awake += min(e.At-f.clock, int64(Silence))
 		f.clock = e.At
-		f.tombs.forget(f.clock)
+		f.tombs.forget(f.awake)
 	}
 	if !f.seen.First(e) {
 		return void("a repeat")
@@ -225,13 +245,13 @@ func (f *Fold) open(position uint64, e *record.Envelope, o *record.Open) Verdict
 	if o.Chunk == 0 {
 		part = &partial{chunks: o.Chunks, send: &Send{
 			ID: id, Scope: record.Of(e), Slice: o.Slice, Generation: o.Generation, Changes: o.Changes, Due: instant(o.Due), Expiry: instant(o.Expiry),
-			OnDoubt: tocsin.OnDoubt(o.OnDoubt), Attempts: int(o.Attempts), Unknown: o.Unknown, Steering: SteeringOf(o.Steer), pausedAt: e.At,
+			OnDoubt: tocsin.OnDoubt(o.OnDoubt), Attempts: int(o.Attempts), Unknown: o.Unknown, Steering: SteeringOf(o.Steer), pausedAt: e.At, origin: o.Origin,
 		}}
 	}
 	switch {
 	case part == nil || part.send.ID != id || part.send.Slice != o.Slice || part.chunk != o.Chunk || part.chunks != o.Chunks || o.Chunk >= o.Chunks:
 		return void("not the next chunk of an open")
-	case f.byID[id] != nil || f.Finished(id):
+	case f.byID[id] != nil || f.Finished(id, o.Origin):
 		return void("the send was opened before")
 	case o.Slice <= f.slice:
 		return void("a later slice was opened before")
@@ -259,6 +279,9 @@ func (f *Fold) open(position uint64, e *record.Envelope, o *record.Open) Verdict
 		v.Claim = f.hold(position, e.At, s, o.Claim)
 	}
 	s.Opened, s.Term, f.slice = position, f.term, s.Slice
+	if s.origin != nil {
+		f.opened[s.origin.Shard] = s.origin.Position
+	}
 	f.sends = append(f.sends, s)
 	f.byID[id] = s
 	if t := f.tombs.byID[id]; t != nil {
@@ -364,7 +387,9 @@ func (f *Fold) close(id tocsin.SendID) Verdict {
 	s.Closed = true
 	delete(f.byID, id)
 	f.sends = slices.DeleteFunc(f.sends, func(o *Send) bool { return o == s })
-	f.tombs.add(&tomb{id: id, at: f.clock, closed: true, cancelled: s.Cancelled})
+	if s.origin == nil {
+		f.tombs.add(&tomb{id: id, at: f.awake, closed: true, cancelled: s.Cancelled})
+	}
 	return Verdict{InForce: true, Send: s}
 }
 
@@ -375,10 +400,10 @@ func (f *Fold) cancel(id tocsin.SendID) Verdict {
 		return void("cancelled before")
 	case s != nil:
 		s.cancel()
-	case f.Finished(id):
+	case f.closed(id):
 		return void("the send is closed")
-	default:
-		f.tombs.add(&tomb{id: id, at: f.clock, cancelled: true})
+	default: // to be opened yet, or closed long ago: then it does no harm
+		f.tombs.add(&tomb{id: id, at: f.awake, cancelled: true})
 	}
 	return Verdict{InForce: true, Send: s}
 }

@@ -3,6 +3,7 @@ package ledger
 import (
 	"bytes"
 	"testing"
+	"time"
 
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/record"
@@ -262,7 +263,16 @@ func TestPagesAreAFunctionOfTheOpen(t *testing.T) {
 	}
 }
 
-func TestAClosedSendIsRememberedForTwoDays(t *testing.T) {
+// pass lets time go by in a ledger that is awake.
+func (s *story) pass(d time.Duration) {
+	s.t.Helper()
+	for ; d > 0; d -= Silence {
+		s.position += uint64(Silence.Seconds())
+		s.cancel(77)
+	}
+}
+
+func TestAScheduledSendIsRememberedForTwoDays(t *testing.T) {
 	s := tell(t)
 	o := s.owner(1)
 	s.must(o.take())
@@ -272,13 +282,67 @@ func TestAClosedSendIsRememberedForTwoDays(t *testing.T) {
 	again.Slice = 50
 	s.void(o.open(again))
 	s.void(s.cancel(1))
-	s.position += uint64(Remembered.Seconds()) + 60
-	s.must(s.cancel(77)) // time passes by the records alone
-	if s.fold.Finished(sendID(1)) {
+	s.pass(Remembered - time.Hour)
+	s.position += 1000 * 3600 // nobody was there for weeks
+	s.cancel(77)
+	if !s.fold.Finished(sendID(1), nil) {
+		t.Error("forgotten while nobody was there")
+	}
+	s.pass(2 * time.Hour)
+	if s.fold.Finished(sendID(1), nil) {
 		t.Error("still remembered")
 	}
 	again.Slice = 1
 	s.void(o.open(again)) // its slice is behind
+}
+
+// A cancel must hold however long the shard had no owner: to forget it lets
+// everything leave.
+func TestACancelOutlivesASilence(t *testing.T) {
+	s := tell(t)
+	o := s.owner(1)
+	s.must(o.take())
+	s.must(s.cancel(1))
+	s.position += 10 * uint64(Remembered.Seconds())
+	next := s.owner(2)
+	s.must(next.take())
+	s.must(next.open(body(1, lot(tocsin.APNs, 0, 1))))
+	s.is(1, 0, 0, Ended(tocsin.Cancelled), false)
+}
+
+// Sends that are not scheduled are remembered for ever, by one number for each
+// shard of sends.
+func TestAnOriginOpensOnce(t *testing.T) {
+	s := tell(t)
+	o := s.owner(1)
+	s.must(o.take())
+	slice := uint64(0)
+	open := func(send byte, shard uint32, position uint64) Verdict {
+		slice++
+		r := body(send)
+		r.Slice, r.Origin = slice, &record.Origin{Shard: shard, Position: position}
+		return o.open(r)
+	}
+	small := len(s.fold.Marshal())
+	for n := range byte(100) {
+		s.must(open(n, 3, uint64(n)+10))
+		s.must(o.close(n))
+	}
+	if now := len(s.fold.Marshal()); now > small+10 {
+		t.Errorf("100 closed sends take %d bytes of a snapshot", now-small)
+	}
+	s.pass(2 * Remembered)
+	for name, origin := range map[string][2]uint64{"itself": {3, 109}, "an earlier one": {3, 10}, "one that never came": {3, 9}} {
+		if !s.fold.Finished(sendID(99), &record.Origin{Shard: uint32(origin[0]), Position: origin[1]}) {
+			t.Errorf("%s is not known as finished", name)
+		}
+		if open(99, uint32(origin[0]), origin[1]).InForce {
+			t.Errorf("%s was opened again", name)
+		}
+	}
+	s.must(open(99, 4, 10)) // of another shard, another order
+	s.must(open(100, 3, 110))
+	s.void(open(101, 3, 110))
 }
 
 func TestADamagedSnapshotIsRefused(t *testing.T) {

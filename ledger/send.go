@@ -33,6 +33,7 @@ type Send struct {
 	pausedAt  int64 // when it was opened or steered last; Unix nanoseconds
 	pausedFor int64 // before that
 
+	origin   *record.Origin // nil: scheduled
 	lots     []*Lot
 	pages    []*Page
 	open     int

@@ -10,12 +10,13 @@ import (
 	"time"
 
 	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/record"
 )
 
 // ErrSnapshot: the bytes are not a snapshot that this build can read.
 var ErrSnapshot = errors.New("ledger: damaged or unknown snapshot")
 
-const snapshotVersion = 2
+const snapshotVersion = 3
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
@@ -23,10 +24,14 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // with the audiences of open sends and may exceed what one row of a store holds.
 func (f *Fold) Marshal() []byte {
 	w := &packer{data: []byte{snapshotVersion}}
-	w.numbers(f.next, uint64(f.clock), f.term, f.seq, f.incarnation, f.slice)
+	w.numbers(f.next, uint64(f.clock), uint64(f.awake), f.term, f.seq, f.incarnation, f.slice)
 	w.number(uint64(len(f.seen)))
 	for _, writer := range slices.Sorted(maps.Keys(f.seen)) {
 		w.numbers(writer, f.seen[writer])
+	}
+	w.number(uint64(len(f.opened)))
+	for _, shard := range slices.Sorted(maps.Keys(f.opened)) {
+		w.numbers(uint64(shard), f.opened[shard])
 	}
 	w.number(uint64(len(f.tombs.byID)))
 	for _, t := range f.tombs.order {
@@ -62,10 +67,14 @@ func Unmarshal(data []byte) (*Fold, error) {
 	}
 	r := &unpacker{data: data[1:body:body]}
 	f := New()
-	f.next, f.clock, f.term, f.seq, f.incarnation, f.slice = r.number(), int64(r.number()), r.number(), r.number(), r.number(), r.number()
+	f.next, f.clock, f.awake, f.term, f.seq, f.incarnation, f.slice = r.number(), int64(r.number()), int64(r.number()), r.number(), r.number(), r.number(), r.number()
 	for range r.count() {
 		writer := r.number()
 		f.seen[writer] = r.number()
+	}
+	for range r.count() {
+		shard := uint32(r.number())
+		f.opened[shard] = r.number()
 	}
 	for range r.count() {
 		f.tombs.add(&tomb{id: r.id(), at: int64(r.number()), closed: r.bit(), cancelled: r.bit(), steering: r.steering()})
@@ -136,6 +145,10 @@ func (w *packer) send(s *Send) {
 	w.numbers(uint64(s.Scope.Environment), uint64(s.Scope.Class), s.Slice, s.Opened, s.Term, s.Generation, s.Changes, nanos(s.Due), nanos(s.Expiry),
 		uint64(s.OnDoubt), uint64(s.Attempts), s.Unknown, bit(s.Cancelled), uint64(s.pausedAt), uint64(s.pausedFor))
 	w.steering(s.Steering)
+	w.number(bit(s.origin != nil))
+	if s.origin != nil {
+		w.numbers(uint64(s.origin.Shard), s.origin.Position)
+	}
 	w.number(uint64(len(s.lots)))
 	for _, lot := range s.lots {
 		w.raw(lot.Credential[:])
@@ -216,6 +229,9 @@ func (r *unpacker) send() *Send {
 	s.Due, s.Expiry = r.time(), r.time()
 	s.OnDoubt, s.Attempts, s.Unknown, s.Cancelled = tocsin.OnDoubt(r.number()), r.int(), r.number(), r.bit()
 	s.pausedAt, s.pausedFor, s.Steering = int64(r.number()), int64(r.number()), r.steering()
+	if r.bit() {
+		s.origin = &record.Origin{Shard: uint32(r.number()), Position: r.number()}
+	}
 	for range r.count() {
 		lot := &Lot{Credential: tocsin.CredentialID(fixed(r.raw(16)))}
 		lot.Provider, lot.Bucket, lot.Count = tocsin.Provider(r.number()), r.int(), r.int()

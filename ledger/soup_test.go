@@ -63,6 +63,9 @@ func soup(t *rapid.T) []*record.Envelope {
 			if small("torn", 0, 3) == 0 {
 				o.Chunks, o.Chunk = 2, small("chunk", 0, 1)
 			}
+			if small("origin", 0, 1) == 0 {
+				o.Origin = &record.Origin{Shard: small("shard of sends", 0, 1), Position: uint64(small("position", 1, 40))}
+			}
 			if small("both", 0, 3) == 0 {
 				o.Claim = &record.Claim{To: small("to", 1, 12), Attempt: 1}
 			}

@@ -64,14 +64,14 @@ func (f *Fold) steer(at int64, r *record.Steer) Verdict {
 	switch {
 	case f.Cancelled(id):
 		return void("the send is cancelled")
-	case f.Finished(id):
+	case f.closed(id):
 		return void("the send is closed")
 	case to.Version <= f.Steering(id).Version:
 		return void("a newer one was there before")
 	case s != nil:
 		s.steer(at, to)
 	default:
-		f.tombs.add(&tomb{id: id, at: f.clock, steering: to})
+		f.tombs.add(&tomb{id: id, at: f.awake, steering: to})
 	}
 	return Verdict{InForce: true, Send: s}
 }

@@ -2,11 +2,11 @@ package ledger
 
 import "github.com/tocsin-push/tocsin"
 
-// tomb remembers a send that is not open: closed, or cancelled or steered before
-// its open.
+// tomb remembers a send that is not open: closed without an origin, or cancelled
+// or steered before its open.
 type tomb struct {
 	id                tocsin.SendID
-	at                int64
+	at                int64 // of the time in which the ledger was awake
 	closed, cancelled bool
 	steering          Steering
 }

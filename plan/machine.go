@@ -34,6 +34,12 @@ type (
 		Shard  tocsin.Shard
 		Failed bool
 	}
+	// Recalled answers Recall.
+	Recalled struct {
+		Minute int64
+		Rows   []store.Row
+		Failed bool
+	}
 	// Saved answers Save.
 	Saved struct{ Failed bool }
 	// Replaced says that a credential works again as far as anybody knows.
@@ -46,6 +52,7 @@ func (SendsRead) event()  {}
 func (LedgerRead) event() {}
 func (Ended) event()      {}
 func (Appended) event()   {}
+func (Recalled) event()   {}
 func (Saved) event()      {}
 func (Replaced) event()   {}
 func (Tick) event()       {}
@@ -62,9 +69,15 @@ type (
 		Shard  tocsin.Shard
 		Slices []*record.Envelope
 	}
-	// Save writes the batches one after the other into the machine's place and
-	// stops at the first error; one at a time.
-	Save struct{ Batches [][]store.Write }
+	// Recall reads the rows of a place between two keys; one at a time.
+	Recall struct {
+		Minute   int64
+		Place    store.Place
+		From, To string
+	}
+	// Save writes the batches one after the other and stops at the first
+	// error; one at a time.
+	Save struct{ Batches []store.Batch }
 	// Wake asks for a Tick at an instant; the last one asked counts.
 	Wake struct{ At time.Time }
 	// Durable tells how far each log is no longer needed by this machine.
@@ -73,14 +86,16 @@ type (
 
 func (Ends) effect()    {}
 func (Append) effect()  {}
+func (Recall) effect()  {}
 func (Save) effect()    {}
 func (Wake) effect()    {}
 func (Durable) effect() {}
 
 // Machine plans for one shard number. Not for use by several goroutines at once.
 type Machine struct {
-	config Config
-	shard  tocsin.Shard
+	config      Config
+	shard       tocsin.Shard
+	incarnation uint64
 
 	sends   sends
 	retries retries
@@ -96,11 +111,11 @@ type Machine struct {
 // New starts a machine without any state. The incarnation names the records it
 // writes: random, not 0, never used before.
 func New(config Config, shard tocsin.Shard, incarnation uint64) *Machine {
-	m := &Machine{config: config, shard: shard, queues: make([]queue, config.Shards)}
+	m := &Machine{config: config, shard: shard, incarnation: incarnation, queues: make([]queue, config.Shards)}
 	for i := range m.queues {
 		m.queues[i].writer = record.NewWriter(incarnation)
 	}
-	m.sends.waiting, m.sends.planned = map[tocsin.SendID]*waiting{}, map[tocsin.SendID]time.Time{}
+	m.sends.waiting, m.sends.planned.minutes = map[tocsin.SendID]*waiting{}, map[int64]*minute{}
 	m.retries.fold = ledger.New()
 	m.retries.bySend = map[tocsin.SendID]pages{}
 	return m
@@ -120,12 +135,12 @@ func (m *Machine) Waiting() (sends, retries int) {
 // Step takes one event and returns what is to be done, in order.
 func (m *Machine) Step(now time.Time, event Event) []Effect {
 	m.out = nil
-	m.sends.forgetPlanned(now)
+	if again := &m.sends.planned.again; !again.After(now) {
+		*again = time.Time{}
+	}
 	switch e := event.(type) {
 	case SendsRead:
-		for _, r := range e.Records {
-			m.readSend(now, r)
-		}
+		m.sends.held = append(m.sends.held, e.Records...)
 		m.sends.next = max(m.sends.next, e.Next)
 	case LedgerRead:
 		for _, r := range e.Records {
@@ -137,6 +152,8 @@ func (m *Machine) Step(now time.Time, event Event) []Effect {
 		m.marked(now, e.Ends)
 	case Appended:
 		m.appended(now, e)
+	case Recalled:
+		m.recalled(now, e)
 	case Saved:
 		m.saved(now, e)
 	case Replaced:
@@ -144,6 +161,7 @@ func (m *Machine) Step(now time.Time, event Event) []Effect {
 	case Tick:
 		m.woken = time.Time{} // the clock may have been set back since
 	}
+	m.readHeld(now)
 	m.issueDue(now)
 	m.cutDue(now)
 	m.flush(now)
@@ -162,9 +180,11 @@ func (m *Machine) wake(now time.Time) {
 			at = t
 		}
 	}
-	if w := m.sends.firstDue(); w != nil && !m.asking {
+	// A send that is due and whose minute is not known waits for Recalled.
+	if w := m.sends.firstDue(); w != nil && !m.asking && (w.due.After(now) || m.sends.planned.minute(w.id).known) {
 		earlier(later(w.due, m.askAt))
 	}
+	earlier(m.sends.planned.again)
 	earlier(m.retries.nextDue())
 	for i := range m.queues {
 		earlier(m.queues[i].again)

@@ -2,6 +2,8 @@ package plan
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -26,13 +28,14 @@ type world struct {
 	t       *testing.T
 	now     time.Time
 	m       *Machine
-	rows    map[string]store.Row
+	rows    map[store.Place]map[string]store.Row
 	slices  map[tocsin.Shard][]*record.Slice
 	wake    time.Time
 	durable Durable
 	ends    []uint64
 	fail    bool // appends and saves
 	deaf    bool // they are not even answered
+	saved   int  // bytes
 	starts  uint64
 	ledger  uint64
 	writer  *record.Writer
@@ -41,7 +44,7 @@ type world struct {
 }
 
 func begin(t *testing.T, shards int) *world {
-	w := &world{t: t, now: noon, rows: map[string]store.Row{}, slices: map[tocsin.Shard][]*record.Slice{}, ends: make([]uint64, shards),
+	w := &world{t: t, now: noon, rows: map[store.Place]map[string]store.Row{}, slices: map[tocsin.Shard][]*record.Slice{}, ends: make([]uint64, shards),
 		writer: record.NewWriter(99)}
 	w.start()
 	return w
@@ -55,16 +58,19 @@ func (w *world) start() {
 		w.t.Fatal(err)
 	}
 	w.m = New(config, 0, w.starts)
-	var rows []store.Row
-	for _, r := range w.rows {
-		if r.Expires.IsZero() || r.Expires.After(w.now) {
-			rows = append(rows, r)
-		}
-	}
-	if err := w.m.Load(w.now, rows); err != nil {
+	if err := w.m.Load(w.now, w.scan(Place(0), "", "~")); err != nil {
 		w.t.Fatal(err)
 	}
 	w.step(Tick{})
+}
+
+func (w *world) scan(at store.Place, from, to string) (rows []store.Row) {
+	for _, key := range slices.Sorted(maps.Keys(w.rows[at])) {
+		if r := w.rows[at][key]; key >= from && key < to && (r.Expires.IsZero() || r.Expires.After(w.now)) {
+			rows = append(rows, r)
+		}
+	}
+	return rows
 }
 
 func (w *world) step(e Event) {
@@ -72,6 +78,8 @@ func (w *world) step(e Event) {
 	for events := []Event{e}; len(events) > 0; events = events[1:] {
 		for _, effect := range w.m.Step(w.now, events[0]) {
 			switch e := effect.(type) {
+			case Recall:
+				events = append(events, Recalled{Minute: e.Minute, Rows: w.scan(e.Place, e.From, e.To), Failed: w.fail})
 			case Ends:
 				events = append(events, Ended{Ends: w.ends})
 			case Append:
@@ -89,13 +97,18 @@ func (w *world) step(e Event) {
 				}
 			case Save:
 				for _, b := range e.Batches {
-					for _, r := range b {
-						if old, ok := w.rows[r.Key]; w.fail || ok && old.Version >= r.Version {
+					if w.rows[b.Place] == nil {
+						w.rows[b.Place] = map[string]store.Row{}
+					}
+					rows := w.rows[b.Place]
+					for _, r := range b.Writes {
+						if old, ok := rows[r.Key]; w.fail || ok && old.Version >= r.Version {
 							continue
 						}
-						w.rows[r.Key] = store.Row{Key: r.Key, Value: r.Value, Version: r.Version, Expires: r.Expires}
+						w.saved += len(r.Key) + len(r.Value)
+						rows[r.Key] = store.Row{Key: r.Key, Value: r.Value, Version: r.Version, Expires: r.Expires}
 						if r.Delete {
-							delete(w.rows, r.Key)
+							delete(rows, r.Key)
 						}
 					}
 				}
@@ -310,18 +323,6 @@ func TestTheCursorWaitsForDurableSlices(t *testing.T) {
 	w.pass(time.Minute)
 	w.want(len(w.slices[0]), 1)
 	w.want(w.durable.Sends, 5)
-}
-
-func TestPlannedSendsAreForgottenAfterTheirTime(t *testing.T) {
-	w := begin(t, 1)
-	w.send(4, query(1))
-	w.pass(47 * time.Hour)
-	w.start()
-	w.send(5, query(1))
-	w.want(len(w.slices[0]), 1)
-	w.pass(2 * time.Hour)
-	w.send(6, query(1))
-	w.want(len(w.slices[0]), 2)
 }
 
 func TestRetriesAreIssuedWhenDue(t *testing.T) {

@@ -16,14 +16,9 @@ type sends struct {
 	next      uint64 // position to read next
 	waiting   map[tocsin.SendID]*waiting
 	scheduled dueHeap[*waiting]
-	now       []*waiting                  // the others, in the order in which they were read
-	planned   map[tocsin.SendID]time.Time // until when a repeat is dropped
-	forget    []memory                    // the same, oldest first
-}
-
-type memory struct {
-	id    tocsin.SendID
-	until time.Time
+	now       []*waiting // the others, in the order in which they were read
+	held      []Record   // read, and not decided on before it is known what was planned
+	planned   planned
 }
 
 // waiting is a send that is not planned yet.
@@ -41,12 +36,27 @@ type waiting struct {
 
 func (w *waiting) when() time.Time { return w.due }
 
+// readHeld decides on what was read, in order, as far as it is known what was
+// planned before: a send that came later must not be cut first.
+func (m *Machine) readHeld(now time.Time) {
+	for len(m.sends.held) > 0 {
+		r := m.sends.held[0]
+		if s := r.Envelope.GetSend(); s != nil && !m.known(now, tocsin.SendID(s.Send)) {
+			return
+		}
+		m.readSend(now, r)
+		m.sends.held[0] = Record{}
+		m.sends.held = m.sends.held[1:]
+	}
+	m.sends.held = nil
+}
+
 // readSend takes one record of sends.
 func (m *Machine) readSend(now time.Time, r Record) {
 	switch body := r.Envelope.Body.(type) {
 	case *record.Envelope_Send:
 		id := tocsin.SendID(body.Send.Send)
-		if _, done := m.sends.planned[id]; done || m.sends.waiting[id] != nil {
+		if m.sends.planned.has(id) || m.sends.waiting[id] != nil {
 			return
 		}
 		w := &waiting{id: id, position: r.Position, changed: r.Position, envelope: r.Envelope, due: time.Unix(0, body.Send.Due)}
@@ -61,9 +71,7 @@ func (m *Machine) readSend(now time.Time, r Record) {
 		case w == nil:
 			// Planned already, and then the ledger's cancel decides; or its
 			// record was forgotten, and then a late repeat of it must not start.
-			if _, done := m.sends.planned[id]; !done {
-				m.remember(now, id, r.Position)
-			}
+			m.sends.planned.add(now, id)
 		case !w.cut:
 			m.finished(now, w)
 		}
@@ -109,17 +117,24 @@ func (m *Machine) cutDue(now time.Time) {
 	}
 	clear(m.sends.now[len(kept):])
 	m.sends.now = kept
-	if w := m.sends.firstDue(); w != nil && !later(w.due, m.askAt).After(now) && !m.asking {
+	if m.dueNow(now) != nil && !m.askAt.After(now) && !m.asking {
 		m.asking = true
 		m.emit(Ends{})
 	}
 }
 
-// forgetPlanned drops the identifiers that no repeat can carry any more.
-func (s *sends) forgetPlanned(now time.Time) {
-	for len(s.forget) > 0 && !s.forget[0].until.After(now) {
-		delete(s.planned, s.forget[0].id)
-		s.forget = s.forget[1:]
+// dueNow is the scheduled send that is to be cut now, nil when there is none.
+// One that was planned while the deletion of its row was lost is dropped.
+func (m *Machine) dueNow(now time.Time) *waiting {
+	for {
+		w := m.sends.firstDue()
+		if w == nil || w.due.After(now) || !m.known(now, w.id) {
+			return nil
+		}
+		if !m.sends.planned.has(w.id) {
+			return w
+		}
+		m.drop(w)
 	}
 }
 
@@ -141,7 +156,7 @@ func (m *Machine) marked(now time.Time, ends []uint64) {
 		m.askAt = now.Add(m.config.Again)
 		return
 	}
-	for w := m.sends.firstDue(); w != nil && !w.due.After(now); w = m.sends.firstDue() {
+	for w := m.dueNow(now); w != nil; w = m.dueNow(now) {
 		m.cut(now, w, ends)
 	}
 }
@@ -171,6 +186,9 @@ func (m *Machine) cut(now time.Time, w *waiting, mark []uint64) {
 		if i < len(mark) {
 			slice.Mark = mark[i]
 		}
+		if !send.Scheduled {
+			slice.Origin = &record.Origin{Shard: uint32(m.shard), Position: w.position}
+		}
 		w.left++
 		m.queues[shard].push(scope, slice, w)
 	}
@@ -182,23 +200,23 @@ func (m *Machine) cut(now time.Time, w *waiting, mark []uint64) {
 // finished forgets a send whose slices are durable, or that was cancelled
 // first, and remembers its identifier.
 func (m *Machine) finished(now time.Time, w *waiting) {
-	w.gone = true
-	delete(m.sends.waiting, w.id)
-	m.remember(now, w.id, w.position)
-	m.saver.dropSend(w)
+	m.drop(w)
+	m.sends.planned.add(now, w.id)
 }
 
-func (m *Machine) remember(now time.Time, id tocsin.SendID, position uint64) {
-	until := now.Add(m.config.Remember)
-	m.sends.planned[id] = until
-	m.sends.forget = append(m.sends.forget, memory{id, until})
-	m.saver.keepPlanned(id, position, until)
+func (m *Machine) drop(w *waiting) {
+	w.gone = true
+	delete(m.sends.waiting, w.id)
+	m.saver.dropSend(w)
 }
 
 // durable is the position below which no record of sends is needed after the
 // rows that have been gathered are saved.
 func (s *sends) durable() uint64 {
 	next := s.next
+	if len(s.held) > 0 {
+		next = min(next, s.held[0].Position)
+	}
 	for _, w := range s.now {
 		if !w.gone {
 			next = min(next, w.position)

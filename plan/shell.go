@@ -57,7 +57,7 @@ func (s *Shell) send(ctx context.Context, e Event) {
 // on. It returns when all that it started has returned. Run it once.
 func (s *Shell) Run(ctx context.Context) error {
 	m := New(s.config, s.shard, s.incarnation)
-	rows, err := s.rows(ctx)
+	rows, err := store.All(ctx, s.store, Place(s.shard), "", "")
 	if err == nil {
 		err = m.Load(time.Now(), rows)
 	}
@@ -65,7 +65,7 @@ func (s *Shell) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		return err
+		return fmt.Errorf("plan: shard %d: %w", s.shard, err)
 	}
 	sends, ledger := m.Cursors()
 	s.sends.Store(sends)
@@ -92,6 +92,8 @@ func (s *Shell) Run(ctx context.Context) error {
 				running.Go(func() { s.send(ctx, s.append(ctx, e)) })
 			case Save:
 				running.Go(func() { s.send(ctx, s.save(ctx, e)) })
+			case Recall:
+				running.Go(func() { s.send(ctx, s.recall(ctx, e)) })
 			case Ends:
 				running.Go(func() { s.send(ctx, s.ends(ctx)) })
 			case Wake:
@@ -118,22 +120,6 @@ func (s *Shell) Run(ctx context.Context) error {
 // that is set forward, or a machine that was suspended, moves no timer under way.
 func until(now, at time.Time) time.Duration { return min(at.Sub(now), time.Second) }
 
-// rows reads the whole place of the machine.
-func (s *Shell) rows(ctx context.Context) (all []store.Row, err error) {
-	const page = 1000
-	for from := ""; ; {
-		rows, err := s.store.Scan(ctx, Place(s.shard), from, "", page)
-		if err != nil {
-			return nil, fmt.Errorf("plan: rows of shard %d: %w", s.shard, err)
-		}
-		all = append(all, rows...)
-		if len(rows) < page {
-			return all, nil
-		}
-		from = rows[len(rows)-1].Key + "\x00"
-	}
-}
-
 // follow hands the records of a log to the machine until ctx ends.
 func (s *Shell) follow(ctx context.Context, topic journal.Topic, from uint64, event func([]Record, uint64) Event) error {
 	err := journal.Follow(ctx, s.journal, journal.Partition{Topic: topic, Shard: s.shard}, journal.Position(from), s.config.Again, s.log,
@@ -157,15 +143,19 @@ func (s *Shell) append(ctx context.Context, a Append) Event {
 }
 
 func (s *Shell) save(ctx context.Context, e Save) Event {
-	for _, batch := range e.Batches {
-		if err := s.store.Write(ctx, Place(s.shard), batch...); err != nil {
-			if ctx.Err() == nil {
-				s.log.Warn("saving rows failed, repeated", "error", err)
-			}
-			return Saved{Failed: true}
-		}
+	err := store.Save(ctx, s.store, e.Batches)
+	if err != nil && ctx.Err() == nil {
+		s.log.Warn("saving rows failed, repeated", "error", err)
 	}
-	return Saved{}
+	return Saved{Failed: err != nil}
+}
+
+func (s *Shell) recall(ctx context.Context, e Recall) Event {
+	rows, err := store.All(ctx, s.store, e.Place, e.From, e.To)
+	if err != nil && ctx.Err() == nil {
+		s.log.Warn("reading what was planned failed, repeated", "error", err)
+	}
+	return Recalled{Minute: e.Minute, Rows: rows, Failed: err != nil}
 }
 
 // ends asks for the end of changes of every shard.

@@ -3,7 +3,6 @@ package plan
 import (
 	"encoding/binary"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,11 +15,10 @@ import (
 	"github.com/tocsin-push/tocsin/store"
 )
 
-// The rows of a machine, all in its Place:
+// The rows of a machine in its Place (those of planned sends are apart):
 //
 //	sends          position to read next in sends
 //	waiting/ID     a scheduled send, encoded, after its position
-//	planned/ID     a send that must not be planned again; expires
 //	ledger, ...    PlanState at a position, in parts
 //
 // Cursors live with the state that they produced: rows of sends are written
@@ -28,7 +26,6 @@ import (
 const (
 	sendsKey   = "sends"
 	waitingKey = "waiting/"
-	plannedKey = "planned/"
 	ledgerKey  = "ledger"
 )
 
@@ -62,13 +59,9 @@ func (s *saver) dropSend(w *waiting) {
 	}
 }
 
-func (s *saver) keepPlanned(id tocsin.SendID, position uint64, until time.Time) {
-	s.rows = append(s.rows, store.Write{Key: plannedKey + id.String(), Version: position, Expires: until})
-}
-
 // dirty reports whether a save would write anything.
 func (s *saver) dirty(m *Machine) bool {
-	return len(s.rows) > 0 || m.sends.durable() > s.sends || m.retries.next > s.ledger
+	return len(s.rows) > 0 || m.sends.planned.unsaved() || m.sends.durable() > s.sends || m.retries.next > s.ledger
 }
 
 func (s *saver) nextDue(m *Machine) time.Time {
@@ -89,7 +82,8 @@ func (m *Machine) save(now time.Time) {
 	if s.at.After(now) {
 		return
 	}
-	s.busy, s.at = true, now.Add(m.config.Save)
+	s.busy = true
+	batches := m.sends.planned.save(now, m)
 	s.flying, s.rows = s.rows, nil
 	writes := s.flying[:len(s.flying):len(s.flying)]
 	s.nextSends, s.nextLedger, s.nextParts = m.sends.durable(), s.ledger, s.parts
@@ -102,12 +96,15 @@ func (m *Machine) save(now time.Time) {
 		put, s.nextParts = store.PutParts(ledgerKey, s.nextLedger, m.retries.encode(), s.parts)
 		writes = append(writes, put...)
 	}
-	m.emit(Save{Batches: store.Batches(writes)})
+	batches = append(batches[:len(batches):len(batches)], store.Batches(Place(m.shard), writes)...)
+	s.at = now.Add(store.Pause(m.config.Save, batches))
+	m.emit(Save{Batches: batches})
 }
 
 func (m *Machine) saved(now time.Time, e Saved) {
 	s := &m.saver
 	s.busy = false
+	m.sends.planned.saved(now, e.Failed)
 	if e.Failed {
 		s.rows = append(s.flying, s.rows...)
 		s.flying, s.at = nil, now.Add(m.config.Again)
@@ -147,32 +144,15 @@ func (m *Machine) Load(now time.Time, rows []store.Row) error {
 		if waits && len(r.Value) > 8 {
 			e, err := record.Decode(r.Value[8:])
 			if err != nil {
-				return fmt.Errorf("plan: waiting send %s: %w", id, err)
+				return fmt.Errorf("waiting send %s: %w", id, err)
 			}
 			send := e.GetSend()
 			m.sends.add(&waiting{id: tocsin.SendID(send.GetSend()), position: binary.BigEndian.Uint64(r.Value), changed: r.Version / 2, envelope: e,
 				due: time.Unix(0, send.GetDue()), stored: true})
 		}
-		if text, ok := strings.CutPrefix(r.Key, plannedKey); ok {
-			var id tocsin.SendID
-			if err := id.UnmarshalText([]byte(text)); err != nil {
-				return fmt.Errorf("plan: row of a planned send: %w", err)
-			}
-			m.sends.planned[id] = r.Expires
-			m.sends.forget = append(m.sends.forget, memory{id, r.Expires})
-		}
 		if r.Key == sendsKey && len(r.Value) == 8 {
 			m.sends.next = binary.BigEndian.Uint64(r.Value)
 			m.saver.sends = m.sends.next
-		}
-	}
-	slices.SortStableFunc(m.sends.forget, func(a, b memory) int { return a.until.Compare(b.until) })
-	// A send that was planned while the deletion of its row was lost.
-	for _, known := range m.sends.forget {
-		if w := m.sends.waiting[known.id]; w != nil {
-			w.gone = true
-			delete(m.sends.waiting, w.id)
-			m.saver.dropSend(w)
 		}
 	}
 	data, parts, err := store.JoinParts(ledgerKey, rows)
@@ -185,17 +165,17 @@ func (m *Machine) Load(now time.Time, rows []store.Row) error {
 func (s *retries) decode(now time.Time, data []byte, parts store.Parts, saver *saver) error {
 	state := new(record.PlanState)
 	if err := proto.Unmarshal(data, state); err != nil {
-		return fmt.Errorf("plan: state of the ledger: %w", err)
+		return fmt.Errorf("state of the ledger: %w", err)
 	}
 	fold, err := ledger.Unmarshal(state.Fold)
 	if err != nil {
-		return fmt.Errorf("plan: %w", err)
+		return err
 	}
 	s.fold, s.next = fold, state.Next
 	for _, w := range state.Waits {
 		send := fold.Send(tocsin.SendID(w.Send))
 		if send == nil || w.Retry == nil {
-			return fmt.Errorf("plan: a retry of a send that is not open")
+			return fmt.Errorf("a retry of a send that is not open")
 		}
 		r := &retry{send: send.ID, scope: send.Scope, due: time.Unix(0, w.Due), name: name{w.Retry.Term, w.Retry.Claim,
 			w.Retry.Page, w.Retry.From, w.Retry.To, w.Retry.Attempt}}

@@ -44,18 +44,12 @@ type (
 	Append struct{ Changes []*record.Envelope }
 	// Save writes the batches one after the other and stops at the first
 	// error; one at a time.
-	Save struct{ Batches []Batch }
+	Save struct{ Batches []store.Batch }
 	// Wake asks for a Tick at an instant; the last one asked counts.
 	Wake struct{ At time.Time }
 	// Durable tells how far the ledger is no longer needed by this machine.
 	Durable struct{ Ledger uint64 }
 )
-
-// Batch is what is written into one place at once.
-type Batch struct {
-	Place  store.Place
-	Writes []store.Write
-}
 
 func (Append) effect()  {}
 func (Save) effect()    {}

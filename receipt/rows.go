@@ -125,7 +125,7 @@ func (m *Machine) save(now time.Time) {
 	if r.at.After(now) {
 		return
 	}
-	r.busy, r.at = true, now.Add(m.config.Save)
+	r.busy = true
 	for _, s := range m.fold.Sends() {
 		if c := m.open[s.ID]; c.position > c.saved {
 			c.saved = c.position
@@ -136,18 +136,15 @@ func (m *Machine) save(now time.Time) {
 		m.keep(id, c.Ended, store.Write{Key: countersKey, Value: marshal(c), Version: c.Position})
 	}
 	r.flying, r.pending = r.pending, map[tocsin.SendID][]store.Write{}
-	var batches []Batch
+	var batches []store.Batch
 	for _, id := range slices.SortedFunc(maps.Keys(r.flying), func(a, b tocsin.SendID) int { return slices.Compare(a[:], b[:]) }) {
-		for _, b := range store.Batches(r.flying[id]) {
-			batches = append(batches, Batch{SendPlace(m.shard, id), b})
-		}
+		batches = append(batches, store.Batches(SendPlace(m.shard, id), r.flying[id])...)
 	}
 	r.nextFlying = m.next
 	var writes []store.Write
 	writes, r.partsFlying = store.PutParts(stateKey, m.next, m.encode(), r.parts)
-	for _, b := range store.Batches(writes) {
-		batches = append(batches, Batch{Place(m.shard), b})
-	}
+	batches = append(batches, store.Batches(Place(m.shard), writes)...)
+	r.at = now.Add(store.Pause(m.config.Save, batches))
 	m.emit(Save{Batches: batches})
 }
 

@@ -207,15 +207,11 @@ func (s *Shell) append(ctx context.Context, a Append) Event {
 }
 
 func (s *Shell) save(ctx context.Context, e Save) Event {
-	for _, batch := range e.Batches {
-		if err := s.store.Write(ctx, batch.Place, batch.Writes...); err != nil {
-			if ctx.Err() == nil {
-				s.log.Warn("saving rows failed, repeated", "error", err)
-			}
-			return Saved{Failed: true}
-		}
+	err := store.Save(ctx, s.store, e.Batches)
+	if err != nil && ctx.Err() == nil {
+		s.log.Warn("saving rows failed, repeated", "error", err)
 	}
-	return Saved{}
+	return Saved{Failed: err != nil}
 }
 
 func decodeCounters(data []byte) (*record.Counters, error) {
@@ -227,17 +223,10 @@ func decodeCounters(data []byte) (*record.Counters, error) {
 }
 
 // scan reads all rows of a place between two keys.
-func scan(ctx context.Context, s store.Store, at store.Place, from, to string) (all []store.Row, err error) {
-	const page = 1000
-	for {
-		rows, err := s.Scan(ctx, at, from, to, page)
-		if err != nil {
-			return nil, fmt.Errorf("receipt: rows of %s: %w", at.Partition, err)
-		}
-		all = append(all, rows...)
-		if len(rows) < page {
-			return all, nil
-		}
-		from = rows[len(rows)-1].Key + "\x00"
+func scan(ctx context.Context, s store.Store, at store.Place, from, to string) ([]store.Row, error) {
+	rows, err := store.All(ctx, s, at, from, to)
+	if err != nil {
+		return nil, fmt.Errorf("receipt: rows of %s: %w", at.Partition, err)
 	}
+	return rows, nil
 }

@@ -789,8 +789,9 @@ type Slice struct {
 	Recipients    []*Recipient           `protobuf:"bytes,5,rep,name=recipients,proto3" json:"recipients,omitempty"`
 	Message       *Message               `protobuf:"bytes,6,opt,name=message,proto3" json:"message,omitempty"`
 	Options       *Options               `protobuf:"bytes,7,opt,name=options,proto3" json:"options,omitempty"`
-	Retry         *Retry                 `protobuf:"bytes,8,opt,name=retry,proto3" json:"retry,omitempty"` // set on a retry slice; then 2 to 7 and 9 are absent
-	Steer         *Steer                 `protobuf:"bytes,9,opt,name=steer,proto3" json:"steer,omitempty"` // as it was when the send was cut
+	Retry         *Retry                 `protobuf:"bytes,8,opt,name=retry,proto3" json:"retry,omitempty"`    // set on a retry slice; then 2 to 7 and 9 are absent
+	Steer         *Steer                 `protobuf:"bytes,9,opt,name=steer,proto3" json:"steer,omitempty"`    // as it was when the send was cut
+	Origin        *Origin                `protobuf:"bytes,10,opt,name=origin,proto3" json:"origin,omitempty"` // absent on a retry slice, and of a scheduled send
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -888,6 +889,67 @@ func (x *Slice) GetSteer() *Steer {
 	return nil
 }
 
+func (x *Slice) GetOrigin() *Origin {
+	if x != nil {
+		return x.Origin
+	}
+	return nil
+}
+
+// Origin is where the record of a send stands in sends. Sends that are not
+// scheduled are cut in this order.
+type Origin struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Shard         uint32                 `protobuf:"varint,1,opt,name=shard,proto3" json:"shard,omitempty"`
+	Position      uint64                 `protobuf:"varint,2,opt,name=position,proto3" json:"position,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Origin) Reset() {
+	*x = Origin{}
+	mi := &file_record_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Origin) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Origin) ProtoMessage() {}
+
+func (x *Origin) ProtoReflect() protoreflect.Message {
+	mi := &file_record_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Origin.ProtoReflect.Descriptor instead.
+func (*Origin) Descriptor() ([]byte, []int) {
+	return file_record_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Origin) GetShard() uint32 {
+	if x != nil {
+		return x.Shard
+	}
+	return 0
+}
+
+func (x *Origin) GetPosition() uint64 {
+	if x != nil {
+		return x.Position
+	}
+	return 0
+}
+
 // Retry names the settle that asked for it. Stale or repeated, it finds nothing.
 type Retry struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -903,7 +965,7 @@ type Retry struct {
 
 func (x *Retry) Reset() {
 	*x = Retry{}
-	mi := &file_record_proto_msgTypes[7]
+	mi := &file_record_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -915,7 +977,7 @@ func (x *Retry) String() string {
 func (*Retry) ProtoMessage() {}
 
 func (x *Retry) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[7]
+	mi := &file_record_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -928,7 +990,7 @@ func (x *Retry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Retry.ProtoReflect.Descriptor instead.
 func (*Retry) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{7}
+	return file_record_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Retry) GetTerm() uint64 {
@@ -983,7 +1045,7 @@ type Stamp struct {
 
 func (x *Stamp) Reset() {
 	*x = Stamp{}
-	mi := &file_record_proto_msgTypes[8]
+	mi := &file_record_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -995,7 +1057,7 @@ func (x *Stamp) String() string {
 func (*Stamp) ProtoMessage() {}
 
 func (x *Stamp) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[8]
+	mi := &file_record_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1008,7 +1070,7 @@ func (x *Stamp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Stamp.ProtoReflect.Descriptor instead.
 func (*Stamp) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{8}
+	return file_record_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Stamp) GetTerm() uint64 {
@@ -1035,7 +1097,7 @@ type Take struct {
 
 func (x *Take) Reset() {
 	*x = Take{}
-	mi := &file_record_proto_msgTypes[9]
+	mi := &file_record_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1047,7 +1109,7 @@ func (x *Take) String() string {
 func (*Take) ProtoMessage() {}
 
 func (x *Take) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[9]
+	mi := &file_record_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1060,7 +1122,7 @@ func (x *Take) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Take.ProtoReflect.Descriptor instead.
 func (*Take) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{9}
+	return file_record_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Take) GetIncarnation() uint64 {
@@ -1095,13 +1157,14 @@ type Open struct {
 	Claim         *Claim                 `protobuf:"bytes,13,opt,name=claim,proto3" json:"claim,omitempty"`      // only when open and claim are one record; its stamp is absent
 	Changes       uint64                 `protobuf:"varint,14,opt,name=changes,proto3" json:"changes,omitempty"` // the audience may hold anybody below this position of changes
 	Steer         *Steer                 `protobuf:"bytes,15,opt,name=steer,proto3" json:"steer,omitempty"`      // of the slice
+	Origin        *Origin                `protobuf:"bytes,16,opt,name=origin,proto3" json:"origin,omitempty"`    // of the slice
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Open) Reset() {
 	*x = Open{}
-	mi := &file_record_proto_msgTypes[10]
+	mi := &file_record_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1113,7 +1176,7 @@ func (x *Open) String() string {
 func (*Open) ProtoMessage() {}
 
 func (x *Open) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[10]
+	mi := &file_record_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1126,7 +1189,7 @@ func (x *Open) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Open.ProtoReflect.Descriptor instead.
 func (*Open) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{10}
+	return file_record_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Open) GetStamp() *Stamp {
@@ -1234,6 +1297,13 @@ func (x *Open) GetSteer() *Steer {
 	return nil
 }
 
+func (x *Open) GetOrigin() *Origin {
+	if x != nil {
+		return x.Origin
+	}
+	return nil
+}
+
 // Lot is the part of an audience on one route and in one activity bucket.
 type Lot struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1247,7 +1317,7 @@ type Lot struct {
 
 func (x *Lot) Reset() {
 	*x = Lot{}
-	mi := &file_record_proto_msgTypes[11]
+	mi := &file_record_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1259,7 +1329,7 @@ func (x *Lot) String() string {
 func (*Lot) ProtoMessage() {}
 
 func (x *Lot) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[11]
+	mi := &file_record_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1272,7 +1342,7 @@ func (x *Lot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Lot.ProtoReflect.Descriptor instead.
 func (*Lot) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{11}
+	return file_record_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Lot) GetRoute() *Route {
@@ -1315,7 +1385,7 @@ type Route struct {
 
 func (x *Route) Reset() {
 	*x = Route{}
-	mi := &file_record_proto_msgTypes[12]
+	mi := &file_record_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1327,7 +1397,7 @@ func (x *Route) String() string {
 func (*Route) ProtoMessage() {}
 
 func (x *Route) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[12]
+	mi := &file_record_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1340,7 +1410,7 @@ func (x *Route) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Route.ProtoReflect.Descriptor instead.
 func (*Route) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{12}
+	return file_record_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Route) GetProvider() uint32 {
@@ -1386,7 +1456,7 @@ type Claim struct {
 
 func (x *Claim) Reset() {
 	*x = Claim{}
-	mi := &file_record_proto_msgTypes[13]
+	mi := &file_record_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1398,7 +1468,7 @@ func (x *Claim) String() string {
 func (*Claim) ProtoMessage() {}
 
 func (x *Claim) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[13]
+	mi := &file_record_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1411,7 +1481,7 @@ func (x *Claim) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Claim.ProtoReflect.Descriptor instead.
 func (*Claim) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{13}
+	return file_record_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Claim) GetStamp() *Stamp {
@@ -1482,7 +1552,7 @@ type Settle struct {
 
 func (x *Settle) Reset() {
 	*x = Settle{}
-	mi := &file_record_proto_msgTypes[14]
+	mi := &file_record_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1494,7 +1564,7 @@ func (x *Settle) String() string {
 func (*Settle) ProtoMessage() {}
 
 func (x *Settle) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[14]
+	mi := &file_record_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1507,7 +1577,7 @@ func (x *Settle) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Settle.ProtoReflect.Descriptor instead.
 func (*Settle) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{14}
+	return file_record_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Settle) GetStamp() *Stamp {
@@ -1593,7 +1663,7 @@ type Run struct {
 
 func (x *Run) Reset() {
 	*x = Run{}
-	mi := &file_record_proto_msgTypes[15]
+	mi := &file_record_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1605,7 +1675,7 @@ func (x *Run) String() string {
 func (*Run) ProtoMessage() {}
 
 func (x *Run) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[15]
+	mi := &file_record_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1618,7 +1688,7 @@ func (x *Run) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Run.ProtoReflect.Descriptor instead.
 func (*Run) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{15}
+	return file_record_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Run) GetCount() uint32 {
@@ -1668,7 +1738,7 @@ type Address struct {
 
 func (x *Address) Reset() {
 	*x = Address{}
-	mi := &file_record_proto_msgTypes[16]
+	mi := &file_record_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1680,7 +1750,7 @@ func (x *Address) String() string {
 func (*Address) ProtoMessage() {}
 
 func (x *Address) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[16]
+	mi := &file_record_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1693,7 +1763,7 @@ func (x *Address) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Address.ProtoReflect.Descriptor instead.
 func (*Address) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{16}
+	return file_record_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Address) GetSubscription() []byte {
@@ -1727,7 +1797,7 @@ type Bucket struct {
 
 func (x *Bucket) Reset() {
 	*x = Bucket{}
-	mi := &file_record_proto_msgTypes[17]
+	mi := &file_record_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1739,7 +1809,7 @@ func (x *Bucket) String() string {
 func (*Bucket) ProtoMessage() {}
 
 func (x *Bucket) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[17]
+	mi := &file_record_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1752,7 +1822,7 @@ func (x *Bucket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bucket.ProtoReflect.Descriptor instead.
 func (*Bucket) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{17}
+	return file_record_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Bucket) GetMicros() int64 {
@@ -1779,7 +1849,7 @@ type Close struct {
 
 func (x *Close) Reset() {
 	*x = Close{}
-	mi := &file_record_proto_msgTypes[18]
+	mi := &file_record_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1791,7 +1861,7 @@ func (x *Close) String() string {
 func (*Close) ProtoMessage() {}
 
 func (x *Close) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[18]
+	mi := &file_record_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1804,7 +1874,7 @@ func (x *Close) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Close.ProtoReflect.Descriptor instead.
 func (*Close) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{18}
+	return file_record_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Close) GetStamp() *Stamp {
@@ -1830,7 +1900,7 @@ type Cancel struct {
 
 func (x *Cancel) Reset() {
 	*x = Cancel{}
-	mi := &file_record_proto_msgTypes[19]
+	mi := &file_record_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1842,7 +1912,7 @@ func (x *Cancel) String() string {
 func (*Cancel) ProtoMessage() {}
 
 func (x *Cancel) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[19]
+	mi := &file_record_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1855,7 +1925,7 @@ func (x *Cancel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cancel.ProtoReflect.Descriptor instead.
 func (*Cancel) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{19}
+	return file_record_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Cancel) GetSend() []byte {
@@ -1879,7 +1949,7 @@ type Steer struct {
 
 func (x *Steer) Reset() {
 	*x = Steer{}
-	mi := &file_record_proto_msgTypes[20]
+	mi := &file_record_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1891,7 +1961,7 @@ func (x *Steer) String() string {
 func (*Steer) ProtoMessage() {}
 
 func (x *Steer) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[20]
+	mi := &file_record_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1904,7 +1974,7 @@ func (x *Steer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Steer.ProtoReflect.Descriptor instead.
 func (*Steer) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{20}
+	return file_record_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Steer) GetSend() []byte {
@@ -1945,7 +2015,7 @@ type Changes struct {
 
 func (x *Changes) Reset() {
 	*x = Changes{}
-	mi := &file_record_proto_msgTypes[21]
+	mi := &file_record_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1957,7 +2027,7 @@ func (x *Changes) String() string {
 func (*Changes) ProtoMessage() {}
 
 func (x *Changes) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[21]
+	mi := &file_record_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1970,7 +2040,7 @@ func (x *Changes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Changes.ProtoReflect.Descriptor instead.
 func (*Changes) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{21}
+	return file_record_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Changes) GetChanges() []*Change {
@@ -1996,7 +2066,7 @@ type Change struct {
 
 func (x *Change) Reset() {
 	*x = Change{}
-	mi := &file_record_proto_msgTypes[22]
+	mi := &file_record_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2008,7 +2078,7 @@ func (x *Change) String() string {
 func (*Change) ProtoMessage() {}
 
 func (x *Change) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[22]
+	mi := &file_record_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2021,7 +2091,7 @@ func (x *Change) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Change.ProtoReflect.Descriptor instead.
 func (*Change) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{22}
+	return file_record_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Change) GetChange() isChange_Change {
@@ -2133,7 +2203,7 @@ type Upsert struct {
 
 func (x *Upsert) Reset() {
 	*x = Upsert{}
-	mi := &file_record_proto_msgTypes[23]
+	mi := &file_record_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2145,7 +2215,7 @@ func (x *Upsert) String() string {
 func (*Upsert) ProtoMessage() {}
 
 func (x *Upsert) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[23]
+	mi := &file_record_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2158,7 +2228,7 @@ func (x *Upsert) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Upsert.ProtoReflect.Descriptor instead.
 func (*Upsert) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{23}
+	return file_record_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Upsert) GetSubscription() []byte {
@@ -2278,7 +2348,7 @@ type Attribute struct {
 
 func (x *Attribute) Reset() {
 	*x = Attribute{}
-	mi := &file_record_proto_msgTypes[24]
+	mi := &file_record_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2290,7 +2360,7 @@ func (x *Attribute) String() string {
 func (*Attribute) ProtoMessage() {}
 
 func (x *Attribute) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[24]
+	mi := &file_record_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2303,7 +2373,7 @@ func (x *Attribute) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attribute.ProtoReflect.Descriptor instead.
 func (*Attribute) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{24}
+	return file_record_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Attribute) GetName() string {
@@ -2443,7 +2513,7 @@ type TagSet struct {
 
 func (x *TagSet) Reset() {
 	*x = TagSet{}
-	mi := &file_record_proto_msgTypes[25]
+	mi := &file_record_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2455,7 +2525,7 @@ func (x *TagSet) String() string {
 func (*TagSet) ProtoMessage() {}
 
 func (x *TagSet) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[25]
+	mi := &file_record_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2468,7 +2538,7 @@ func (x *TagSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TagSet.ProtoReflect.Descriptor instead.
 func (*TagSet) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{25}
+	return file_record_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *TagSet) GetName() string {
@@ -2516,7 +2586,7 @@ type OptIn struct {
 
 func (x *OptIn) Reset() {
 	*x = OptIn{}
-	mi := &file_record_proto_msgTypes[26]
+	mi := &file_record_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2528,7 +2598,7 @@ func (x *OptIn) String() string {
 func (*OptIn) ProtoMessage() {}
 
 func (x *OptIn) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[26]
+	mi := &file_record_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2541,7 +2611,7 @@ func (x *OptIn) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OptIn.ProtoReflect.Descriptor instead.
 func (*OptIn) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{26}
+	return file_record_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *OptIn) GetSubscription() []byte {
@@ -2567,7 +2637,7 @@ type Delete struct {
 
 func (x *Delete) Reset() {
 	*x = Delete{}
-	mi := &file_record_proto_msgTypes[27]
+	mi := &file_record_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2579,7 +2649,7 @@ func (x *Delete) String() string {
 func (*Delete) ProtoMessage() {}
 
 func (x *Delete) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[27]
+	mi := &file_record_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2592,7 +2662,7 @@ func (x *Delete) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Delete.ProtoReflect.Descriptor instead.
 func (*Delete) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{27}
+	return file_record_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Delete) GetSubscription() []byte {
@@ -2613,7 +2683,7 @@ type ProfileUpdate struct {
 
 func (x *ProfileUpdate) Reset() {
 	*x = ProfileUpdate{}
-	mi := &file_record_proto_msgTypes[28]
+	mi := &file_record_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2625,7 +2695,7 @@ func (x *ProfileUpdate) String() string {
 func (*ProfileUpdate) ProtoMessage() {}
 
 func (x *ProfileUpdate) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[28]
+	mi := &file_record_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2638,7 +2708,7 @@ func (x *ProfileUpdate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProfileUpdate.ProtoReflect.Descriptor instead.
 func (*ProfileUpdate) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{28}
+	return file_record_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ProfileUpdate) GetProfile() string {
@@ -2672,7 +2742,7 @@ type Recycle struct {
 
 func (x *Recycle) Reset() {
 	*x = Recycle{}
-	mi := &file_record_proto_msgTypes[29]
+	mi := &file_record_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2684,7 +2754,7 @@ func (x *Recycle) String() string {
 func (*Recycle) ProtoMessage() {}
 
 func (x *Recycle) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[29]
+	mi := &file_record_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2697,7 +2767,7 @@ func (x *Recycle) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recycle.ProtoReflect.Descriptor instead.
 func (*Recycle) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{29}
+	return file_record_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Recycle) GetGeneration() uint64 {
@@ -2719,7 +2789,7 @@ type PlanState struct {
 
 func (x *PlanState) Reset() {
 	*x = PlanState{}
-	mi := &file_record_proto_msgTypes[30]
+	mi := &file_record_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2731,7 +2801,7 @@ func (x *PlanState) String() string {
 func (*PlanState) ProtoMessage() {}
 
 func (x *PlanState) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[30]
+	mi := &file_record_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2744,7 +2814,7 @@ func (x *PlanState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanState.ProtoReflect.Descriptor instead.
 func (*PlanState) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{30}
+	return file_record_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *PlanState) GetNext() uint64 {
@@ -2781,7 +2851,7 @@ type Wait struct {
 
 func (x *Wait) Reset() {
 	*x = Wait{}
-	mi := &file_record_proto_msgTypes[31]
+	mi := &file_record_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2793,7 +2863,7 @@ func (x *Wait) String() string {
 func (*Wait) ProtoMessage() {}
 
 func (x *Wait) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[31]
+	mi := &file_record_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2806,7 +2876,7 @@ func (x *Wait) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Wait.ProtoReflect.Descriptor instead.
 func (*Wait) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{31}
+	return file_record_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Wait) GetSend() []byte {
@@ -2850,7 +2920,7 @@ type ReceiptState struct {
 
 func (x *ReceiptState) Reset() {
 	*x = ReceiptState{}
-	mi := &file_record_proto_msgTypes[32]
+	mi := &file_record_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2862,7 +2932,7 @@ func (x *ReceiptState) String() string {
 func (*ReceiptState) ProtoMessage() {}
 
 func (x *ReceiptState) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[32]
+	mi := &file_record_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2875,7 +2945,7 @@ func (x *ReceiptState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReceiptState.ProtoReflect.Descriptor instead.
 func (*ReceiptState) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{32}
+	return file_record_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ReceiptState) GetNext() uint64 {
@@ -2919,7 +2989,7 @@ type Dead struct {
 
 func (x *Dead) Reset() {
 	*x = Dead{}
-	mi := &file_record_proto_msgTypes[33]
+	mi := &file_record_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2931,7 +3001,7 @@ func (x *Dead) String() string {
 func (*Dead) ProtoMessage() {}
 
 func (x *Dead) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[33]
+	mi := &file_record_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2944,7 +3014,7 @@ func (x *Dead) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Dead.ProtoReflect.Descriptor instead.
 func (*Dead) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{33}
+	return file_record_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Dead) GetProject() []byte {
@@ -3003,7 +3073,7 @@ type Counters struct {
 
 func (x *Counters) Reset() {
 	*x = Counters{}
-	mi := &file_record_proto_msgTypes[34]
+	mi := &file_record_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3015,7 +3085,7 @@ func (x *Counters) String() string {
 func (*Counters) ProtoMessage() {}
 
 func (x *Counters) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[34]
+	mi := &file_record_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3028,7 +3098,7 @@ func (x *Counters) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Counters.ProtoReflect.Descriptor instead.
 func (*Counters) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{34}
+	return file_record_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Counters) GetSend() []byte {
@@ -3177,7 +3247,7 @@ type Tally struct {
 
 func (x *Tally) Reset() {
 	*x = Tally{}
-	mi := &file_record_proto_msgTypes[35]
+	mi := &file_record_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3189,7 +3259,7 @@ func (x *Tally) String() string {
 func (*Tally) ProtoMessage() {}
 
 func (x *Tally) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[35]
+	mi := &file_record_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3202,7 +3272,7 @@ func (x *Tally) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tally.ProtoReflect.Descriptor instead.
 func (*Tally) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{35}
+	return file_record_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Tally) GetOutcome() uint32 {
@@ -3243,7 +3313,7 @@ type PageEnd struct {
 
 func (x *PageEnd) Reset() {
 	*x = PageEnd{}
-	mi := &file_record_proto_msgTypes[36]
+	mi := &file_record_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3255,7 +3325,7 @@ func (x *PageEnd) String() string {
 func (*PageEnd) ProtoMessage() {}
 
 func (x *PageEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[36]
+	mi := &file_record_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3268,7 +3338,7 @@ func (x *PageEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PageEnd.ProtoReflect.Descriptor instead.
 func (*PageEnd) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{36}
+	return file_record_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *PageEnd) GetRuns() []*PushRun {
@@ -3291,7 +3361,7 @@ type PushRun struct {
 
 func (x *PushRun) Reset() {
 	*x = PushRun{}
-	mi := &file_record_proto_msgTypes[37]
+	mi := &file_record_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3303,7 +3373,7 @@ func (x *PushRun) String() string {
 func (*PushRun) ProtoMessage() {}
 
 func (x *PushRun) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[37]
+	mi := &file_record_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3316,7 +3386,7 @@ func (x *PushRun) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PushRun.ProtoReflect.Descriptor instead.
 func (*PushRun) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{37}
+	return file_record_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *PushRun) GetCount() uint32 {
@@ -3436,7 +3506,7 @@ const file_record_proto_rawDesc = "" +
 	"\x05title\x18\x01 \x01(\tR\x05title\x12\x12\n" +
 	"\x04body\x18\x02 \x01(\tR\x04body\x12\x12\n" +
 	"\x04link\x18\x03 \x01(\tR\x04link\x12\x14\n" +
-	"\x05image\x18\x04 \x01(\tR\x05image\"\xcd\x02\n" +
+	"\x05image\x18\x04 \x01(\tR\x05image\"\xfc\x02\n" +
 	"\x05Slice\x12\x12\n" +
 	"\x04send\x18\x01 \x01(\fR\x04send\x12\x12\n" +
 	"\x04mark\x18\x02 \x01(\x04R\x04mark\x12\x10\n" +
@@ -3448,7 +3518,12 @@ const file_record_proto_rawDesc = "" +
 	"\amessage\x18\x06 \x01(\v2\x16.tocsin.record.MessageR\amessage\x120\n" +
 	"\aoptions\x18\a \x01(\v2\x16.tocsin.record.OptionsR\aoptions\x12*\n" +
 	"\x05retry\x18\b \x01(\v2\x14.tocsin.record.RetryR\x05retry\x12*\n" +
-	"\x05steer\x18\t \x01(\v2\x14.tocsin.record.SteerR\x05steer\"\x83\x01\n" +
+	"\x05steer\x18\t \x01(\v2\x14.tocsin.record.SteerR\x05steer\x12-\n" +
+	"\x06origin\x18\n" +
+	" \x01(\v2\x15.tocsin.record.OriginR\x06origin\":\n" +
+	"\x06Origin\x12\x14\n" +
+	"\x05shard\x18\x01 \x01(\rR\x05shard\x12\x1a\n" +
+	"\bposition\x18\x02 \x01(\x04R\bposition\"\x83\x01\n" +
 	"\x05Retry\x12\x12\n" +
 	"\x04term\x18\x01 \x01(\x04R\x04term\x12\x14\n" +
 	"\x05claim\x18\x02 \x01(\x04R\x05claim\x12\x12\n" +
@@ -3463,7 +3538,7 @@ const file_record_proto_rawDesc = "" +
 	"\vincarnation\x18\x01 \x01(\x06R\vincarnation\x12\x1e\n" +
 	"\n" +
 	"supersedes\x18\x02 \x01(\x04R\n" +
-	"supersedes\"\xbf\x03\n" +
+	"supersedes\"\xee\x03\n" +
 	"\x04Open\x12*\n" +
 	"\x05stamp\x18\x01 \x01(\v2\x14.tocsin.record.StampR\x05stamp\x12\x12\n" +
 	"\x04send\x18\x02 \x01(\fR\x04send\x12\x14\n" +
@@ -3482,7 +3557,8 @@ const file_record_proto_rawDesc = "" +
 	"\aunknown\x18\f \x01(\x04R\aunknown\x12*\n" +
 	"\x05claim\x18\r \x01(\v2\x14.tocsin.record.ClaimR\x05claim\x12\x18\n" +
 	"\achanges\x18\x0e \x01(\x04R\achanges\x12*\n" +
-	"\x05steer\x18\x0f \x01(\v2\x14.tocsin.record.SteerR\x05steer\"{\n" +
+	"\x05steer\x18\x0f \x01(\v2\x14.tocsin.record.SteerR\x05steer\x12-\n" +
+	"\x06origin\x18\x10 \x01(\v2\x15.tocsin.record.OriginR\x06origin\"{\n" +
 	"\x03Lot\x12*\n" +
 	"\x05route\x18\x01 \x01(\v2\x14.tocsin.record.RouteR\x05route\x12\x16\n" +
 	"\x06bucket\x18\x02 \x01(\rR\x06bucket\x12\x1a\n" +
@@ -3671,7 +3747,7 @@ func file_record_proto_rawDescGZIP() []byte {
 	return file_record_proto_rawDescData
 }
 
-var file_record_proto_msgTypes = make([]protoimpl.MessageInfo, 42)
+var file_record_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
 var file_record_proto_goTypes = []any{
 	(*Envelope)(nil),      // 0: tocsin.record.Envelope
 	(*Send)(nil),          // 1: tocsin.record.Send
@@ -3680,105 +3756,108 @@ var file_record_proto_goTypes = []any{
 	(*Message)(nil),       // 4: tocsin.record.Message
 	(*Text)(nil),          // 5: tocsin.record.Text
 	(*Slice)(nil),         // 6: tocsin.record.Slice
-	(*Retry)(nil),         // 7: tocsin.record.Retry
-	(*Stamp)(nil),         // 8: tocsin.record.Stamp
-	(*Take)(nil),          // 9: tocsin.record.Take
-	(*Open)(nil),          // 10: tocsin.record.Open
-	(*Lot)(nil),           // 11: tocsin.record.Lot
-	(*Route)(nil),         // 12: tocsin.record.Route
-	(*Claim)(nil),         // 13: tocsin.record.Claim
-	(*Settle)(nil),        // 14: tocsin.record.Settle
-	(*Run)(nil),           // 15: tocsin.record.Run
-	(*Address)(nil),       // 16: tocsin.record.Address
-	(*Bucket)(nil),        // 17: tocsin.record.Bucket
-	(*Close)(nil),         // 18: tocsin.record.Close
-	(*Cancel)(nil),        // 19: tocsin.record.Cancel
-	(*Steer)(nil),         // 20: tocsin.record.Steer
-	(*Changes)(nil),       // 21: tocsin.record.Changes
-	(*Change)(nil),        // 22: tocsin.record.Change
-	(*Upsert)(nil),        // 23: tocsin.record.Upsert
-	(*Attribute)(nil),     // 24: tocsin.record.Attribute
-	(*TagSet)(nil),        // 25: tocsin.record.TagSet
-	(*OptIn)(nil),         // 26: tocsin.record.OptIn
-	(*Delete)(nil),        // 27: tocsin.record.Delete
-	(*ProfileUpdate)(nil), // 28: tocsin.record.ProfileUpdate
-	(*Recycle)(nil),       // 29: tocsin.record.Recycle
-	(*PlanState)(nil),     // 30: tocsin.record.PlanState
-	(*Wait)(nil),          // 31: tocsin.record.Wait
-	(*ReceiptState)(nil),  // 32: tocsin.record.ReceiptState
-	(*Dead)(nil),          // 33: tocsin.record.Dead
-	(*Counters)(nil),      // 34: tocsin.record.Counters
-	(*Tally)(nil),         // 35: tocsin.record.Tally
-	(*PageEnd)(nil),       // 36: tocsin.record.PageEnd
-	(*PushRun)(nil),       // 37: tocsin.record.PushRun
-	nil,                   // 38: tocsin.record.Recipient.ValuesEntry
-	nil,                   // 39: tocsin.record.Message.LanguagesEntry
-	nil,                   // 40: tocsin.record.Message.DefaultsEntry
-	nil,                   // 41: tocsin.record.Message.DataEntry
+	(*Origin)(nil),        // 7: tocsin.record.Origin
+	(*Retry)(nil),         // 8: tocsin.record.Retry
+	(*Stamp)(nil),         // 9: tocsin.record.Stamp
+	(*Take)(nil),          // 10: tocsin.record.Take
+	(*Open)(nil),          // 11: tocsin.record.Open
+	(*Lot)(nil),           // 12: tocsin.record.Lot
+	(*Route)(nil),         // 13: tocsin.record.Route
+	(*Claim)(nil),         // 14: tocsin.record.Claim
+	(*Settle)(nil),        // 15: tocsin.record.Settle
+	(*Run)(nil),           // 16: tocsin.record.Run
+	(*Address)(nil),       // 17: tocsin.record.Address
+	(*Bucket)(nil),        // 18: tocsin.record.Bucket
+	(*Close)(nil),         // 19: tocsin.record.Close
+	(*Cancel)(nil),        // 20: tocsin.record.Cancel
+	(*Steer)(nil),         // 21: tocsin.record.Steer
+	(*Changes)(nil),       // 22: tocsin.record.Changes
+	(*Change)(nil),        // 23: tocsin.record.Change
+	(*Upsert)(nil),        // 24: tocsin.record.Upsert
+	(*Attribute)(nil),     // 25: tocsin.record.Attribute
+	(*TagSet)(nil),        // 26: tocsin.record.TagSet
+	(*OptIn)(nil),         // 27: tocsin.record.OptIn
+	(*Delete)(nil),        // 28: tocsin.record.Delete
+	(*ProfileUpdate)(nil), // 29: tocsin.record.ProfileUpdate
+	(*Recycle)(nil),       // 30: tocsin.record.Recycle
+	(*PlanState)(nil),     // 31: tocsin.record.PlanState
+	(*Wait)(nil),          // 32: tocsin.record.Wait
+	(*ReceiptState)(nil),  // 33: tocsin.record.ReceiptState
+	(*Dead)(nil),          // 34: tocsin.record.Dead
+	(*Counters)(nil),      // 35: tocsin.record.Counters
+	(*Tally)(nil),         // 36: tocsin.record.Tally
+	(*PageEnd)(nil),       // 37: tocsin.record.PageEnd
+	(*PushRun)(nil),       // 38: tocsin.record.PushRun
+	nil,                   // 39: tocsin.record.Recipient.ValuesEntry
+	nil,                   // 40: tocsin.record.Message.LanguagesEntry
+	nil,                   // 41: tocsin.record.Message.DefaultsEntry
+	nil,                   // 42: tocsin.record.Message.DataEntry
 }
 var file_record_proto_depIdxs = []int32{
 	1,  // 0: tocsin.record.Envelope.send:type_name -> tocsin.record.Send
-	19, // 1: tocsin.record.Envelope.cancel:type_name -> tocsin.record.Cancel
+	20, // 1: tocsin.record.Envelope.cancel:type_name -> tocsin.record.Cancel
 	6,  // 2: tocsin.record.Envelope.slice:type_name -> tocsin.record.Slice
-	9,  // 3: tocsin.record.Envelope.take:type_name -> tocsin.record.Take
-	10, // 4: tocsin.record.Envelope.open:type_name -> tocsin.record.Open
-	13, // 5: tocsin.record.Envelope.claim:type_name -> tocsin.record.Claim
-	14, // 6: tocsin.record.Envelope.settle:type_name -> tocsin.record.Settle
-	18, // 7: tocsin.record.Envelope.close:type_name -> tocsin.record.Close
-	21, // 8: tocsin.record.Envelope.changes:type_name -> tocsin.record.Changes
-	29, // 9: tocsin.record.Envelope.recycle:type_name -> tocsin.record.Recycle
-	20, // 10: tocsin.record.Envelope.steer:type_name -> tocsin.record.Steer
+	10, // 3: tocsin.record.Envelope.take:type_name -> tocsin.record.Take
+	11, // 4: tocsin.record.Envelope.open:type_name -> tocsin.record.Open
+	14, // 5: tocsin.record.Envelope.claim:type_name -> tocsin.record.Claim
+	15, // 6: tocsin.record.Envelope.settle:type_name -> tocsin.record.Settle
+	19, // 7: tocsin.record.Envelope.close:type_name -> tocsin.record.Close
+	22, // 8: tocsin.record.Envelope.changes:type_name -> tocsin.record.Changes
+	30, // 9: tocsin.record.Envelope.recycle:type_name -> tocsin.record.Recycle
+	21, // 10: tocsin.record.Envelope.steer:type_name -> tocsin.record.Steer
 	2,  // 11: tocsin.record.Send.recipients:type_name -> tocsin.record.Recipient
 	4,  // 12: tocsin.record.Send.message:type_name -> tocsin.record.Message
 	3,  // 13: tocsin.record.Send.options:type_name -> tocsin.record.Options
-	20, // 14: tocsin.record.Send.steer:type_name -> tocsin.record.Steer
-	38, // 15: tocsin.record.Recipient.values:type_name -> tocsin.record.Recipient.ValuesEntry
-	39, // 16: tocsin.record.Message.languages:type_name -> tocsin.record.Message.LanguagesEntry
-	40, // 17: tocsin.record.Message.defaults:type_name -> tocsin.record.Message.DefaultsEntry
-	41, // 18: tocsin.record.Message.data:type_name -> tocsin.record.Message.DataEntry
+	21, // 14: tocsin.record.Send.steer:type_name -> tocsin.record.Steer
+	39, // 15: tocsin.record.Recipient.values:type_name -> tocsin.record.Recipient.ValuesEntry
+	40, // 16: tocsin.record.Message.languages:type_name -> tocsin.record.Message.LanguagesEntry
+	41, // 17: tocsin.record.Message.defaults:type_name -> tocsin.record.Message.DefaultsEntry
+	42, // 18: tocsin.record.Message.data:type_name -> tocsin.record.Message.DataEntry
 	2,  // 19: tocsin.record.Slice.recipients:type_name -> tocsin.record.Recipient
 	4,  // 20: tocsin.record.Slice.message:type_name -> tocsin.record.Message
 	3,  // 21: tocsin.record.Slice.options:type_name -> tocsin.record.Options
-	7,  // 22: tocsin.record.Slice.retry:type_name -> tocsin.record.Retry
-	20, // 23: tocsin.record.Slice.steer:type_name -> tocsin.record.Steer
-	8,  // 24: tocsin.record.Open.stamp:type_name -> tocsin.record.Stamp
-	11, // 25: tocsin.record.Open.lots:type_name -> tocsin.record.Lot
-	13, // 26: tocsin.record.Open.claim:type_name -> tocsin.record.Claim
-	20, // 27: tocsin.record.Open.steer:type_name -> tocsin.record.Steer
-	12, // 28: tocsin.record.Lot.route:type_name -> tocsin.record.Route
-	8,  // 29: tocsin.record.Claim.stamp:type_name -> tocsin.record.Stamp
-	8,  // 30: tocsin.record.Settle.stamp:type_name -> tocsin.record.Stamp
-	15, // 31: tocsin.record.Settle.runs:type_name -> tocsin.record.Run
-	16, // 32: tocsin.record.Settle.gone:type_name -> tocsin.record.Address
-	17, // 33: tocsin.record.Settle.written:type_name -> tocsin.record.Bucket
-	17, // 34: tocsin.record.Settle.decided:type_name -> tocsin.record.Bucket
-	8,  // 35: tocsin.record.Close.stamp:type_name -> tocsin.record.Stamp
-	22, // 36: tocsin.record.Changes.changes:type_name -> tocsin.record.Change
-	23, // 37: tocsin.record.Change.upsert:type_name -> tocsin.record.Upsert
-	26, // 38: tocsin.record.Change.opt_in:type_name -> tocsin.record.OptIn
-	27, // 39: tocsin.record.Change.delete:type_name -> tocsin.record.Delete
-	16, // 40: tocsin.record.Change.gone:type_name -> tocsin.record.Address
-	28, // 41: tocsin.record.Change.profile:type_name -> tocsin.record.ProfileUpdate
-	24, // 42: tocsin.record.Upsert.attributes:type_name -> tocsin.record.Attribute
-	25, // 43: tocsin.record.Upsert.tags:type_name -> tocsin.record.TagSet
-	24, // 44: tocsin.record.ProfileUpdate.attributes:type_name -> tocsin.record.Attribute
-	25, // 45: tocsin.record.ProfileUpdate.tags:type_name -> tocsin.record.TagSet
-	31, // 46: tocsin.record.PlanState.waits:type_name -> tocsin.record.Wait
-	7,  // 47: tocsin.record.Wait.retry:type_name -> tocsin.record.Retry
-	34, // 48: tocsin.record.ReceiptState.open:type_name -> tocsin.record.Counters
-	33, // 49: tocsin.record.ReceiptState.dead:type_name -> tocsin.record.Dead
-	16, // 50: tocsin.record.Dead.addresses:type_name -> tocsin.record.Address
-	35, // 51: tocsin.record.Counters.tallies:type_name -> tocsin.record.Tally
-	17, // 52: tocsin.record.Counters.first:type_name -> tocsin.record.Bucket
-	17, // 53: tocsin.record.Counters.decided:type_name -> tocsin.record.Bucket
-	17, // 54: tocsin.record.Counters.quota:type_name -> tocsin.record.Bucket
-	37, // 55: tocsin.record.PageEnd.runs:type_name -> tocsin.record.PushRun
-	5,  // 56: tocsin.record.Message.LanguagesEntry.value:type_name -> tocsin.record.Text
-	57, // [57:57] is the sub-list for method output_type
-	57, // [57:57] is the sub-list for method input_type
-	57, // [57:57] is the sub-list for extension type_name
-	57, // [57:57] is the sub-list for extension extendee
-	0,  // [0:57] is the sub-list for field type_name
+	8,  // 22: tocsin.record.Slice.retry:type_name -> tocsin.record.Retry
+	21, // 23: tocsin.record.Slice.steer:type_name -> tocsin.record.Steer
+	7,  // 24: tocsin.record.Slice.origin:type_name -> tocsin.record.Origin
+	9,  // 25: tocsin.record.Open.stamp:type_name -> tocsin.record.Stamp
+	12, // 26: tocsin.record.Open.lots:type_name -> tocsin.record.Lot
+	14, // 27: tocsin.record.Open.claim:type_name -> tocsin.record.Claim
+	21, // 28: tocsin.record.Open.steer:type_name -> tocsin.record.Steer
+	7,  // 29: tocsin.record.Open.origin:type_name -> tocsin.record.Origin
+	13, // 30: tocsin.record.Lot.route:type_name -> tocsin.record.Route
+	9,  // 31: tocsin.record.Claim.stamp:type_name -> tocsin.record.Stamp
+	9,  // 32: tocsin.record.Settle.stamp:type_name -> tocsin.record.Stamp
+	16, // 33: tocsin.record.Settle.runs:type_name -> tocsin.record.Run
+	17, // 34: tocsin.record.Settle.gone:type_name -> tocsin.record.Address
+	18, // 35: tocsin.record.Settle.written:type_name -> tocsin.record.Bucket
+	18, // 36: tocsin.record.Settle.decided:type_name -> tocsin.record.Bucket
+	9,  // 37: tocsin.record.Close.stamp:type_name -> tocsin.record.Stamp
+	23, // 38: tocsin.record.Changes.changes:type_name -> tocsin.record.Change
+	24, // 39: tocsin.record.Change.upsert:type_name -> tocsin.record.Upsert
+	27, // 40: tocsin.record.Change.opt_in:type_name -> tocsin.record.OptIn
+	28, // 41: tocsin.record.Change.delete:type_name -> tocsin.record.Delete
+	17, // 42: tocsin.record.Change.gone:type_name -> tocsin.record.Address
+	29, // 43: tocsin.record.Change.profile:type_name -> tocsin.record.ProfileUpdate
+	25, // 44: tocsin.record.Upsert.attributes:type_name -> tocsin.record.Attribute
+	26, // 45: tocsin.record.Upsert.tags:type_name -> tocsin.record.TagSet
+	25, // 46: tocsin.record.ProfileUpdate.attributes:type_name -> tocsin.record.Attribute
+	26, // 47: tocsin.record.ProfileUpdate.tags:type_name -> tocsin.record.TagSet
+	32, // 48: tocsin.record.PlanState.waits:type_name -> tocsin.record.Wait
+	8,  // 49: tocsin.record.Wait.retry:type_name -> tocsin.record.Retry
+	35, // 50: tocsin.record.ReceiptState.open:type_name -> tocsin.record.Counters
+	34, // 51: tocsin.record.ReceiptState.dead:type_name -> tocsin.record.Dead
+	17, // 52: tocsin.record.Dead.addresses:type_name -> tocsin.record.Address
+	36, // 53: tocsin.record.Counters.tallies:type_name -> tocsin.record.Tally
+	18, // 54: tocsin.record.Counters.first:type_name -> tocsin.record.Bucket
+	18, // 55: tocsin.record.Counters.decided:type_name -> tocsin.record.Bucket
+	18, // 56: tocsin.record.Counters.quota:type_name -> tocsin.record.Bucket
+	38, // 57: tocsin.record.PageEnd.runs:type_name -> tocsin.record.PushRun
+	5,  // 58: tocsin.record.Message.LanguagesEntry.value:type_name -> tocsin.record.Text
+	59, // [59:59] is the sub-list for method output_type
+	59, // [59:59] is the sub-list for method input_type
+	59, // [59:59] is the sub-list for extension type_name
+	59, // [59:59] is the sub-list for extension extendee
+	0,  // [0:59] is the sub-list for field type_name
 }
 
 func init() { file_record_proto_init() }
@@ -3800,15 +3879,15 @@ func file_record_proto_init() {
 		(*Envelope_Steer)(nil),
 	}
 	file_record_proto_msgTypes[4].OneofWrappers = []any{}
-	file_record_proto_msgTypes[22].OneofWrappers = []any{
+	file_record_proto_msgTypes[23].OneofWrappers = []any{
 		(*Change_Upsert)(nil),
 		(*Change_OptIn)(nil),
 		(*Change_Delete)(nil),
 		(*Change_Gone)(nil),
 		(*Change_Profile)(nil),
 	}
-	file_record_proto_msgTypes[23].OneofWrappers = []any{}
-	file_record_proto_msgTypes[24].OneofWrappers = []any{
+	file_record_proto_msgTypes[24].OneofWrappers = []any{}
+	file_record_proto_msgTypes[25].OneofWrappers = []any{
 		(*Attribute_Text)(nil),
 		(*Attribute_Integer)(nil),
 		(*Attribute_Real)(nil),
@@ -3823,7 +3902,7 @@ func file_record_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_record_proto_rawDesc), len(file_record_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   42,
+			NumMessages:   43,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -75,21 +75,3 @@ func JoinParts(name string, rows []Row) (value []byte, at Parts, err error) {
 	}
 	return value, at, nil
 }
-
-// Batches cuts writes into batches of at most 2 MiB, in their order; they share
-// the memory of writes.
-func Batches(writes []Write) (batches [][]Write) {
-	from, size := 0, 0
-	for i, w := range writes {
-		n := len(w.Key) + len(w.Value)
-		if i > from && (size+n > MaxBatch/2 || i-from == 1000) {
-			batches = append(batches, writes[from:i:i])
-			from, size = i, 0
-		}
-		size += n
-	}
-	if from < len(writes) {
-		batches = append(batches, writes[from:len(writes):len(writes)])
-	}
-	return batches
-}

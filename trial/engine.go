@@ -232,7 +232,7 @@ func (l *log) index(position uint64) int {
 // write stores batches one after the other on behalf of a process, with the
 // faults of an engine. done comes once, unless the process ends first: then
 // any number of the first batches is stored.
-func (p *process) write(places []store.Place, batches [][]store.Write, done func(ok bool)) {
+func (p *process) write(batches []store.Batch, done func(ok bool)) {
 	w := p.w
 	fault := w.engineFault(storeLost, storeUnanswered)
 	cut := len(batches)
@@ -241,13 +241,13 @@ func (p *process) write(places []store.Place, batches [][]store.Write, done func
 	}
 	var at time.Duration
 	inc := p.incarnation
-	for i, b := range batches[:cut] {
+	for _, b := range batches[:cut] {
 		at += w.between(0, 3*time.Millisecond)
 		w.after(at, "stored", func() {
 			if p.incarnation != inc { // it crashed before this one
 				return
 			}
-			if err := w.store.Write(context.Background(), places[i], b...); err != nil {
+			if err := w.store.Write(context.Background(), b.Place, b.Writes...); err != nil {
 				panic(err)
 			}
 		})

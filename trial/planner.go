@@ -7,7 +7,6 @@ import (
 	"github.com/tocsin-push/tocsin/journal"
 	"github.com/tocsin-push/tocsin/plan"
 	"github.com/tocsin-push/tocsin/receipt"
-	"github.com/tocsin-push/tocsin/store"
 )
 
 // planner plays the shell of plan.
@@ -83,12 +82,13 @@ func (x *planner) planStep(e plan.Event) {
 			s.p.append(w.log(journal.Slices, e.Shard), e.Slices, func(ok bool) {
 				x.planStep(plan.Appended{Shard: e.Shard, Failed: !ok})
 			})
+		case plan.Recall:
+			s.p.after(w.between(0, 4*time.Millisecond), "recalled", func() {
+				failed := w.chance(20)
+				x.planStep(plan.Recalled{Minute: e.Minute, Rows: w.scanRange(e.Place, e.From, e.To), Failed: failed})
+			})
 		case plan.Save:
-			places := make([]store.Place, len(e.Batches))
-			for i := range places {
-				places[i] = plan.Place(s.shard)
-			}
-			s.p.write(places, e.Batches, func(ok bool) { x.planStep(plan.Saved{Failed: !ok}) })
+			s.p.write(e.Batches, func(ok bool) { x.planStep(plan.Saved{Failed: !ok}) })
 		case plan.Wake:
 			x.planAt++
 			at := x.planAt
@@ -160,11 +160,7 @@ func (x *counter) receiptStep(e receipt.Event) {
 		case receipt.Append:
 			s.p.append(w.log(journal.Changes, s.shard), e.Changes, func(ok bool) { x.receiptStep(receipt.Appended{Failed: !ok}) })
 		case receipt.Save:
-			places, batches := make([]store.Place, len(e.Batches)), make([][]store.Write, len(e.Batches))
-			for i, b := range e.Batches {
-				places[i], batches[i] = b.Place, b.Writes
-			}
-			s.p.write(places, batches, func(ok bool) { x.receiptStep(receipt.Saved{Failed: !ok}) })
+			s.p.write(e.Batches, func(ok bool) { x.receiptStep(receipt.Saved{Failed: !ok}) })
 		case receipt.Wake:
 			x.receiptAt++
 			at := x.receiptAt
