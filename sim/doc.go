@@ -4,7 +4,11 @@
 //
 // It reads requests with its own HTTP/2 server, which shares nothing with
 // bulk, so that a mistake in one is not hidden by the same mistake in the
-// other. Its answers are a function of (seed, token, attempt) and never of
+// other. h2spec passes against it with its strict cases and no exception:
+//
+//	go test -tags h2spec ./sim -run H2Spec
+//
+// Its answers are a function of (seed, token, attempt) and never of
 // order or time, apart from quotas and from what happens to a connection as a
 // whole. It writes nothing but the credentials file that its Config names.
 //
