@@ -82,7 +82,7 @@ func Run(ctx context.Context, c Config, log *slog.Logger, up func(Up)) error {
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 
 	// Providers and accounts.
-	providers, err := openProviders(c, log)
+	providers, browsers, err := openProviders(c, log)
 	if err != nil {
 		return err
 	}
@@ -132,6 +132,7 @@ func Run(ctx context.Context, c Config, log *slog.Logger, up func(Up)) error {
 	parts.startEach("receipt", c.Shards, func(ctx context.Context, i int) error { return receipts[i].Run(ctx) })
 	parts.startEach("plan", c.Shards, func(ctx context.Context, i int) error { return plans[i].Run(ctx) })
 	parts.start("lanes", lanes.Run)
+	parts.start("webpush", func(ctx context.Context) error { return browsers.Prepare(ctx, lanes.Busy) })
 	parts.startEach("fanout", c.Shards, func(ctx context.Context, i int) error { return owners[i].Run(ctx) })
 	replaced(parts, accounts, lanes, plans)
 
@@ -160,20 +161,20 @@ func Run(ctx context.Context, c Config, log *slog.Logger, up func(Up)) error {
 	return nil
 }
 
-func openProviders(c Config, log *slog.Logger) (map[tocsin.Provider]provider.Provider, error) {
+func openProviders(c Config, log *slog.Logger) (map[tocsin.Provider]provider.Provider, *webpush.Provider, error) {
 	a, err := apns.New(c.APNs, log)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	f, err := fcm.New(c.FCM, log)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	w, err := webpush.New(c.WebPush, log)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return map[tocsin.Provider]provider.Provider{tocsin.APNs: a, tocsin.FCM: f, tocsin.WebPush: w}, nil
+	return map[tocsin.Provider]provider.Provider{tocsin.APNs: a, tocsin.FCM: f, tocsin.WebPush: w}, w, nil
 }
 
 // serve answers HTTP until its stage ends; requests under way may finish.

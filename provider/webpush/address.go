@@ -60,32 +60,35 @@ func CheckOrigin(origin string, endpoints []provider.Endpoint) error {
 	return nil
 }
 
-// refused are the ranges that no push may go to, besides those that netip names.
+// unicast is the part of IPv6 that is given out (RFC 4291 2.4, IANA). Mapped and
+// translated IPv4 (NAT64), link-local, site-local and unique local addresses lie
+// outside.
+var unicast = netip.MustParsePrefix("2000::/3")
+
+// refused are ranges in which no push service can be, besides those that netip
+// has names for.
 var refused = [...]netip.Prefix{
 	netip.MustParsePrefix("0.0.0.0/8"),
-	netip.MustParsePrefix("100.64.0.0/10"), // carrier-grade NAT, RFC 6598
-	netip.MustParsePrefix("192.0.0.0/24"),  // RFC 6890
-	netip.MustParsePrefix("192.0.2.0/24"),  // documentation, RFC 5737
-	netip.MustParsePrefix("198.18.0.0/15"), // benchmarks, RFC 2544
-	netip.MustParsePrefix("198.51.100.0/24"),
-	netip.MustParsePrefix("203.0.113.0/24"),
+	netip.MustParsePrefix("100.64.0.0/10"),   // carrier-grade NAT, RFC 6598
+	netip.MustParsePrefix("192.0.0.0/24"),    // RFC 6890
+	netip.MustParsePrefix("192.0.2.0/24"),    // documentation, RFC 5737
+	netip.MustParsePrefix("192.88.99.0/24"),  // 6to4 relays, RFC 7526
+	netip.MustParsePrefix("198.18.0.0/15"),   // benchmarks, RFC 2544
+	netip.MustParsePrefix("198.51.100.0/24"), // documentation, RFC 5737
+	netip.MustParsePrefix("203.0.113.0/24"),  // documentation, RFC 5737
 	netip.MustParsePrefix("240.0.0.0/4"),
-	netip.MustParsePrefix("::/96"),          // IPv4-compatible, RFC 4291
-	netip.MustParsePrefix("fec0::/10"),      // site-local, RFC 3879
-	netip.MustParsePrefix("64:ff9b::/96"),   // NAT64, RFC 6052
-	netip.MustParsePrefix("64:ff9b:1::/48"), // RFC 8215
-	netip.MustParsePrefix("100::/64"),       // discard, RFC 6666
-	netip.MustParsePrefix("2001::/23"),      // Teredo and other protocols, RFC 2928
-	netip.MustParsePrefix("2001:db8::/32"),  // documentation, RFC 3849
-	netip.MustParsePrefix("2002::/16"),      // 6to4, RFC 3056
+	netip.MustParsePrefix("2001::/23"),     // Teredo and other protocols, RFC 2928
+	netip.MustParsePrefix("2001:db8::/32"), // documentation, RFC 3849
+	netip.MustParsePrefix("2002::/16"),     // 6to4, RFC 3056
+	netip.MustParsePrefix("3fff::/20"),     // documentation, RFC 9637
 }
 
 // public reports whether an address may be contacted for a stranger.
 func public(a netip.Addr) bool {
-	if a.Is4In6() || a.Zone() != "" {
+	if a.Zone() != "" || a.Is6() && !unicast.Contains(a) {
 		return false
 	}
-	if !a.IsGlobalUnicast() || a.IsPrivate() || a.IsLoopback() || a.IsLinkLocalUnicast() || a.IsMulticast() {
+	if !a.IsGlobalUnicast() || a.IsPrivate() {
 		return false
 	}
 	for _, p := range refused {
@@ -96,6 +99,8 @@ func public(a netip.Addr) bool {
 	return true
 }
 
+var errPrivate = errors.New("webpush: the name leads to an address that is not public")
+
 // control is the dialer's hook: it runs after the name was resolved, for each
 // address tried, so that a name cannot be rebound in between.
 func control(_, address string, _ syscall.RawConn) error {
@@ -104,7 +109,7 @@ func control(_, address string, _ syscall.RawConn) error {
 		return fmt.Errorf("webpush: dial %w", err)
 	}
 	if !public(to.Addr()) || to.Port() != 443 {
-		return errors.New("webpush: the name leads to an address that is not public")
+		return errPrivate
 	}
 	return nil
 }

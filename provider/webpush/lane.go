@@ -2,11 +2,11 @@ package webpush
 
 import (
 	"context"
-	"crypto/rand"
 	"net/url"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tocsin-push/tocsin"
@@ -14,11 +14,12 @@ import (
 	"github.com/tocsin-push/tocsin/provider"
 )
 
-// service is a push service with habits of its own.
+// service is a push service that is known, some with habits of their own.
 type service uint8
 
 const (
-	anyService service = iota
+	unknown service = iota
+	plain
 	apple
 	windows
 )
@@ -26,15 +27,17 @@ const (
 func serviceOf(origin string) service {
 	u, err := url.Parse(origin)
 	if err != nil {
-		return anyService
+		return unknown
 	}
 	switch host := strings.ToLower(u.Hostname()); {
+	case host == "fcm.googleapis.com" || host == "android.googleapis.com" || host == "updates.push.services.mozilla.com":
+		return plain
 	case strings.HasSuffix(host, ".push.apple.com"):
 		return apple
 	case strings.HasSuffix(host, ".notify.windows.com"):
 		return windows
 	}
-	return anyService
+	return unknown
 }
 
 // lane implements provider.Lane.
@@ -44,6 +47,9 @@ type lane struct {
 	key      *vapidKey
 	origin   string
 	service  service
+	stranger bool // its origin is neither known nor listed
+	line     *line
+	halts    atomic.Uint64 // rises when what came so far is halted
 	refusals bulk.Suspicion
 
 	mu     sync.Mutex
@@ -60,7 +66,7 @@ type shape struct {
 }
 
 func (l *lane) Warm(ctx context.Context) error {
-	if _, err := l.provider.tokens.header(l.key, l.origin, time.Now()); err != nil {
+	if _, err := l.token(); err != nil {
 		return err
 	}
 	return l.pool.Warm(ctx)
@@ -69,15 +75,31 @@ func (l *lane) Warm(ctx context.Context) error {
 func (l *lane) Capacity() int { return l.pool.Capacity() }
 
 func (l *lane) Send(b *provider.Batch) {
-	token, err := l.provider.tokens.header(l.key, l.origin, time.Now())
+	token, err := l.token()
 	if err != nil { // the key was good when the lane was opened
 		go provider.Settle(b, provider.Fault, provider.Detail{Reason: tocsin.ReasonCredential})
 		return
 	}
-	l.pool.Submit(bulk.Work{Batch: b, Shape: l.shape(b.Headers, token), Pushes: &pushes{lane: l, batch: b}})
+	if len(b.Addresses) == 0 {
+		l.pool.Submit(bulk.Work{Batch: b})
+		return
+	}
+	l.line.add(l.newJob(b, l.shape(b.Headers, token)))
 }
 
-func (l *lane) Close(ctx context.Context) error { return l.pool.Close(ctx) }
+func (l *lane) Close(ctx context.Context) error {
+	l.line.close()
+	err := l.pool.Close(ctx)
+	l.line.wait()
+	return err
+}
+
+func (l *lane) token() (string, error) {
+	if l.stranger {
+		return l.provider.strangers.tokens.header(l.key, l.origin, time.Now())
+	}
+	return l.provider.tokens.header(l.key, l.origin, time.Now())
+}
 
 // shape returns the constant headers for a send (RFC 8030 5).
 func (l *lane) shape(h provider.Headers, token string) *bulk.Shape {
@@ -115,53 +137,4 @@ func (l *lane) shape(h provider.Headers, token string) *bulk.Shape {
 	}
 	l.shapes = append(l.shapes, shape{ttl, h.Urgent, h.Collapse, token, s})
 	return s
-}
-
-// pushes writes the requests of one batch.
-type pushes struct {
-	lane  *lane
-	batch *provider.Batch
-}
-
-// AppendPath appends the path and query as the service gave them. What is not
-// an address of this lane is refused by AppendBody.
-func (p *pushes) AppendPath(dst []byte, i int) []byte {
-	s, ok := open(p.batch.Addresses[i], p.lane.origin)
-	if !ok {
-		return dst
-	}
-	return append(dst, s.path...)
-}
-
-func (p *pushes) AppendUnique(dst []byte, _ int) []byte { return dst }
-
-func (p *pushes) AppendBody(dst []byte, i int) ([]byte, tocsin.Reason) {
-	s, ok := open(p.batch.Addresses[i], p.lane.origin)
-	if !ok {
-		return dst, tocsin.ReasonAddress
-	}
-	if len(p.batch.Payloads[i]) > maxText {
-		return dst, tocsin.ReasonSize
-	}
-	own, err := p.lane.provider.pairs.take()
-	if err != nil {
-		return dst, tocsin.ReasonRender
-	}
-	var salt [saltLen]byte
-	rand.Read(salt[:]) // never fails
-	dst, err = appendEncrypted(dst, p.batch.Payloads[i], s, own, salt[:])
-	if err != nil { // p256dh is no point of the curve
-		return dst, tocsin.ReasonToken
-	}
-	return dst, 0
-}
-
-func (p *pushes) Judge(_ int, a *bulk.Answer) bulk.Verdict {
-	v := judge(a)
-	if v.Result == provider.Fault && !p.lane.refusals.Refused(p.lane.pool.Accepted(), 0) {
-		// Others are accepted with the same token: it is this subscription,
-		// made with another key, or a service that errs.
-		v.Result, v.Detail.Reason = provider.Later, tocsin.ReasonTopic
-	}
-	return v
 }

@@ -78,7 +78,8 @@ func (t *tokens) header(k *vapidKey, origin string, now time.Time) (string, erro
 	at := tokenKey{k.digest, canonical(origin)}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if have, ok := t.all[at]; ok && now.Sub(have.signed) < tokenUse {
+	now = now.Round(0) // exp is of the clock on the wall, which may be set
+	if have, ok := t.all[at]; ok && !now.Before(have.signed) && now.Sub(have.signed) < tokenUse {
 		return have.header, nil
 	}
 	j := jwt.NewWithClaims(jwt.SigningMethodES256, jwt.MapClaims{"aud": at.origin, "exp": now.Add(tokenLife).Unix(), "sub": k.subject})

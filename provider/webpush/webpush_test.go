@@ -3,15 +3,12 @@ package webpush
 import (
 	"bytes"
 	"context"
-	"crypto/aes"
-	"crypto/cipher"
 	"crypto/ecdh"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -26,6 +23,7 @@ import (
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/provider"
 	"github.com/tocsin-push/tocsin/provider/providertest"
+	"github.com/tocsin-push/tocsin/sim"
 )
 
 type fixture struct {
@@ -48,6 +46,7 @@ func newFixture(t testing.TB) *fixture {
 	}
 	cfg := Default()
 	cfg.Bulk.BackoffMin = time.Millisecond
+	cfg.Pairs = 10
 	p, err := New(cfg, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
@@ -109,47 +108,9 @@ func reply(status int, body string, headers ...string) func(http.ResponseWriter,
 	}
 }
 
-func unbase64(t testing.TB, text string) []byte {
-	t.Helper()
-	b, err := base64.RawURLEncoding.DecodeString(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
 // decrypt does what a browser does.
 func (f *fixture) decrypt(body []byte) ([]byte, error) {
-	if len(body) < headerLen+17 || body[20] != publicLen || binary.BigEndian.Uint32(body[16:]) != recordSize {
-		return nil, errors.New("not one record")
-	}
-	sender, err := ecdh.P256().NewPublicKey(body[21:headerLen])
-	if err != nil {
-		return nil, err
-	}
-	secret, err := f.browser.ECDH(sender)
-	if err != nil {
-		return nil, err
-	}
-	s := subscription{public: f.browser.PublicKey().Bytes(), auth: f.auth}
-	prk := digest(body[:saltLen], keyingMaterial(secret, s, sender.Bytes()))
-	block, err := aes.NewCipher(digest(prk, []byte("Content-Encoding: aes128gcm\x00\x01"))[:16])
-	if err != nil {
-		return nil, err
-	}
-	gcm, err := cipher.NewGCM(block)
-	if err != nil {
-		return nil, err
-	}
-	text, err := gcm.Open(nil, digest(prk, []byte("Content-Encoding: nonce\x00\x01"))[:12], body[headerLen:], nil)
-	if err != nil {
-		return nil, err
-	}
-	text, ok := bytes.CutSuffix(text, []byte{2})
-	if !ok {
-		return nil, errors.New("no delimiter")
-	}
-	return text, nil
+	return sim.BrowserKeys{Private: f.browser, Auth: [16]byte(f.auth)}.Decrypt(body)
 }
 
 func TestContract(t *testing.T) {
@@ -172,39 +133,6 @@ func TestContract(t *testing.T) {
 		Gone:   reply(410, ""),
 		Fault:  reply(403, ""),
 	})
-}
-
-// The example of RFC 8291 section 5 and appendix A.
-func TestEncryptionVector(t *testing.T) {
-	private, err := ecdh.P256().NewPrivateKey(unbase64(t, "yfWPiYE-n46HLnH0KqZOF1fJJU3MYrct3AELtAQ-oRw"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := subscription{
-		public: unbase64(t, "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4"),
-		auth:   unbase64(t, "BTBZMqHH6r4Tts7J_aSIgg"),
-	}
-	own := pair{private, private.PublicKey().Bytes()}
-	got, err := appendEncrypted([]byte("before"), []byte("When I grow up, I want to be a watermelon"), s, own, unbase64(t, "DGv6ra1nlYgDCS1FRnbzlw"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := "DGv6ra1nlYgDCS1FRnbzlwAAEABBBP4z9KsN6nGRTbVYI_c7VJSPQTBtkgcy27mlmlMoZIIgDll6e3vCYLocInmYWAmS6TlzAC8wEqKK6PBru3jl7A_yl95bQpu6cVPTpK4Mqgkf1CXztLVBSt2Ks3oZwbuwXPXLWyouBWLVWGNWQexSgSxsj_Qulcy4a-fN"
-	if text := base64.RawURLEncoding.EncodeToString(got[len("before"):]); text != want {
-		t.Errorf("body\n%s, want\n%s", text, want)
-	}
-	if secret, _ := private.ECDH(mustPublic(t, s.public)); base64.RawURLEncoding.EncodeToString(keyingMaterial(secret, s, own.public)) != "S4lYMb_L0FxCeq0WhDx813KgSYqU26kOyzWUdsXYyrg" {
-		t.Error("IKM differs")
-	}
-}
-
-func mustPublic(t testing.TB, b []byte) *ecdh.PublicKey {
-	t.Helper()
-	k, err := ecdh.P256().NewPublicKey(b)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return k
 }
 
 func TestRequest(t *testing.T) {
