@@ -17,7 +17,9 @@ type bucket struct {
 const spread = 0.02
 
 // steady changes the rate, 0 for none, from now on.
-func (b *bucket) steady(now time.Time, perSecond float64) {
+func (b *bucket) steady(now time.Time, perSecond float64) { b.sized(now, perSecond, perSecond*spread) }
+
+func (b *bucket) sized(now time.Time, perSecond, size float64) {
 	if perSecond == b.perSecond {
 		return
 	}
@@ -25,7 +27,7 @@ func (b *bucket) steady(now time.Time, perSecond float64) {
 		b.refill(now)
 	}
 	b.perSecond, b.at = perSecond, now
-	b.size = max(1, perSecond*spread)
+	b.size = max(1, size)
 	b.tokens = min(b.tokens, b.size)
 }
 

@@ -1,6 +1,9 @@
 package pace
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // governor finds out what a provider grants a subject, where that is less than
 // what was configured.
@@ -13,16 +16,17 @@ type governor struct {
 	allowed float64
 	since   time.Time
 	hold    time.Duration
+	safe    float64 // the last rate that was held to the end
 
-	// Between two answers that ask to slow down all of what is granted was
-	// accepted, as both found nothing left.
-	accepted int
-	from     time.Time
-
+	accepted      tally         // since it last asked to slow down
+	recent        [2]tally      // of this second or so and the one before, while it did not wait
 	usual, latest time.Duration // of an answer
+	answered      time.Time
 }
 
 const (
+	// recently is how long a recent tally is.
+	recently = time.Second
 	// keep is the part of what was measured that is used: a little less, so
 	// that the provider does not have to ask at once again.
 	keep = 0.98
@@ -62,12 +66,9 @@ func (g *governor) rest(d time.Duration) { g.since = g.since.Add(d) }
 // heard takes in an answer. It reports whether the subject has to be quiet
 // longer than it knew.
 func (g *governor) heard(now time.Time, e Finished, quota float64, c Config) (quieter bool) {
-	if g.from.IsZero() {
-		g.from = now
-	}
-	g.accepted += e.Proven
+	g.count(now, e.Proven)
 	if e.Took > 0 {
-		g.answered(now, e.Took, quota)
+		g.heardAfter(now, e.Took, quota)
 	}
 	if e.Throttled == 0 {
 		if e.Proven > 0 && !now.Before(g.paused) {
@@ -92,25 +93,70 @@ func (g *governor) heard(now time.Time, e Finished, quota float64, c Config) (qu
 	return quieter
 }
 
-// less lowers the rate to what was granted since the last time.
-func (g *governor) less(now time.Time, wait time.Duration, quota float64) {
-	was := g.rate(now, quota)
-	granted := float64(g.accepted) / max(every, now.Sub(g.from)).Seconds()
-	if was == 0 { // it had no limit
-		was = granted
-	}
-	g.allowed = max(min(granted, was)*keep, was/2, 1)
-	g.since, g.hold = now.Add(wait), min(max(patience*wait, holdLeast), holdMost)
-	g.accepted, g.from = 0, now
+// tally counts what was accepted since an instant.
+type tally struct {
+	n    int
+	from time.Time
 }
 
-// answered notes how long an answer took. While they come late the rate stays.
-func (g *governor) answered(now time.Time, took time.Duration, quota float64) {
+func (t tally) perSecond(now time.Time) float64 {
+	return float64(t.n) / max(every, now.Sub(t.from)).Seconds()
+}
+
+func (g *governor) count(now time.Time, accepted int) {
+	if g.accepted.from.IsZero() {
+		g.accepted.from, g.recent[0].from = now, now
+	}
+	g.accepted.n += accepted
+	if now.Sub(g.recent[0].from) > recently {
+		g.recent[1], g.recent[0] = g.recent[0], tally{from: now}
+	}
+	g.recent[0].n += accepted
+}
+
+// less lowers the rate to what was granted: between what was accepted of late,
+// part of which may have been saved up while nothing was sent, and what is known
+// to be taken for long.
+func (g *governor) less(now time.Time, wait time.Duration, quota float64) {
+	was := g.rate(now, quota)
+	late, before := g.recent[0], 0.0
+	if g.recent[1].n > 0 {
+		before = g.recent[1].perSecond(late.from)
+		late = tally{late.n + g.recent[1].n, g.recent[1].from}
+	}
+	most := late.perSecond(now)
+	if was == 0 { // it had no limit
+		was = most
+	}
+	least := most
+	switch {
+	case g.allowed == 0:
+	case now.Sub(g.since) >= g.hold: // it was held, and grew since
+		g.safe = g.allowed
+		least = max(g.safe, 0.9*before)
+	default: // it is more than is granted: all of that was accepted, but what could not be saved up
+		if g.allowed <= g.safe {
+			g.safe = 0
+		}
+		least = max(g.safe, g.accepted.perSecond(now))
+	}
+	granted := math.Sqrt(least * most)
+	g.allowed = max(min(granted, was)*keep, was/2, 1)
+	g.since, g.hold = now.Add(wait), min(max(patience*wait, holdLeast), holdMost)
+	g.accepted = tally{from: now}
+	g.recent = [2]tally{{from: g.since}}
+}
+
+// heardAfter notes how long an answer took. While they come late the rate
+// stays. What is usual rises by a hundredth in a second at most: late answers
+// are usual after minutes.
+func (g *governor) heardAfter(now time.Time, took time.Duration, quota float64) {
 	g.latest += (took - g.latest) / 4
-	if g.usual == 0 || took < g.usual {
+	drift := time.Duration(float64(g.usual) * min(1, now.Sub(g.answered).Seconds()) / 100)
+	if g.usual += drift; g.answered.IsZero() || took < g.usual {
 		g.usual = took
 	}
-	g.usual += (took - g.usual) / 256
+	g.answered = now
 	if g.allowed > 0 && took > 2*g.usual+every && now.After(g.since) {
 		g.allowed = g.rate(now, quota)
 		g.since, g.hold = now, holdLeast
@@ -133,12 +179,11 @@ const firstStep = 0.01
 func (r *ramp) climb(now time.Time, full float64) {
 	passed, idle := r.seen(now)
 	if r.level == 0 {
-		r.tokens = full * firstStep // they need not wait
+		r.tokens = max(1, full*firstStep) // they need not wait
 	}
 	r.level += (passed - idle - idle).Seconds() / r.over.Seconds()
 	r.level = min(max(r.level, firstStep), 1)
-	r.steady(now, full*r.level)
-	r.size = max(1, full*firstStep)
+	r.sized(now, full*r.level, full*firstStep)
 }
 
 // demand tells times in which something is wanted from those in which not.

@@ -168,6 +168,7 @@ func (m *Machine) join(r *route, s *subject) {
 	}
 	move(was, -1)
 	move(s, 1)
+	m.again = m.again || was != nil // what waits there may not have to
 	if was != nil && was.routes == 0 {
 		delete(m.subjects, was.name)
 		m.order = slices.DeleteFunc(m.order, func(o *subject) bool { return o == was })
@@ -195,11 +196,12 @@ func (m *Machine) ask(now time.Time, e Ask) {
 	m.join(r, m.subject(e.Subject))
 	a := &ask{Ask: e, waited: r.subject.waited(now) + m.steers[e.Send].waited(now)}
 	m.enqueue(a)
-	if a.queue.asks[0] == a && !m.crowded && m.room(now) {
-		// Whoever else waits found in the last pass that it cannot leave.
-		if n := m.may(now, e.Class, a.queue); n > 0 {
-			m.give(now, e.Class, a.queue, n)
-		}
+	if m.crowded = m.crowded || !m.room(now); m.crowded || a.queue.asks[0] != a {
+		return
+	}
+	// Whoever else waits found in the last pass that it cannot leave.
+	if n := m.may(now, e.Class, a.queue); n > 0 {
+		m.give(now, e.Class, a.queue, n)
 	}
 }
 

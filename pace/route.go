@@ -30,12 +30,14 @@ type meter struct {
 }
 
 // every is the least time over which a rate is measured.
-const every = 100 * time.Millisecond
+const every = 50 * time.Millisecond
 
+// add counts n. A rate that rises is followed at once, one that falls slowly.
 func (r *meter) add(now time.Time, n int) {
 	r.n += n
 	if d := now.Sub(r.since); d >= every {
-		r.perSecond = (r.perSecond + float64(r.n)/d.Seconds()) / 2
+		latest := float64(r.n) / d.Seconds()
+		r.perSecond = max(latest, (r.perSecond+latest)/2)
 		r.n, r.since = 0, now
 	}
 }
@@ -44,9 +46,10 @@ func (r *meter) add(now time.Time, n int) {
 func (r *meter) over(d time.Duration) int { return int(r.perSecond * d.Seconds()) }
 
 // limit is how many pushes may be granted and not finished: what the route
-// holds, and work on its way there.
+// holds, and work on its way there, twice as much as it has shown to take, so
+// that it can show more.
 func (r *route) limit(ahead time.Duration) int {
-	return r.capacity + max(min(r.capacity, tocsin.PageSize), r.rate.over(ahead))
+	return r.capacity + max(min(r.capacity, tocsin.PageSize), r.rate.over(2*ahead))
 }
 
 // room is how many of n pushes may be granted: all, or a part worth a claim.
