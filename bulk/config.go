@@ -19,11 +19,11 @@ type Config struct {
 	AnswerTimeout time.Duration // from the write of a push; then it is Lost
 	PingAfter     time.Duration // silence after which a PING asks whether the peer is there
 	PingTimeout   time.Duration // further silence after which the connection is given up
-	IdleTimeout   time.Duration // connections beyond Min without work are closed
+	IdleTimeout   time.Duration // connections beyond Min that were not needed for so long, or up to twice, are closed
 	BackoffMin    time.Duration // first wait after a failed connection; doubles
 	BackoffMax    time.Duration // longest such wait
 
-	// GrowAfter is the time an answer takes from which another connection is
+	// GrowAfter is the time an answer takes from which more connections are
 	// worth opening when every stream is in use. Below it the processor is the
 	// limit, and a further connection would only cost.
 	GrowAfter time.Duration
@@ -45,7 +45,7 @@ func Default() Config {
 		DialTimeout: 10 * time.Second, AnswerTimeout: 30 * time.Second,
 		PingAfter: 15 * time.Second, PingTimeout: 5 * time.Second, IdleTimeout: 10 * time.Minute,
 		BackoffMin: 100 * time.Millisecond, BackoffMax: 30 * time.Second,
-		GrowAfter: 10 * time.Millisecond, Ahead: 50 * time.Millisecond,
+		GrowAfter: 2 * time.Millisecond, Ahead: 50 * time.Millisecond,
 	}
 }
 

@@ -13,11 +13,14 @@ import (
 	"github.com/tocsin-push/tocsin/provider"
 )
 
-// Ends of a connection that are nobody's fault.
+// Why a connection ends though nothing failed. The first three are our own
+// wish.
 var (
-	errIdle    = errors.New("bulk: idle connection closed")
-	errClosed  = errors.New("bulk: pool closed")
-	errDrained = errors.New("bulk: the peer asked to leave")
+	errIdle   = errors.New("bulk: connection not needed any more")
+	errClosed = errors.New("bulk: pool closed")
+	errWorn   = errors.New("bulk: no stream identifiers left")
+	errAway   = errors.New("bulk: the peer asked to leave")
+	errStuck  = errors.New("bulk: no answer was whole for long")
 )
 
 // conn is one connection: a writer, a reader, and what they share.
@@ -28,7 +31,9 @@ type conn struct {
 
 	// The writer's own.
 	enc        *encoder
-	buf        []byte
+	held       *buffer // while there is something to write
+	buf        []byte  // its bytes
+	control    int     // bytes of control frames that it begins with
 	draft      draft
 	scratch    []byte
 	nextStream uint32
@@ -39,26 +44,34 @@ type conn struct {
 	block       []byte // header block that CONTINUATION goes on with
 	blockStream uint32
 	blockFlags  byte
+	blockCost   int // of its frames, however small
 	greeted     bool
 
 	exits atomic.Int32
-	room  atomic.Int32 // streams free now; a hint for the pool
-	open  atomic.Int32 // streams allowed; a hint for the pool
-	slow  atomic.Int64 // moving average of the nanoseconds to the last answer of a run
+
+	// Hints for the pool.
+	busy    atomic.Int32 // streams in use
+	room    atomic.Int32 // streams free now
+	open    atomic.Int32 // streams allowed
+	parting atomic.Bool  // takes no new streams for ever
+	worn    atomic.Bool  // will run out of stream identifiers soon
+	slow    atomic.Int64 // moving average of the nanoseconds to the last answer of a run
+	trip    atomic.Int64 // nanoseconds of the last PING's round trip; 0: none yet
 
 	// Guarded by the pool's lock: it is one of the pool's, it has ended.
 	joined, dead bool
 
-	mu       sync.Mutex
-	wake     sync.Cond
-	err      error // set once: the connection is over
-	poked    bool  // the pool may have a batch
-	draining bool  // no new streams
-	ctrl     []byte
+	mu      sync.Mutex
+	wake    sync.Cond
+	err     error // set once: the connection is over
+	leave   error // set once: no new streams, and over with the last answer
+	poked   bool  // the pool may have a batch
+	ctrl    []byte
+	hasPing bool // ctrl has one
 
 	job        *job          // set by the writer alone
 	starves    *atomic.Int64 // the Ready that its job waits for
-	streams    int           // allowed by the peer and by Config
+	streams    int  // allowed by the peer and by Config
 	accepted   bool
 	opened     uint32 // streams below were opened
 	inflight   int
@@ -75,15 +88,16 @@ type conn struct {
 
 	settled  chan struct{} // closed with the peer's first SETTINGS
 	lastRead time.Time
-	lastWork time.Time
-	pingSent time.Time // zero: no PING under way
+	answered time.Time // when an answer was whole
+	pinging  bool      // a PING is in ctrl, or has no answer
+	pinged   time.Time // when the last one was written; zero: it was not
 	writing  time.Time // start of the write under way, or zero
 	since    time.Time
 	served   bool
 	taken    uint64 // accepted and not counted by the pool yet
 	blamed   bool   // the peer left with an error
-	done     []*job // Done is called outside the lock
-	back     []*job // for another connection
+	done     *job   // and those beside it: handed over outside the lock
+	back     []*job // for other connections, in order
 }
 
 // rest is the body that flow control cut: no other push is written before it.
@@ -98,7 +112,6 @@ type rest struct {
 // answer is an answer other than 2xx, gathered until its stream ends.
 type answer struct {
 	Answer
-	body [4096]byte
 }
 
 // shake connects, shakes hands and waits for the peer's SETTINGS.
@@ -131,12 +144,11 @@ func (p *Pool) shake(ctx context.Context) (*conn, error) {
 func newConn(p *Pool, raw net.Conn) *conn {
 	now := time.Now()
 	c := &conn{
-		pool: p, wire: newWire(raw), nextStream: 1,
-		enc: newEncoder(p.authority), buf: make([]byte, 0, p.cfg.Buffer+2*maxFrame),
-		dec: newDecoder(), in: make([]byte, 0, readSize),
+		pool: p, wire: newWire(raw, p.buffers), nextStream: 1,
+		enc: newEncoder(p.authority), dec: newDecoder(), in: make([]byte, 0, inSize),
 		streams: p.cfg.Streams, answers: map[uint32]*answer{},
 		window: initialWindow, streamOpen: initialWindow, frameSize: maxFrame, tableLimit: tableSize, tableLeast: tableSize,
-		settled: make(chan struct{}), lastRead: now, lastWork: now, since: now, opened: 1,
+		settled: make(chan struct{}), lastRead: now, answered: now, since: now, opened: 1,
 	}
 	c.wake.L = &c.mu
 	return c
@@ -172,9 +184,6 @@ func (c *conn) left() {
 	c.mu.Lock()
 	for i := range c.runs.list {
 		x := &c.runs.list[i]
-		if x.left == 0 {
-			continue
-		}
 		for k := range x.n {
 			c.unanswered(x, x.first+2*uint32(k))
 		}
@@ -182,12 +191,7 @@ func (c *conn) left() {
 	c.runs = runs{}
 	if j := c.job; j != nil {
 		c.job = nil
-		if j.next == 0 && !c.halted(j) {
-			c.back = append(c.back, j)
-		} else {
-			j.abandon(provider.Unsent, provider.Detail{})
-			c.finished(j)
-		}
+		c.release(j)
 	}
 	c.rest = rest{}
 	err := c.err
@@ -198,11 +202,14 @@ func (c *conn) left() {
 // unanswered settles a push whose stream will not end: by its status when that
 // has come, since then the service has decided, and as Lost otherwise.
 func (c *conn) unanswered(x *run, stream uint32) {
+	if x.left == 0 { // its job may be over, and with another batch
+		return
+	}
 	i := x.index(stream)
 	if x.job.Batch.Results[i] != provider.Pending {
 		return
 	}
-	if x.job.status[i] != 0 {
+	if x.job.heard[i].status != 0 {
 		c.judge(x, stream)
 		return
 	}
@@ -219,24 +226,54 @@ func (c *conn) settle(x *run, stream uint32, r provider.Result, d provider.Detai
 	x.left--
 	c.inflight--
 	if r == provider.Accepted {
-		c.served = true
+		c.served, c.accepted = true, true
 		c.taken++
-		if !c.accepted {
-			c.accepted = true
-		}
 	}
-	if c.rest.stream == stream && c.rest.job != nil {
+	if c.rest.stream == stream && c.rest.body != nil {
 		// Answered before its body was all sent: the rest is not wanted.
-		c.ctrl = appendReset(c.ctrl, stream, codeCancel)
-		c.rest.body = nil
+		c.cancel(stream, codeCancel)
 	}
 	c.finished(x.job)
+}
+
+// cancel resets a stream. The lock is held.
+func (c *conn) cancel(stream uint32, why code) {
+	c.ctrl = appendReset(c.ctrl, stream, why)
+	if c.rest.stream == stream {
+		c.rest.body = nil
+	}
+}
+
+// drain lets the connection open no new streams, and end with its last answer.
+// The pool sees to another one meanwhile. The lock is held.
+func (c *conn) drain(why error) {
+	if c.leave != nil {
+		return
+	}
+	c.leave = why
+	c.parting.Store(true)
+	c.pool.wake()
+}
+
+// release takes a job off the connection. What no buffer holds of it goes to
+// another one, unless it was stopped. The lock is held.
+func (c *conn) release(j *job) {
+	if c.halted(j) {
+		j.abandon(provider.Unsent, provider.Detail{})
+	} else {
+		rest := j.rest()
+		c.back = append(c.back, rest)
+		if rest == j {
+			return
+		}
+	}
+	c.finished(j)
 }
 
 // finished hands a job over when nothing of it is open. The lock is held.
 func (c *conn) finished(j *job) {
 	if j.left == 0 {
-		c.done = append(c.done, j)
+		j.beside, c.done = c.done, j
 	}
 }
 
@@ -246,16 +283,20 @@ func (c *conn) unlockAndTell() {
 	done, back := c.done, c.back
 	c.done, c.back = nil, nil
 	c.mu.Unlock()
-	c.pool.completed(done)
-	for _, j := range back {
-		c.pool.putBack(j)
+	for j := done; j != nil; {
+		next := j.beside
+		c.pool.completed(j)
+		j = next
+	}
+	if len(back) > 0 {
+		c.pool.putBack(back)
 	}
 }
 
 // judge settles a push by the final status of its answer.
 func (c *conn) judge(x *run, stream uint32) {
 	i := x.index(stream)
-	status := x.job.status[i]
+	status := x.job.heard[i].status
 	if status >= 200 && status < 300 {
 		c.settle(x, stream, provider.Accepted, provider.Detail{})
 		return
@@ -276,7 +317,9 @@ func (c *conn) judge(x *run, stream uint32) {
 	if v.Halt || v.Result == provider.Fault {
 		c.pool.halt(x.job.epoch)
 	}
-	c.draining = c.draining || v.Reconnect
+	if v.Reconnect {
+		c.drain(errAway)
+	}
 	c.settle(x, stream, v.Result, v.Detail)
 }
 
@@ -304,9 +347,10 @@ func (c *conn) allowed() int {
 // hint publishes room and allowed for the pool.
 func (c *conn) hint() {
 	allowed := c.allowed()
-	if c.draining || c.err != nil {
+	if c.leave != nil || c.err != nil {
 		allowed = 0
 	}
+	c.busy.Store(int32(c.inflight))
 	c.open.Store(int32(allowed))
 	c.room.Store(int32(max(0, allowed-c.inflight)))
 }
@@ -317,51 +361,4 @@ func (c *conn) poke() {
 	c.poked = true
 	c.wake.Signal()
 	c.mu.Unlock()
-}
-
-// tick looks at the clock for the connection: answers that are late, a peer
-// that is silent, a write that does not end, a batch that was stopped.
-func (c *conn) tick(now time.Time, spare bool) {
-	cfg := &c.pool.cfg
-	c.mu.Lock()
-	if c.err == nil {
-		c.late(now)
-		if c.lastRead.After(c.pingSent) {
-			c.pingSent = time.Time{}
-		}
-		switch {
-		case !c.writing.IsZero() && now.Sub(c.writing) >= cfg.AnswerTimeout:
-			c.failLocked(errors.New("bulk: a write took longer than an answer may"))
-		case !c.pingSent.IsZero() && now.Sub(c.pingSent) >= cfg.PingTimeout:
-			c.failLocked(errors.New("bulk: no answer to PING"))
-		case c.pingSent.IsZero() && now.Sub(c.lastRead) >= cfg.PingAfter:
-			c.ctrl = append(appendFrame(c.ctrl, 8, framePing, 0, 0), "tocsin!!"...)
-			c.pingSent = now
-		case spare && c.inflight == 0 && now.Sub(c.lastWork) >= cfg.IdleTimeout:
-			c.failLocked(errIdle)
-		}
-		c.wake.Signal() // the writer sees a batch that was stopped
-	}
-	c.hint()
-	c.unlockAndTell()
-}
-
-// late gives up the pushes that wait for an answer too long.
-func (c *conn) late(now time.Time) {
-	for i := range c.runs.list {
-		x := &c.runs.list[i]
-		if x.left == 0 {
-			continue
-		}
-		if now.Sub(x.at) < c.pool.cfg.AnswerTimeout {
-			return // later runs are younger
-		}
-		for k := range x.n {
-			stream := x.first + 2*uint32(k)
-			if x.job.Batch.Results[x.index(stream)] == provider.Pending {
-				c.ctrl = appendReset(c.ctrl, stream, codeCancel)
-				c.unanswered(x, stream)
-			}
-		}
-	}
 }

@@ -34,6 +34,7 @@ const (
 	initialWindow = 1<<16 - 1
 	maxWindow     = 1<<31 - 1
 	maxStream     = 1<<31 - 1
+	wornStream    = maxStream - 1<<26 // from here on another connection is opened in time
 )
 
 const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"

@@ -68,13 +68,14 @@ func FuzzFrames(f *testing.F) {
 	f.Add(appendReset(appendFrame(nil, 0, frameSettings, 0, 0), 5, codeRefused))
 	f.Add(appendGoAway(appendFrame(nil, 0, frameSettings, 0, 0), codeNone))
 	f.Fuzz(func(t *testing.T, in []byte) {
-		p := &Pool{cfg: Default(), log: quiet(), changed: make(chan struct{}), look: make(chan struct{}, 1)}
+		p := &Pool{cfg: Default(), log: quiet(), buffers: newBuffers(0), look: make(chan struct{}, 1)}
 		c := newConn(p, nil)
 		const n = 6
 		done := 0
 		b, _ := batch(n, func(int) string { return "x" })
 		b.Done = func(*provider.Batch) { done++ }
-		j := newJob(Work{Batch: b, Shape: testShape, Pushes: plain{b}}, 0)
+		j := new(job)
+		j.start(Work{Batch: b, Shape: testShape, Pushes: plain{b}}, 0)
 		j.left--
 		p.open++
 		c.runs.add(run{job: j, first: 1, n: n, left: n, at: time.Now()})

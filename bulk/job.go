@@ -9,8 +9,9 @@ import (
 )
 
 // Pushes writes what differs between the pushes of one batch and judges its
-// answers. The append methods are called by the connection's writer, Judge by
-// its reader, each by one goroutine at a time.
+// answers. The append methods are called by one goroutine at a time, and again
+// for a push whose connection closed before it was written; Judge may be called
+// for several pushes at once.
 type Pushes interface {
 	// AppendPath appends :path of push i; called when Shape.Path is empty.
 	AppendPath(dst []byte, i int) []byte
@@ -47,7 +48,7 @@ type Verdict struct {
 	Halt bool
 
 	// Reconnect: the connection takes no more pushes and ends with its last
-	// answer.
+	// answer. The rest of its batch goes on over another one.
 	Reconnect bool
 }
 
@@ -63,32 +64,91 @@ type Work struct {
 	Ready *atomic.Int64
 }
 
-// job is a Work on its way. next and the fields of Work are the writer's; the
-// others are guarded by the connection's mutex once a connection has it.
+// job is a Work on its way, or what was left of one when its connection took no
+// more. next and the fields of Work are the writer's; the others are guarded by
+// the connection's mutex once a connection has it.
 type job struct {
 	Work
 	epoch uint64 // of the pool when it came; an older one is halted
+	from  int    // pushes from to n-1 are its own
 	n     int
 	next  int // first push that was not put into a buffer
 
 	// left counts the pushes without a result, and one more as long as the
-	// writer may still touch the batch. Whoever brings it to 0 calls Done.
+	// writer may still touch the batch. Whoever brings it to 0 hands it over.
 	left int
 
-	// status[i] is the final status of a push whose answer has begun and not
-	// ended.
-	status []uint16
+	heard   []heard // by push of the batch; the parts of a Work share it
+	details []provider.Detail
+	wrote   []provider.Written
+
+	whole  *job         // the first part, itself for most
+	after  *job         // the part that was cut off it
+	parts  atomic.Int32 // of the whole: not handed over
+	sent   atomic.Int32 // of the whole: pushes written
+	beside *job         // another that has ended at the same time
 }
 
-func newJob(w Work, epoch uint64) *job {
-	n := len(w.Batch.Addresses)
-	if len(w.Batch.Results) != n {
-		w.Batch.Results = make([]provider.Result, n)
-	} else {
-		clear(w.Batch.Results)
+// heard is what came so far of an answer that has not ended.
+type heard struct {
+	status uint16 // the final one, or 0
+	body   uint16 // bytes
+}
+
+// start takes a Work over. It uses the arrays of an earlier one again.
+func (j *job) start(w Work, epoch uint64) {
+	n, b := len(w.Batch.Addresses), w.Batch
+	if cap(b.Results) < n {
+		b.Results = make([]provider.Result, n)
 	}
-	w.Batch.Details, w.Batch.Wrote = w.Batch.Details[:0], w.Batch.Wrote[:0]
-	return &job{Work: w, epoch: epoch, n: n, left: n + 1, status: make([]uint16, n)}
+	b.Results = b.Results[:n]
+	clear(b.Results)
+	if cap(j.heard) < n {
+		j.heard = make([]heard, n)
+	}
+	j.heard = j.heard[:n]
+	clear(j.heard)
+	j.Work, j.epoch, j.from, j.n, j.next, j.left = w, epoch, 0, n, 0, n+1
+	j.details, j.wrote = b.Details[:0], b.Wrote[:0]
+	j.whole, j.after = j, nil
+	j.parts.Store(1)
+	j.sent.Store(0)
+	if n == 0 {
+		j.left = 0
+	}
+}
+
+// rest is what no buffer holds, for another connection: the job itself when
+// that is all of it, else cut off as a job of its own. The writer has let go
+// of the job then.
+func (j *job) rest() *job {
+	if j.next == j.from {
+		return j
+	}
+	r := &job{Work: j.Work, epoch: j.epoch, from: j.next, n: j.n, next: j.next, left: 1, heard: j.heard, whole: j.whole}
+	for _, result := range j.Batch.Results[r.from:r.n] {
+		if result == provider.Pending {
+			r.left++
+		}
+	}
+	j.after, j.n = r, j.next
+	j.left -= r.left
+	j.whole.parts.Add(1)
+	return r
+}
+
+// gather writes what the parts have into the batch, once all are handed over.
+// A part was cut off behind what was written, so that rows stay ascending.
+func (j *job) gather() {
+	for p := j.after; p != nil; p = p.after {
+		j.details, j.wrote = append(j.details, p.details...), append(j.wrote, p.wrote...)
+	}
+	j.Batch.Details, j.Batch.Wrote = j.details, j.wrote
+}
+
+// forget lets go of what is not the pool's.
+func (j *job) forget() {
+	j.Work, j.details, j.wrote, j.whole, j.after, j.beside = Work{}, nil, nil, nil, nil, nil
 }
 
 // settle gives a push its result, once.
@@ -100,7 +160,7 @@ func (j *job) settle(i int, r provider.Result, d provider.Detail) {
 	j.left--
 	if d != (provider.Detail{}) {
 		d.Index = i
-		j.Batch.Details = append(j.Batch.Details, d)
+		j.details = append(j.details, d)
 	}
 }
 
@@ -110,7 +170,16 @@ func (j *job) abandon(r provider.Result, d provider.Detail) {
 	for ; j.next < j.n; j.next++ {
 		j.settle(j.next, r, d)
 	}
+	j.letGo()
+}
+
+// letGo ends the writer's hold, which the parts of a Work pass on: all that
+// will ever be written of it is.
+func (j *job) letGo() {
 	j.left--
+	if j.Batch.Left != nil {
+		j.Batch.Left(int(j.whole.sent.Load()))
+	}
 }
 
 // run is a row of pushes of one batch on a row of streams: push from+k is on

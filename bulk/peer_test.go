@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -27,6 +28,7 @@ type peer struct {
 	block   bytes.Buffer
 	encoder *hpack.Encoder
 	onAck   func() // called once, with the next acknowledgement of SETTINGS
+	onPing  func() // called for each PING in place of an answer
 }
 
 type asked struct {
@@ -49,11 +51,10 @@ func piped(t *testing.T, cfg Config, script func(n int, p *peer), test func(pool
 		roots.AddCert(x)
 		var peers sync.WaitGroup
 		defer peers.Wait()
-		n := 0
+		var n atomic.Int32
 		dial := func(context.Context, string, string) (net.Conn, error) {
 			near, far := net.Pipe()
-			k := n
-			n++
+			k := int(n.Add(1)) - 1
 			peers.Go(func() {
 				defer far.Close()
 				c := tls.Server(far, &tls.Config{Certificates: []tls.Certificate{certificate}, NextProtos: []string{"h2"}})
@@ -78,16 +79,18 @@ func piped(t *testing.T, cfg Config, script func(n int, p *peer), test func(pool
 		if err != nil {
 			t.Fatal(err)
 		}
+		defer func() {
+			ctx, cancel := context.WithCancel(context.Background())
+			cancel()
+			pool.Close(ctx)
+		}()
 		test(pool)
-		ctx, cancel := context.WithCancel(context.Background())
-		cancel()
-		pool.Close(ctx)
 	})
 }
 
 func (p *peer) settings(s ...http2.Setting) { p.framer.WriteSettings(s...) }
 
-// frame reads the next frame that is not SETTINGS or a window update; nil is the end.
+// frame reads the next frame that is not SETTINGS, PING or a window update; nil is the end.
 func (p *peer) frame() http2.Frame {
 	for {
 		f, err := p.framer.ReadFrame()
@@ -104,6 +107,15 @@ func (p *peer) frame() http2.Frame {
 				p.onAck = nil
 			}
 		case *http2.WindowUpdateFrame:
+		case *http2.PingFrame:
+			switch {
+			case f.IsAck():
+				return f
+			case p.onPing != nil:
+				p.onPing()
+			default:
+				p.framer.WritePing(true, f.Data)
+			}
 		default:
 			return f
 		}
@@ -157,6 +169,9 @@ func (p *peer) serve() {
 		a, ok := p.request()
 		if !ok {
 			return
+		}
+		if n := len(a.body); n > 0 {
+			p.framer.WriteWindowUpdate(0, uint32(n))
 		}
 		p.ok(a.stream)
 	}

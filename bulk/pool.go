@@ -40,28 +40,35 @@ type Pool struct {
 	answered atomic.Uint64
 	accepted atomic.Uint64
 
+	buffers *sync.Pool // of *buffer
+	jobs    sync.Pool  // of *job
+
 	ctx    context.Context // ends dials
 	cancel context.CancelFunc
 	look   chan struct{} // the keeper has to look
 	ended  chan struct{} // the keeper has returned
 
-	mu       sync.Mutex
-	queue    []*job
-	conns    []*conn
-	idle     []*conn // wait for a batch
-	dials    int     // under way
-	failures int     // in a row
-	notYet   time.Time
-	lastErr  error
-	used     bool // Min counts
-	warming  bool // somebody waits for a first connection
-	closed   bool
-	open     int           // jobs without Done
-	changed  chan struct{} // closed and replaced when the above changes
+	mu           sync.Mutex
+	queue        queue
+	conns        []*conn
+	idle         []*conn // wait for a batch
+	dials        int     // under way
+	failures     int     // in a row
+	failed       int     // so far
+	failedAt     time.Time
+	answeredThen uint64
+	notYet       time.Time // no attempt before it
+	lastErr      error
+	used         bool // Min counts
+	warming      bool // somebody waits for a first connection
+	closed       bool
+	open         int           // jobs without Done
+	changed      chan struct{} // closed and replaced when the above changes
+	waiting      int           // for that
 
-	rateAt  time.Time // measuring for Capacity
-	rateOf  uint64
-	perTick float64 // pushes a second
+	demand demand
+
+	looked []*conn // the keeper's own
 }
 
 // New makes a pool; it connects when it is warmed or used.
@@ -84,7 +91,7 @@ func New(cfg Config, o Options) (*Pool, error) {
 	}
 	p := &Pool{
 		cfg: cfg, origin: o.Origin, authority: authority, address: net.JoinHostPort(u.Hostname(), port),
-		dial: o.Dial, log: o.Log, look: make(chan struct{}, 1), ended: make(chan struct{}), changed: make(chan struct{}),
+		dial: o.Dial, log: o.Log, buffers: newBuffers(cfg.Buffer + 2*maxFrame), look: make(chan struct{}, 1), ended: make(chan struct{}), changed: make(chan struct{}),
 	}
 	if p.dial == nil {
 		p.dial = new(net.Dialer).DialContext
@@ -99,6 +106,9 @@ func New(cfg Config, o Options) (*Pool, error) {
 	p.tls.NextProtos = []string{"h2"}
 	p.tls.MinVersion = max(p.tls.MinVersion, tls.VersionTLS12)
 	p.tls.DynamicRecordSizingDisabled = true
+	if p.tls.ClientSessionCache == nil { // a connection that is opened again resumes
+		p.tls.ClientSessionCache = tls.NewLRUClientSessionCache(1)
+	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	go p.keep()
 	return p, nil
@@ -136,10 +146,11 @@ func (p *Pool) secure(ctx context.Context, w net.Conn) (net.Conn, error) {
 // After a Fault only single pushes are taken, as probes, until one of them is
 // accepted: batches that were on their way here then come back Unsent.
 func (p *Pool) Submit(w Work) {
-	j := newJob(w, p.epoch.Load())
-	if j.n == 0 {
-		j.left = 0
+	j, _ := p.jobs.Get().(*job)
+	if j == nil {
+		j = new(job)
 	}
+	j.start(w, p.epoch.Load())
 	p.mu.Lock()
 	p.open++
 	p.used = true
@@ -148,7 +159,7 @@ func (p *Pool) Submit(w Work) {
 		go p.giveUp([]*job{j}, provider.Unsent, provider.Detail{})
 		return
 	}
-	p.queue = append(p.queue, j)
+	p.queue.push(j)
 	c := p.pick()
 	p.mu.Unlock()
 	if c != nil {
@@ -181,58 +192,63 @@ func (p *Pool) take(c *conn) *job {
 	if !c.joined { // it shakes hands, or it is over
 		return nil
 	}
-	if len(p.queue) == 0 {
+	if p.queue.len() == 0 {
 		if !slices.Contains(p.idle, c) {
 			p.idle = append(p.idle, c)
 		}
 		return nil
 	}
-	j := p.queue[0]
-	p.queue[0] = nil
-	p.queue = p.queue[1:]
-	return j
+	return p.queue.pop()
 }
 
-// putBack returns a batch of which nothing was written to the head of the queue.
-func (p *Pool) putBack(j *job) {
+// putBack returns jobs that a connection did not write to the head of the queue.
+func (p *Pool) putBack(jobs []*job) {
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
-		p.giveUp([]*job{j}, provider.Unsent, provider.Detail{})
+		p.giveUp(jobs, provider.Unsent, provider.Detail{})
 		return
 	}
-	p.queue = slices.Insert(p.queue, 0, j)
-	c := p.pick()
+	p.queue.pushFront(jobs)
+	var ready []*conn
+	for range jobs {
+		if c := p.pick(); c != nil {
+			ready = append(ready, c)
+		}
+	}
 	p.mu.Unlock()
-	if c != nil {
+	for _, c := range ready {
 		c.poke()
 	}
 	p.wake()
 }
 
-// giveUp settles whole jobs that no connection has.
+// giveUp settles jobs that no connection has.
 func (p *Pool) giveUp(jobs []*job, r provider.Result, d provider.Detail) {
 	for _, j := range jobs {
 		if j.left > 0 {
 			j.abandon(r, d)
 		}
+		p.completed(j)
 	}
-	p.completed(jobs)
 }
 
-// completed calls Done.
-func (p *Pool) completed(jobs []*job) {
-	if len(jobs) == 0 {
+// completed calls Done with the last part of a Work.
+func (p *Pool) completed(j *job) {
+	whole := j.whole
+	if whole.parts.Add(-1) > 0 {
 		return
 	}
-	for _, j := range jobs {
-		if p.refused.Load() && j.n == 1 && j.epoch == p.epoch.Load() && j.Batch.Results[0] == provider.Accepted {
-			p.refused.Store(false)
-		}
-		j.Batch.Done(j.Batch)
+	whole.gather()
+	b := whole.Batch
+	if p.refused.Load() && len(b.Results) == 1 && whole.epoch == p.epoch.Load() && b.Results[0] == provider.Accepted {
+		p.refused.Store(false)
 	}
+	whole.forget()
+	p.jobs.Put(whole)
+	b.Done(b)
 	p.mu.Lock()
-	p.open -= len(jobs)
+	p.open--
 	p.tell()
 	p.mu.Unlock()
 }
@@ -244,10 +260,38 @@ func (p *Pool) halt(epoch uint64) {
 	}
 }
 
+// usable counts the connections that open new streams, and will for long. The
+// lock is held.
+func (p *Pool) usable() (n int) {
+	for _, c := range p.conns {
+		if !c.parting.Load() && !c.worn.Load() {
+			n++
+		}
+	}
+	return n
+}
+
 // tell wakes those who wait for a change. The lock is held.
 func (p *Pool) tell() {
-	close(p.changed)
-	p.changed = make(chan struct{})
+	if p.waiting > 0 {
+		close(p.changed)
+		p.changed = make(chan struct{})
+	}
+}
+
+// await waits for a change, or until ctx ends. The lock is held, but not
+// meanwhile.
+func (p *Pool) await(ctx context.Context) error {
+	changed := p.changed
+	p.waiting++
+	p.mu.Unlock()
+	select {
+	case <-changed:
+	case <-ctx.Done():
+	}
+	p.mu.Lock()
+	p.waiting--
+	return ctx.Err()
 }
 
 func (p *Pool) wake() {
@@ -261,30 +305,23 @@ func (p *Pool) wake() {
 // TLS and SETTINGS are done on them, or with the error of a failed attempt.
 func (p *Pool) Warm(ctx context.Context) error {
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.used = true
-	failures := p.failures
+	failed := p.failed
 	for {
 		switch {
 		case p.closed:
-			p.mu.Unlock()
 			return provider.ErrClosed
-		case len(p.conns) >= max(1, p.cfg.Min):
-			p.mu.Unlock()
+		case p.usable() >= max(1, p.cfg.Min):
 			return nil
-		case p.failures > failures:
-			defer p.mu.Unlock()
+		case p.failed > failed:
 			return p.lastErr
 		}
 		p.warming = true
-		changed := p.changed
-		p.mu.Unlock()
 		p.wake()
-		select {
-		case <-changed:
-		case <-ctx.Done():
+		if p.await(ctx) != nil {
 			return context.Cause(ctx)
 		}
-		p.mu.Lock()
 	}
 }
 
@@ -296,12 +333,6 @@ func (p *Pool) Accepted() uint64 { return p.accepted.Load() }
 func (p *Pool) Capacity() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	now, answered := time.Now(), p.answered.Load()
-	if passed := now.Sub(p.rateAt); passed >= 20*time.Millisecond {
-		rate := float64(answered-p.rateOf) / passed.Seconds()
-		p.perTick += (rate - p.perTick) / 2
-		p.rateAt, p.rateOf = now, answered
-	}
 	streams := 0
 	for _, c := range p.conns {
 		streams += int(c.open.Load())
@@ -309,7 +340,21 @@ func (p *Pool) Capacity() int {
 	if streams == 0 {
 		return 1
 	}
-	return max(1, streams+int(p.perTick*p.cfg.Ahead.Seconds()))
+	return max(1, streams+int(p.demand.rate*p.cfg.Ahead.Seconds()))
+}
+
+// State tells how the pool stands.
+func (p *Pool) State() provider.State {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := provider.State{Connections: len(p.conns), Latency: p.demand.latency}
+	for _, c := range p.conns {
+		s.UnderWay += int(c.busy.Load())
+		if trip := time.Duration(c.trip.Load()); trip > 0 && (s.RoundTrip == 0 || trip < s.RoundTrip) {
+			s.RoundTrip = trip
+		}
+	}
+	return s
 }
 
 // Close stops new writes, waits for answers until ctx ends, and settles the
@@ -317,8 +362,7 @@ func (p *Pool) Capacity() int {
 func (p *Pool) Close(ctx context.Context) error {
 	p.mu.Lock()
 	p.closed = true
-	queue := p.queue
-	p.queue = nil
+	queue := p.queue.takeAll()
 	conns := slices.Clone(p.conns)
 	p.mu.Unlock()
 	p.epoch.Add(1) // halts what connections have
@@ -343,16 +387,6 @@ func (p *Pool) Close(ctx context.Context) error {
 func (p *Pool) until(ctx context.Context, is func() bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for !is() {
-		changed := p.changed
-		p.mu.Unlock()
-		select {
-		case <-changed:
-		case <-ctx.Done():
-		}
-		p.mu.Lock()
-		if ctx.Err() != nil {
-			return
-		}
+	for !is() && p.await(ctx) == nil {
 	}
 }

@@ -68,7 +68,10 @@ func (c *conn) take() error {
 	if len(c.ctrl) > 1<<16 {
 		return violation{codeCalm, "too many frames that want an answer"}
 	}
-	c.pool.answered.Add(uint64(before - c.inflight))
+	if n := before - c.inflight; n > 0 {
+		c.pool.answered.Add(uint64(n))
+		c.answered = now
+	}
 	c.count()
 	c.hint()
 	c.wake.Signal()
@@ -91,7 +94,8 @@ func (c *conn) frame(kind, flags byte, stream uint32, b []byte, now time.Time) e
 		if c.blockStream == 0 {
 			return violation{codeProtocol, "CONTINUATION without HEADERS"}
 		}
-		if c.block = append(c.block, b...); len(c.block) > 1<<16 {
+		c.block = append(c.block, b...)
+		if c.blockCost += frameHeader + len(b); c.blockCost > 1<<16 {
 			return violation{codeCalm, "header block too long"}
 		}
 		if flags&flagEndHeaders == 0 {
@@ -104,7 +108,7 @@ func (c *conn) frame(kind, flags byte, stream uint32, b []byte, now time.Time) e
 	case frameSettings:
 		return c.settings(flags, stream, b)
 	case framePing:
-		return c.ping(flags, stream, b)
+		return c.ping(flags, stream, b, now)
 	case frameGoAway:
 		return c.goAway(stream, b)
 	case frameWindowUpdate:
@@ -152,7 +156,7 @@ func (c *conn) headers(flags byte, stream uint32, b []byte, now time.Time) error
 	}
 	if flags&flagEndHeaders == 0 {
 		c.block = append(c.block[:0], b...)
-		c.blockStream, c.blockFlags = stream, flags
+		c.blockStream, c.blockFlags, c.blockCost = stream, flags, len(b)
 		return nil
 	}
 	return c.answer(stream, flags, b, now)
@@ -175,15 +179,20 @@ func (c *conn) answer(stream uint32, flags byte, block []byte, now time.Time) er
 	status := c.dec.status
 	end := flags&flagEndStream != 0
 	switch {
-	case x.job.status[i] != 0: // trailers
+	case x.job.heard[i].status != 0: // trailers, which end the stream
+		if !end {
+			c.cancel(stream, codeProtocol)
+			c.unanswered(x, stream)
+			return nil
+		}
 	case status >= 100 && status < 200 && !end:
 		return nil
 	case status < 200 || status > 999:
-		c.ctrl = appendReset(c.ctrl, stream, codeProtocol)
+		c.cancel(stream, codeProtocol)
 		c.settle(x, stream, provider.Lost, provider.Detail{Reason: tocsin.ReasonUnanswered, Text: "malformed answer"})
 		return nil
 	default:
-		x.job.status[i] = uint16(status)
+		x.job.heard[i].status = uint16(status)
 		if status >= 300 {
 			c.begin(stream, status, now)
 		}
@@ -202,7 +211,7 @@ func (c *conn) begin(stream uint32, status int, now time.Time) {
 	} else {
 		a = new(answer)
 	}
-	a.Answer = Answer{Status: status, Body: a.body[:0]}
+	a.Answer = Answer{Status: status, Body: a.Body[:0]}
 	if len(c.dec.retry) > 0 {
 		a.RetryAfter = parseRetryAfter(string(c.dec.retry), now)
 	}
@@ -216,8 +225,11 @@ func (c *conn) begin(stream uint32, status int, now time.Time) {
 func (c *conn) end(x *run, stream uint32, now time.Time) {
 	c.judge(x, stream)
 	if x.left == 0 {
-		slow := c.slow.Load()
-		c.slow.Store(slow + (int64(now.Sub(x.at))-slow)/8)
+		took, slow := max(1, int64(now.Sub(x.at))), c.slow.Load()
+		if slow > 0 {
+			took = slow + (took-slow)/4
+		}
+		c.slow.Store(took)
 	}
 }
 
@@ -245,22 +257,35 @@ func (c *conn) data(flags byte, stream uint32, b []byte, now time.Time) error {
 	if x.job.Batch.Results[i] != provider.Pending {
 		return nil
 	}
-	status := x.job.status[i]
-	if status == 0 {
-		c.ctrl = appendReset(c.ctrl, stream, codeProtocol)
+	heard := &x.job.heard[i]
+	if heard.status == 0 {
+		c.cancel(stream, codeProtocol)
 		c.settle(x, stream, provider.Lost, provider.Detail{Reason: tocsin.ReasonUnanswered, Text: "malformed answer"})
 		return nil
 	}
-	if status >= 300 {
-		if a := c.answers[stream]; a != nil {
-			a.Body = append(a.Body, b[:min(len(b), cap(a.Body)-len(a.Body))]...)
-		}
+	if a := c.answers[stream]; heard.status >= 300 && a != nil {
+		a.Body = append(a.Body, b[:min(len(b), maxBody-len(a.Body))]...)
 	}
-	if flags&flagEndStream != 0 {
+	switch body := int(heard.body) + len(b); {
+	case flags&flagEndStream != 0:
 		c.end(x, stream, now)
+	case body > maxHeard:
+		// The status has decided. More of it would have to be let in by a
+		// window, and nobody reads it.
+		c.cancel(stream, codeCancel)
+		c.end(x, stream, now)
+	default:
+		heard.body = uint16(body)
 	}
 	return nil
 }
+
+// Limits of an answer's body in bytes: what is kept of it, and what is heard
+// out, less than the window of a stream.
+const (
+	maxBody  = 4 << 10
+	maxHeard = 48 << 10
+)
 
 func (c *conn) reset(stream uint32, b []byte) error {
 	if err := c.mine(stream); err != nil {
@@ -273,7 +298,10 @@ func (c *conn) reset(stream uint32, b []byte) error {
 	if x == nil {
 		return nil
 	}
-	if code(binary.BigEndian.Uint32(b)) == codeRefused && x.job.status[x.index(stream)] == 0 {
+	if c.rest.stream == stream {
+		c.rest.body = nil
+	}
+	if code(binary.BigEndian.Uint32(b)) == codeRefused && x.job.heard[x.index(stream)].status == 0 {
 		c.settle(x, stream, provider.Unprocessed, provider.Detail{Reason: tocsin.ReasonNotProcessed})
 		return nil
 	}

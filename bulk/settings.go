@@ -35,8 +35,15 @@ func (c *conn) settings(flags byte, stream uint32, b []byte) error {
 			if value > maxWindow {
 				return violation{codeFlowControl, "initial window too large"}
 			}
-			c.rest.window += int64(value) - c.streamOpen
+			// It counts for open streams too, and may leave them below 0.
+			if c.rest.window += int64(value) - c.streamOpen; c.rest.window > maxWindow {
+				return violation{codeFlowControl, "window of a stream too large"}
+			}
 			c.streamOpen = int64(value)
+		case settingEnablePush:
+			if value != 0 { // it is not for a server to ask for
+				return violation{codeProtocol, "a server that enables push"}
+			}
 		case settingFrameSize:
 			if value < maxFrame || value > 1<<24-1 {
 				return violation{codeProtocol, "frame size out of range"}
@@ -52,14 +59,17 @@ func (c *conn) settings(flags byte, stream uint32, b []byte) error {
 	return nil
 }
 
-func (c *conn) ping(flags byte, stream uint32, b []byte) error {
+func (c *conn) ping(flags byte, stream uint32, b []byte, now time.Time) error {
 	switch {
 	case stream != 0:
 		return violation{codeProtocol, "PING on a stream"}
 	case len(b) != 8:
 		return violation{codeFrameSize, "PING of a wrong length"}
 	case flags&flagAck != 0:
-		c.pingSent = time.Time{}
+		if c.pinging && !c.hasPing && string(b) == pingData {
+			c.pinging = false
+			c.trip.Store(max(1, int64(now.Sub(c.pinged))))
+		}
 		return nil
 	}
 	c.ctrl = append(appendFrame(c.ctrl, 8, framePing, flagAck, 0), b...)
@@ -77,10 +87,10 @@ func (c *conn) goAway(stream uint32, b []byte) error {
 	}
 	last := binary.BigEndian.Uint32(b) & maxStream
 	why := code(binary.BigEndian.Uint32(b[4:]))
-	if !c.draining || why != codeNone {
+	if c.leave == nil || why != codeNone {
 		c.pool.log.Info("push service closes a connection", "origin", c.pool.origin, "code", uint32(why), "reason", Word(string(b[8:])))
 	}
-	c.draining = true
+	c.drain(errAway)
 	c.blamed = c.blamed || why != codeNone
 	for i := range c.runs.list {
 		x := &c.runs.list[i]
@@ -99,7 +109,10 @@ func (c *conn) windowUpdate(stream uint32, b []byte) error {
 	}
 	increment := int64(binary.BigEndian.Uint32(b) & maxWindow)
 	if stream == 0 {
-		if c.window += increment; increment == 0 || c.window > maxWindow {
+		switch c.window += increment; {
+		case increment == 0:
+			return violation{codeProtocol, "window moved by nothing"}
+		case c.window > maxWindow:
 			return violation{codeFlowControl, fmt.Sprintf("window moved by %d", increment)}
 		}
 		return nil
@@ -107,13 +120,19 @@ func (c *conn) windowUpdate(stream uint32, b []byte) error {
 	if err := c.mine(stream); err != nil {
 		return err
 	}
-	if c.rest.job != nil && c.rest.stream == stream {
-		if c.rest.window += increment; increment == 0 || c.rest.window > maxWindow {
-			c.ctrl = appendReset(c.ctrl, stream, codeFlowControl)
-			if x := c.runs.find(stream); x != nil {
-				c.settle(x, stream, provider.Lost, provider.Detail{Reason: tocsin.ReasonUnanswered})
-			}
-		}
+	if c.rest.job == nil || c.rest.stream != stream {
+		return nil // its body has left
+	}
+	why := codeNone
+	switch c.rest.window += increment; {
+	case increment == 0:
+		why = codeProtocol
+	case c.rest.window > maxWindow:
+		why = codeFlowControl
+	}
+	if x := c.runs.find(stream); why != codeNone && x != nil {
+		c.cancel(stream, why)
+		c.settle(x, stream, provider.Lost, provider.Detail{Reason: tocsin.ReasonUnanswered})
 	}
 	return nil
 }

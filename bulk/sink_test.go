@@ -56,7 +56,7 @@ func runSink() {
 }
 
 func sink(raw net.Conn, cfg *tls.Config) {
-	w := newWire(raw)
+	w := newWire(raw, newBuffers(0))
 	c := tls.Server(w, cfg)
 	defer c.Close()
 	if c.Handshake() != nil {

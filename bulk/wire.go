@@ -15,14 +15,26 @@ type wire struct {
 	end   int
 
 	mu       sync.Mutex // a key update is written by the reader's goroutine
-	out      []byte
-	gathered bool // handshakes go out at once
+	buffers  *sync.Pool
+	out      *buffer // while it holds something
+	gathered bool    // handshakes go out at once
 }
 
-const readSize = 64 << 10
+// buffer is what one write sends. Connections share the few that are in use at
+// a time, which stay in the processor's cache.
+type buffer struct{ b []byte }
 
-func newWire(c net.Conn) *wire {
-	return &wire{Conn: c, in: make([]byte, readSize)}
+func newBuffers(size int) *sync.Pool {
+	return &sync.Pool{New: func() any { return &buffer{make([]byte, 0, size)} }}
+}
+
+const (
+	readSize = 64 << 10
+	inSize   = 2*maxFrame + frameHeader // a record, behind the rest of a frame
+)
+
+func newWire(c net.Conn, buffers *sync.Pool) *wire {
+	return &wire{Conn: c, in: make([]byte, readSize), buffers: buffers}
 }
 
 func (w *wire) Read(p []byte) (int, error) {
@@ -44,7 +56,10 @@ func (w *wire) Write(p []byte) (int, error) {
 	if !w.gathered {
 		return w.Conn.Write(p)
 	}
-	w.out = append(w.out, p...)
+	if w.out == nil {
+		w.out = w.buffers.Get().(*buffer)
+	}
+	w.out.b = append(w.out.b, p...)
 	return len(p), nil
 }
 
@@ -59,10 +74,12 @@ func (w *wire) gather() {
 func (w *wire) flush() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if len(w.out) == 0 {
+	if w.out == nil {
 		return nil
 	}
-	_, err := w.Conn.Write(w.out)
-	w.out = w.out[:0]
+	_, err := w.Conn.Write(w.out.b)
+	w.out.b = w.out.b[:0]
+	w.buffers.Put(w.out)
+	w.out = nil
 	return err
 }

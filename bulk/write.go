@@ -1,13 +1,14 @@
 package bulk
 
 import (
+	"slices"
 	"time"
 
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/provider"
 )
 
-// maxPath bounds :path, so that a header block always fits into one frame.
+// maxPath bounds :path. Servers take no longer ones.
 const maxPath = 8 << 10
 
 // grant is what the writer may use for one buffer.
@@ -57,7 +58,7 @@ func (c *conn) await() (grant, bool) {
 	defer c.mu.Unlock()
 	for c.err == nil {
 		room := c.allowed() - c.inflight
-		if c.draining {
+		if c.leave != nil {
 			room = 0
 		}
 		work := false
@@ -65,17 +66,21 @@ func (c *conn) await() (grant, bool) {
 		case c.rest.job != nil:
 			work = c.rest.body == nil || min(c.window, c.rest.window) > 0
 		case c.job != nil:
-			work = room > 0 && !c.waits(c.job) || c.draining || c.halted(c.job)
+			work = room > 0 && !c.waits(c.job) || c.leave != nil || c.halted(c.job)
 		default:
 			work = c.poked && room > 0
-			if c.draining && c.inflight == 0 && len(c.ctrl) == 0 {
-				c.failLocked(errDrained)
+			if c.leave != nil && c.inflight == 0 && len(c.ctrl) == 0 {
+				c.failLocked(c.leave)
 				return grant{}, false
 			}
 		}
 		if work || len(c.ctrl) > 0 {
-			c.buf = append(c.buf[:0], c.ctrl...)
-			c.ctrl = c.ctrl[:0]
+			c.held = c.pool.buffers.Get().(*buffer)
+			c.buf = append(c.held.b, c.ctrl...)
+			c.control, c.ctrl = len(c.buf), c.ctrl[:0]
+			if c.hasPing {
+				c.hasPing, c.pinged = false, time.Now()
+			}
 			c.enc.setLimit(c.tableLeast)
 			c.enc.setLimit(c.tableLimit)
 			c.tableLeast = c.tableLimit
@@ -103,12 +108,7 @@ func (c *conn) fill(g grant) {
 				return
 			}
 		}
-		if c.halted(j) {
-			c.release(j)
-			continue
-		}
-		if c.leaving() {
-			c.release(j)
+		if c.ending(j) {
 			return
 		}
 		c.pushes(j, &g)
@@ -137,29 +137,20 @@ func (c *conn) next() *job {
 	return j
 }
 
-// leaving reports whether no new stream may be opened any more.
-func (c *conn) leaving() bool {
+// ending takes the job off the connection when nothing more of it may leave
+// here, and reports that.
+func (c *conn) ending(j *job) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.nextStream > maxStream {
-		c.draining = true
-		c.hint()
+		c.drain(errWorn)
 	}
-	return c.draining
-}
-
-// release gives up what was not written of the job. A job that nothing was
-// written of goes to another connection, unless it was stopped.
-func (c *conn) release(j *job) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	if c.leave == nil && !c.halted(j) {
+		return false
+	}
 	c.job = nil
-	if j.next == 0 && !c.halted(j) {
-		c.back = append(c.back, j)
-		return
-	}
-	j.abandon(provider.Unsent, provider.Detail{})
-	c.finished(j)
+	c.release(j)
+	return true
 }
 
 // pushes appends pushes of one job, each row of them as a run of streams.
@@ -176,6 +167,9 @@ func (c *conn) pushes(j *job, g *grant) {
 			f = c.enc.ready(j.Shape)
 		} else {
 			at, why = c.request(j, f, i)
+		}
+		if block := at - start - frameHeader; why == 0 && block > g.frame {
+			at += c.continued(start, at, g.frame)
 		}
 		j.next++
 		if why != 0 {
@@ -263,6 +257,22 @@ func (c *conn) refuse(j *job, i int, why tocsin.Reason) {
 	c.mu.Unlock()
 }
 
+// continued spreads the header block that stands in one HEADERS frame over
+// CONTINUATION frames (RFC 9113 6.10), and returns by how much the buffer grew.
+func (c *conn) continued(start, at, frame int) (grown int) {
+	block, tail := slices.Clone(c.buf[start+frameHeader:at]), slices.Clone(c.buf[at:])
+	c.buf = c.buf[:start]
+	kind := byte(frameHeaders)
+	for len(block) > frame {
+		c.buf = append(appendFrame(c.buf, frame, kind, 0, c.nextStream), block[:frame]...)
+		block, kind = block[frame:], frameContinuation
+	}
+	c.buf = append(appendFrame(c.buf, len(block), kind, flagEndHeaders, c.nextStream), block...)
+	grown = len(c.buf) - at
+	c.buf = append(c.buf, tail...)
+	return grown
+}
+
 // goOn sends more of the body that the windows cut.
 func (c *conn) goOn(frame int) {
 	c.mu.Lock()
@@ -299,29 +309,22 @@ func (c *conn) send() error {
 	now := time.Now()
 	d := &c.draft
 	c.mu.Lock()
+	if len(d.runs) > 0 && (c.leave != nil || c.err != nil) {
+		c.takeBack()
+	}
 	over := c.err
 	for _, x := range d.runs {
 		x.at, x.left = now, x.n
-		if over != nil { // nothing of it will be written
-			for k := range x.n {
-				x.job.settle(x.from+k, provider.Unsent, provider.Detail{})
-			}
-			continue
-		}
 		c.runs.add(x)
 		c.inflight += x.n
+		c.opened = x.first + 2*uint32(x.n)
 	}
 	c.window -= d.used
-	if over == nil {
-		c.opened = c.nextStream
-	}
 	if d.cut.job != nil {
 		c.rest, d.cut = d.cut, rest{}
 		c.rest.window = c.streamOpen
 	}
-	if len(d.runs) > 0 {
-		c.lastWork = now
-	}
+	c.worn.Store(c.opened > wornStream)
 	c.writing = now
 	c.hint()
 	c.unlockAndTell()
@@ -333,16 +336,20 @@ func (c *conn) send() error {
 		}
 	}
 	at := time.Now()
+	c.held.b = c.buf[:0]
+	c.pool.buffers.Put(c.held)
+	c.held, c.buf = nil, nil
 
 	c.mu.Lock()
 	c.writing = time.Time{}
 	for _, s := range d.spans {
 		if over == nil {
-			s.job.Batch.Wrote = append(s.job.Batch.Wrote, provider.Written{From: s.from, To: s.to, At: at})
+			s.job.wrote = append(s.job.wrote, provider.Written{From: s.from, To: s.to, At: at})
+			s.job.whole.sent.Add(int32(s.to - s.from))
 		}
 	}
 	for _, j := range d.ended {
-		j.left--
+		j.letGo()
 		c.finished(j)
 	}
 	clear(d.runs)
@@ -351,4 +358,29 @@ func (c *conn) send() error {
 	*d = draft{runs: d.runs[:0], spans: d.spans[:0], ended: d.ended[:0]}
 	c.unlockAndTell()
 	return err
+}
+
+// takeBack undoes what was drafted since the peer asked to leave, or was lost:
+// it would ignore new streams (RFC 9113 6.8). What they changed in the HPACK
+// table does not matter, as no block follows. The lock is held.
+func (c *conn) takeBack() {
+	d := &c.draft
+	for _, x := range slices.Backward(d.runs) {
+		x.job.next = x.from
+	}
+	var last *job
+	for _, x := range d.runs {
+		if x.job != last {
+			last = x.job
+			c.release(last)
+		}
+		d.ended = slices.DeleteFunc(d.ended, func(j *job) bool { return j == x.job })
+		if c.job == x.job {
+			c.job = nil
+		}
+	}
+	clear(d.runs)
+	clear(d.spans)
+	d.runs, d.spans, d.cut, d.used = d.runs[:0], d.spans[:0], rest{}, 0
+	c.buf = c.buf[:c.control]
 }

@@ -137,6 +137,14 @@ type Batch struct {
 	Done    func(*Batch)
 }
 
+// State is how a lane stands.
+type State struct {
+	Connections int
+	UnderWay    int           // pushes written and not answered
+	RoundTrip   time.Duration // of the nearest connection, by PING; 0: not measured yet
+	Latency     time.Duration // from a write to the last answer of what it carried; 0: not measured yet
+}
+
 // ErrClosed: the lane was closed.
 var ErrClosed = errors.New("provider: lane closed")
 
@@ -148,6 +156,9 @@ type Lane interface {
 	// Capacity is how many pushes may be under way at once now; it changes
 	// with connections and their settings, and is at least 1.
 	Capacity() int
+
+	// State tells how the lane stands, for metrics and forecasts.
+	State() State
 
 	// Send takes the batch over and never blocks. Batches start in order. Done
 	// comes once, when every push has a Result.

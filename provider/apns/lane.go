@@ -42,6 +42,8 @@ func (l *lane) Warm(ctx context.Context) error {
 
 func (l *lane) Capacity() int { return l.pool.Capacity() }
 
+func (l *lane) State() provider.State { return l.pool.State() }
+
 func (l *lane) Send(b *provider.Batch) {
 	t, err := l.signer.token(time.Now(), l.provider.cfg.Resign)
 	if err != nil { // the key was good when the lane was opened

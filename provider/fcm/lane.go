@@ -125,6 +125,8 @@ func (l *lane) Warm(ctx context.Context) error {
 
 func (l *lane) Capacity() int { return l.pool.Capacity() }
 
+func (l *lane) State() provider.State { return l.pool.State() }
+
 func (l *lane) Close(ctx context.Context) error {
 	l.mu.Lock()
 	l.closed = true

@@ -74,6 +74,8 @@ func (l *lane) Warm(ctx context.Context) error {
 
 func (l *lane) Capacity() int { return l.pool.Capacity() }
 
+func (l *lane) State() provider.State { return l.pool.State() }
+
 func (l *lane) Send(b *provider.Batch) {
 	token, err := l.token()
 	if err != nil { // the key was good when the lane was opened

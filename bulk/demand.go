@@ -1,0 +1,142 @@
+package bulk
+
+import (
+	"math"
+	"time"
+)
+
+// demand is what decides how many connections a pool keeps. By Little's law as
+// many pushes are under way as are sent in the time that an answer takes, and
+// each connection holds so many streams.
+type demand struct {
+	at       time.Time // of the last measure
+	answered uint64    // then
+	rate     float64   // answers a second
+	latency  time.Duration
+
+	// Connections that were needed at once, at most, in this period of
+	// Config.IdleTimeout and in the one before; and in earlier busy ones, half of
+	// which is forgotten with each that needed less.
+	needs [2]int
+	most  int
+	turn  time.Time // when the period began
+
+	// A step of growth is worth another one if answers did not become slower by
+	// as much as there are more streams.
+	next    time.Time // no step before it
+	slowest time.Duration
+	hold    time.Duration
+	easy    time.Time // since when streams suffice; zero: they do not
+}
+
+// spare is how much more than needed is kept open.
+const spare = 1.1
+
+// Waits after a step of growth: to see its effect, and when it had none.
+const (
+	settleGrowth = 200 * time.Millisecond
+	holdGrowth   = time.Second
+	holdMost     = time.Minute
+)
+
+// measure follows the rate and the latency of answers. The lock is held.
+func (p *Pool) measure(now time.Time) {
+	d := &p.demand
+	passed := now.Sub(d.at)
+	if passed < 20*time.Millisecond {
+		return
+	}
+	answered := p.answered.Load()
+	d.rate += (float64(answered-d.answered)/passed.Seconds() - d.rate) / 2
+	d.at, d.answered = now, answered
+
+	var slow, n, busy, open int64
+	for _, c := range p.conns {
+		busy, open = busy+int64(c.busy.Load()), open+int64(c.open.Load())
+		if s := c.slow.Load(); s > 0 {
+			slow, n = slow+s, n+1
+		}
+	}
+	if n > 0 {
+		d.latency = time.Duration(slow / n)
+	}
+	if open > 0 {
+		needed := int(math.Ceil(spare * float64(busy) * float64(len(p.conns)) / float64(open)))
+		d.needs[0] = max(d.needs[0], min(needed, p.usable()))
+	}
+	if d.turn.IsZero() {
+		d.turn = now
+	}
+	if now.Sub(d.turn) >= p.cfg.IdleTimeout {
+		if ended := d.needs[1]; ended > 0 {
+			d.most = max(ended, d.most/2)
+		}
+		d.needs, d.turn = [2]int{0, d.needs[0]}, now
+	}
+}
+
+// growth is how many connections to open because streams do not suffice: as
+// many again, or as many as were needed before. While that only makes answers
+// slower it is tried ever less: more connections make no service faster that is
+// at its limit. The lock is held.
+func (p *Pool) growth(now time.Time, have int) int {
+	d := &p.demand
+	if !p.crowded() {
+		if d.easy.IsZero() {
+			d.easy = now
+		} else if now.Sub(d.easy) >= holdGrowth {
+			d.slowest, d.hold = 0, 0
+		}
+		return 0
+	}
+	d.easy = time.Time{}
+	if p.dials > 0 || have >= p.cfg.Max || now.Before(d.next) {
+		return 0
+	}
+	if d.slowest > 0 && d.latency > d.slowest {
+		d.slowest = 0
+		p.holdBack(now)
+		return 0
+	}
+	goal := min(max(int(math.Ceil(2*spare*float64(have))), d.most), p.cfg.Max)
+	d.needs[0] = goal
+	d.slowest = d.latency + d.latency*time.Duration(3*(goal-have))/time.Duration(4*have)
+	return goal - have
+}
+
+// holdBack puts growth off. The lock is held.
+func (p *Pool) holdBack(now time.Time) {
+	d := &p.demand
+	d.hold = min(max(2*d.hold, holdGrowth), holdMost)
+	d.next = now.Add(d.hold)
+}
+
+// grown is told that a connection has joined: from now on its effect shows. The
+// lock is held.
+func (p *Pool) grown(now time.Time) {
+	p.demand.next = now.Add(max(settleGrowth, 3*p.demand.latency))
+}
+
+// crowded reports whether more streams would help: there is work, all are in
+// use, and answers take their time. The lock is held.
+func (p *Pool) crowded() bool {
+	if p.queue.len() == 0 || p.demand.latency < p.cfg.GrowAfter {
+		return false
+	}
+	full := false
+	for _, c := range p.conns {
+		switch {
+		case c.parting.Load() || c.slow.Load() == 0: // leaves, or was never asked
+		case c.room.Load() > 0:
+			return false
+		default:
+			full = true
+		}
+	}
+	return full
+}
+
+// surplus is how many connections nobody needed for long. The lock is held.
+func (p *Pool) surplus() int {
+	return max(0, p.usable()-max(p.cfg.Min, p.demand.needs[0], p.demand.needs[1]))
+}
