@@ -8,9 +8,9 @@ import (
 	"github.com/tocsin-push/tocsin/pace"
 )
 
-// A client steers a send while it runs. Its rate is pace's to keep, over all
-// shards of the process; a paused send asks for nothing, takes back what it has
-// asked for, and stops what is on its way.
+// A client steers a send while it runs. What it has asked for and not claimed
+// goes back. Its rate is pace's to keep, over all shards of the process; while it
+// is paused it asks for nothing, and what is on its way is stopped.
 
 // readSteer obeys the steering of an open send, which the fold has now.
 func (m *Machine) readSteer(s *ledger.Send) {
@@ -19,9 +19,9 @@ func (m *Machine) readSteer(s *ledger.Send) {
 		return
 	}
 	m.tellRate(s)
+	m.withdraw(j)
 	if s.Steering.Paused {
 		m.halt(j)
-		m.withdraw(j)
 		for _, f := range j.feeds { // a pause is counted by itself
 			if f.paced {
 				f.before, f.paced = f.before+f.total-f.began, false

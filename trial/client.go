@@ -121,6 +121,7 @@ type request struct {
 	answered  bool
 	cancel    bool
 	cancelled time.Time // acknowledged
+	steers    []steering
 }
 
 // ask makes a request until it is answered.

@@ -172,6 +172,7 @@ func (w *World) stuck() string { return "it does not drain: " + w.open() }
 // judge compares the final state with what the providers took.
 func (w *World) judge() {
 	w.provider.judgeQuotas()
+	w.judgeSteering()
 	for _, r := range w.sends {
 		for _, shard := range r.shards {
 			w.judgeShard(r, shard)

@@ -52,6 +52,7 @@ const (
 	optOut
 	erase
 	cancelSend
+	steerSend
 
 	kinds
 )
@@ -59,7 +60,7 @@ const (
 var kindNames = [kinds]string{"none", "append lost", "append late", "append repeated", "append unanswered", "append torn", "take repeated", "store write lost",
 	"store write unanswered", "crash", "crash of all", "paused owner", "takeover", "hand-over", "clock step", "slow audience", "reset unread",
 	"GOAWAY", "credential refused", "429 of the quota", "429 of a push", "503", "answer lost", "slow provider", "address gone",
-	"address gone and registered again", "opt-out", "erased", "cancel"}
+	"address gone and registered again", "opt-out", "erased", "cancel", "steered"}
 
 // state is a fault that was met or a rare state that was reached.
 type state int
@@ -83,13 +84,15 @@ const (
 	skippedDoubt
 	takeForgotten
 	quotaReached
+	rateHeld
+	pauseHeld
 	states
 )
 
 var stateNames = [...]string{"takeover with granted unsettled ranges", "woken old owner", "torn open", "retry meeting cancel",
 	"retry past time to live", "GOAWAY with unprocessed streams", "gone after registering again", "torn tail", "owner behind a trim",
 	"accepted twice", "open and claim in one record", "key repeated", "key with another body", "acknowledged cancel", "cancel before open",
-	"doubt with skip", "take repeated after a restart from a snapshot above it", "wait for a quota"}
+	"doubt with skip", "take repeated after a restart from a snapshot above it", "wait for a quota", "more than ten pushes at a rate", "pause beyond the time to obey it"}
 
 func fault(k kind) state { return state(k) }
 
@@ -201,6 +204,10 @@ func (w *World) strike(k kind) {
 		if !r.cancel {
 			r.cancel = true
 			r.stop(w)
+		}
+	case steerSend:
+		if r := w.sends[w.random.IntN(3)]; len(r.steers) == 0 {
+			r.steer(w)
 		}
 	}
 	w.reach(fault(k))
@@ -371,6 +378,9 @@ func (w *World) heal() {
 	}
 	for shard, p := range w.seats {
 		w.assign(tocsin.Shard(shard), p)
+	}
+	for _, r := range w.sends {
+		r.free(w)
 	}
 	w.healing = true
 }

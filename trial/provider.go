@@ -27,6 +27,7 @@ type simulated struct {
 	waits    time.Duration
 
 	offers map[offered][]arrival // on quotas
+	rates  map[rated][]time.Time // of steered sends
 }
 
 type gone struct{ at time.Time }
@@ -196,6 +197,7 @@ func (d *delivery) write(from, to int) {
 		default:
 			push.version = c.version
 			w.checkWritten(d, push)
+			w.checkPaused(d)
 			left = append(left, push)
 		}
 	}
