@@ -14,6 +14,7 @@ import (
 	"github.com/tocsin-push/tocsin/account"
 	"github.com/tocsin-push/tocsin/client"
 	"github.com/tocsin-push/tocsin/journal"
+	"github.com/tocsin-push/tocsin/pace"
 	"github.com/tocsin-push/tocsin/store"
 	"github.com/tocsin-push/tocsin/target"
 )
@@ -57,6 +58,15 @@ func busy(status int, code, detail string, after time.Duration) failure {
 
 func unavailable() failure {
 	return busy(http.StatusServiceUnavailable, "unavailable", "not possible now; the request may be repeated", time.Second)
+}
+
+// crowded refuses a send for what is open already: for the project's own part,
+// or for that of all.
+func crowded(r pace.Refusal) failure {
+	if r.Own {
+		return busy(http.StatusTooManyRequests, "crowded", "too much of this project is on its way already; nothing was accepted", r.After)
+	}
+	return busy(http.StatusServiceUnavailable, "crowded", "too much is on its way already; nothing was accepted", r.After)
 }
 
 func full() failure {

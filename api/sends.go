@@ -74,6 +74,11 @@ func (s *Server) createSend(ctx context.Context, in *sendInput) (*sendAnswer, er
 	if err := s.routeRecipients(ctx, c.Project, send.Recipients); err != nil {
 		return nil, err
 	}
+	if !send.Scheduled { // that one begins later
+		if refusal, is := s.Crowded(c.Project, tocsin.Class(send.Options.Class)); is {
+			return nil, crowded(refusal)
+		}
+	}
 	// What is begun is finished, also for a client that hangs up.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.RequestTime)
 	defer cancel()

@@ -18,6 +18,7 @@ import (
 	"github.com/tocsin-push/tocsin/account"
 	"github.com/tocsin-push/tocsin/audience"
 	"github.com/tocsin-push/tocsin/journal"
+	"github.com/tocsin-push/tocsin/pace"
 	"github.com/tocsin-push/tocsin/receipt"
 	"github.com/tocsin-push/tocsin/record"
 	"github.com/tocsin-push/tocsin/store"
@@ -34,6 +35,9 @@ type Deps struct {
 
 	// Refused tells since when a provider refuses a credential.
 	Refused func(tocsin.CredentialID) (since time.Time, refused bool)
+
+	// Crowded tells whether too much is open for another send of a project.
+	Crowded func(tocsin.ProjectID, tocsin.Class) (pace.Refusal, bool)
 
 	Metrics http.Handler                // serves /metrics
 	Ready   func(context.Context) error // why the node does not serve yet; nil when it does

@@ -22,6 +22,7 @@ import (
 	"github.com/tocsin-push/tocsin/client"
 	"github.com/tocsin-push/tocsin/journal"
 	journalmem "github.com/tocsin-push/tocsin/journal/mem"
+	"github.com/tocsin-push/tocsin/pace"
 	"github.com/tocsin-push/tocsin/provider"
 	"github.com/tocsin-push/tocsin/receipt"
 	"github.com/tocsin-push/tocsin/record"
@@ -82,6 +83,7 @@ func newWorldOn(t testing.TB, j journal.Journal, st store.Store, keyFile string,
 	}
 	deps := Deps{Accounts: w.accounts, Journal: j, Store: st, Shards: testShards, Log: log, Now: time.Now, Random: rand.Reader,
 		Refused: func(tocsin.CredentialID) (since time.Time, refused bool) { return since, false },
+		Crowded: func(tocsin.ProjectID, tocsin.Class) (pace.Refusal, bool) { return pace.Refusal{}, false },
 		Metrics: http.NotFoundHandler(), Ready: func(context.Context) error { return nil }}
 	var running sync.WaitGroup
 	for i := range testShards {
