@@ -1,6 +1,8 @@
 package fanout
 
 import (
+	"cmp"
+	"slices"
 	"time"
 
 	"github.com/tocsin-push/tocsin"
@@ -61,15 +63,22 @@ func (f *feed) release(t todo) {
 	}
 }
 
-// add queues a range, as one with its neighbour where that fits.
+// add queues a range in the order of the page, as one with its neighbours where
+// that fits: a claim is one range of one attempt, and each costs two records.
 func (f *feed) add(t todo) {
-	if n := len(f.again); n > 0 {
-		if last := &f.again[n-1]; last.page == t.page && last.attempt == t.attempt && last.To == t.From {
-			last.To = t.To
-			return
-		}
+	at, _ := slices.BinarySearchFunc(f.again, t, func(a, b todo) int {
+		return cmp.Or(cmp.Compare(a.page, b.page), cmp.Compare(a.From, b.From))
+	})
+	joins := func(a, b todo) bool { return a.page == b.page && a.attempt == b.attempt && a.To == b.From }
+	if at < len(f.again) && joins(t, f.again[at]) {
+		t.To = f.again[at].To
+		f.again = slices.Delete(f.again, at, at+1)
 	}
-	f.again = append(f.again, t)
+	if at > 0 && joins(f.again[at-1], t) {
+		f.again[at-1].To = t.To
+		return
+	}
+	f.again = slices.Insert(f.again, at, t)
 }
 
 func (m *Machine) ticket(id uint64) pace.Ticket { return pace.Ticket{Shard: m.shard, ID: id} }
@@ -113,7 +122,7 @@ func (m *Machine) granted(g pace.Grant) {
 		return
 	}
 	if rest := (todo{t.page, ledger.Span{From: t.From + t.n, To: t.To}, t.attempt}); rest.From < rest.To {
-		f.again = append([]todo{rest}, f.again...)
+		f.add(rest)
 		t.To = rest.From
 	}
 	m.ready = append(m.ready, t)

@@ -49,7 +49,7 @@ type feed struct {
 	pages []int  // their numbers
 	at    int    // index of the page that comes next
 	from  int    // and where in it
-	again []todo // ranges that come before: released, the rest of a small grant, retries
+	again []todo // ranges that come before, in their order: released, the rest of a small grant, retries
 	asked int    // tasks that wait for pace
 
 	// Later ranges are asked for when earlier ones are granted, so that the wait
@@ -122,14 +122,13 @@ func (j *job) feedOf(page int) *feed {
 // the same attempt.
 func (f *feed) next(size int) (t todo, ok bool) {
 	for len(f.again) > 0 {
-		t := f.again[0]
-		if t.To-t.From > size {
-			f.again[0].From += size
-			t.To = t.From + size
-		} else {
+		next := &f.again[0]
+		t := f.claimable(*next)
+		t.To = min(t.To, t.From+size)
+		if next.From = t.To; next.From == next.To {
 			f.again = f.again[1:]
 		}
-		if f.claimable(t) {
+		if t.From < t.To {
 			return t, true
 		}
 	}
@@ -164,13 +163,21 @@ func (f *feed) next(size int) (t todo, ok bool) {
 	return todo{}, false
 }
 
-func (f *feed) claimable(t todo) bool {
-	for _, push := range f.job.send.Page(t.page).Runs(t.Span) {
-		if push.Claimable() != t.attempt {
-			return false
+// claimable is the first part of a range that may still be claimed: empty and at
+// its end when there is none.
+func (f *feed) claimable(t todo) todo {
+	part := todo{t.page, ledger.Span{From: t.To, To: t.To}, t.attempt}
+	for span, push := range f.job.send.Page(t.page).Runs(t.Span) {
+		switch fits := push.Claimable() == t.attempt; {
+		case fits && part.From == t.To:
+			part.Span = span
+		case fits:
+			part.To = span.To
+		case part.From < t.To:
+			return part
 		}
 	}
-	return true
+	return part
 }
 
 // waits reports whether a range of the feed is waiting to be claimed already.
