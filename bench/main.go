@@ -54,6 +54,8 @@ func main() {
 	switch chosen := choose(name); {
 	case chosen != nil:
 		err = measure(ctx, chosen, args)
+	case name == "compare" && len(args) >= 2:
+		err = measure(ctx, []*measurement{{"compare", "this build against the one before", comparePairs, compareBuilds([2]string(args[:2]))}}, args[2:])
 	case name == partWire || name == partSim || name == partNode:
 		err = playPart(ctx, name, args)
 	default:
@@ -85,6 +87,7 @@ func usage() {
 	for _, m := range measurements() {
 		fmt.Fprintf(os.Stderr, "  %-14s %s\n", m.name, m.about)
 	}
+	fmt.Fprintln(os.Stderr, "  compare OLD NEW: two binaries of tocsin, for make bench-check")
 	os.Exit(2)
 }
 

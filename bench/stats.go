@@ -94,8 +94,8 @@ func atMost(name, unit string, ceiling, aim float64, values []float64) Check {
 func shown(name, unit string, values []float64) Check { return atLeast(name, unit, 0, 0, values) }
 
 // of maps rounds to one of their figures.
-func of[R any](rounds []R, figure func(*R) float64) []float64 {
-	values := make([]float64, len(rounds))
+func of[R, V any](rounds []R, figure func(*R) V) []V {
+	values := make([]V, len(rounds))
 	for i := range rounds {
 		values[i] = figure(&rounds[i])
 	}
