@@ -122,7 +122,7 @@ func TestPeerThatStopsReadingIsLeft(t *testing.T) {
 	}, func(pool *Pool) {
 		start := time.Now()
 		b := push(pool, 2000) // more than one write
-		gone := 0 // with the connection; the rest went over another one
+		gone := 0             // with the connection; the rest went over another one
 		for gone < 2000 && b.Results[gone] == lost {
 			gone++
 		}
@@ -333,26 +333,34 @@ func TestViolations(t *testing.T) {
 		"reset of no stream":     {http2.ErrCodeProtocol, func(p *peer, s uint32) { p.framer.WriteRSTStream(s+2, 0) }},
 		"window of no stream":    {http2.ErrCodeProtocol, func(p *peer, s uint32) { p.framer.WriteWindowUpdate(s+2, 1) }},
 		"lone continuation":      {http2.ErrCodeProtocol, func(p *peer, s uint32) { p.framer.WriteContinuation(s, true, nil) }},
+		"endless continuation": {http2.ErrCodeEnhanceYourCalm, func(p *peer, s uint32) {
+			p.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: s})
+			go func() {
+				for p.framer.WriteContinuation(s, false, nil) == nil {
+				}
+			}()
+		}},
 		"interrupted block": {http2.ErrCodeProtocol, func(p *peer, s uint32) {
 			p.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: s})
 			p.framer.WritePing(false, [8]byte{})
 		}},
-		"padding beyond the frame": {http2.ErrCodeProtocol, func(p *peer, s uint32) { p.framer.WriteRawFrame(frameData, flagPadded, s, []byte{9, 1}) }},
-		"block that is not HPACK":  {http2.ErrCodeCompression, func(p *peer, s uint32) { p.framer.WriteRawFrame(frameHeaders, flagEndHeaders, s, []byte{0xff, 0xff}) }},
-		"window overflow":          {http2.ErrCodeFlowControl, func(p *peer, s uint32) { p.framer.WriteWindowUpdate(0, maxWindow) }},
-		"window by nothing":        {http2.ErrCodeProtocol, func(p *peer, s uint32) { p.framer.WriteRawFrame(frameWindowUpdate, 0, 0, make([]byte, 4)) }},
-		"window too short":         {http2.ErrCodeFrameSize, func(p *peer, s uint32) { p.framer.WriteRawFrame(frameWindowUpdate, 0, 0, make([]byte, 3)) }},
-		"frame too large":          {http2.ErrCodeFrameSize, func(p *peer, s uint32) { p.conn.Write(appendFrame(nil, maxFrame+1, 0xfa, 0, 0)) }},
-		"ping too short":           {http2.ErrCodeFrameSize, func(p *peer, s uint32) { p.framer.WriteRawFrame(framePing, 0, 0, make([]byte, 7)) }},
-		"ping on a stream":         {http2.ErrCodeProtocol, func(p *peer, s uint32) { p.framer.WriteRawFrame(framePing, 0, s, make([]byte, 8)) }},
-		"reset too short":          {http2.ErrCodeFrameSize, func(p *peer, s uint32) { p.framer.WriteRawFrame(frameReset, 0, s, nil) }},
-		"goaway too short":         {http2.ErrCodeFrameSize, func(p *peer, s uint32) { p.framer.WriteRawFrame(frameGoAway, 0, 0, nil) }},
-		"goaway on a stream":       {http2.ErrCodeProtocol, func(p *peer, s uint32) { p.framer.WriteRawFrame(frameGoAway, 0, s, make([]byte, 8)) }},
-		"settings on a stream":     {http2.ErrCodeProtocol, func(p *peer, s uint32) { p.framer.WriteRawFrame(frameSettings, 0, s, nil) }},
-		"settings too short":       {http2.ErrCodeFrameSize, func(p *peer, s uint32) { p.framer.WriteRawFrame(frameSettings, 0, 0, make([]byte, 5)) }},
-		"settings ack with bytes":  {http2.ErrCodeFrameSize, func(p *peer, s uint32) { p.framer.WriteRawFrame(frameSettings, flagAck, 0, make([]byte, 6)) }},
-		"initial window too large": {http2.ErrCodeFlowControl, settings(http2.SettingInitialWindowSize, 1<<31)},
-		"frame size too small":     {http2.ErrCodeProtocol, settings(http2.SettingMaxFrameSize, 100)},
+		"padding beyond the frame":  {http2.ErrCodeProtocol, func(p *peer, s uint32) { p.framer.WriteRawFrame(frameData, flagPadded, s, []byte{9, 1}) }},
+		"block that is not HPACK":   {http2.ErrCodeCompression, func(p *peer, s uint32) { p.framer.WriteRawFrame(frameHeaders, flagEndHeaders, s, []byte{0xff, 0xff}) }},
+		"window overflow":           {http2.ErrCodeFlowControl, func(p *peer, s uint32) { p.framer.WriteWindowUpdate(0, maxWindow) }},
+		"window by nothing":         {http2.ErrCodeProtocol, func(p *peer, s uint32) { p.framer.WriteRawFrame(frameWindowUpdate, 0, 0, make([]byte, 4)) }},
+		"window too short":          {http2.ErrCodeFrameSize, func(p *peer, s uint32) { p.framer.WriteRawFrame(frameWindowUpdate, 0, 0, make([]byte, 3)) }},
+		"frame too large":           {http2.ErrCodeFrameSize, func(p *peer, s uint32) { p.conn.Write(appendFrame(nil, maxFrame+1, 0xfa, 0, 0)) }},
+		"ping too short":            {http2.ErrCodeFrameSize, func(p *peer, s uint32) { p.framer.WriteRawFrame(framePing, 0, 0, make([]byte, 7)) }},
+		"ping on a stream":          {http2.ErrCodeProtocol, func(p *peer, s uint32) { p.framer.WriteRawFrame(framePing, 0, s, make([]byte, 8)) }},
+		"reset too short":           {http2.ErrCodeFrameSize, func(p *peer, s uint32) { p.framer.WriteRawFrame(frameReset, 0, s, nil) }},
+		"goaway too short":          {http2.ErrCodeFrameSize, func(p *peer, s uint32) { p.framer.WriteRawFrame(frameGoAway, 0, 0, nil) }},
+		"goaway on a stream":        {http2.ErrCodeProtocol, func(p *peer, s uint32) { p.framer.WriteRawFrame(frameGoAway, 0, s, make([]byte, 8)) }},
+		"settings on a stream":      {http2.ErrCodeProtocol, func(p *peer, s uint32) { p.framer.WriteRawFrame(frameSettings, 0, s, nil) }},
+		"settings that enable push": {http2.ErrCodeProtocol, settings(http2.SettingEnablePush, 1)},
+		"settings too short":        {http2.ErrCodeFrameSize, func(p *peer, s uint32) { p.framer.WriteRawFrame(frameSettings, 0, 0, make([]byte, 5)) }},
+		"settings ack with bytes":   {http2.ErrCodeFrameSize, func(p *peer, s uint32) { p.framer.WriteRawFrame(frameSettings, flagAck, 0, make([]byte, 6)) }},
+		"initial window too large":  {http2.ErrCodeFlowControl, settings(http2.SettingInitialWindowSize, 1<<31)},
+		"frame size too small":      {http2.ErrCodeProtocol, settings(http2.SettingMaxFrameSize, 100)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			told := make(chan http2.ErrCode, 1)

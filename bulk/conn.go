@@ -71,7 +71,7 @@ type conn struct {
 
 	job        *job          // set by the writer alone
 	starves    *atomic.Int64 // the Ready that its job waits for
-	streams    int  // allowed by the peer and by Config
+	streams    int           // allowed by the peer and by Config
 	accepted   bool
 	opened     uint32 // streams below were opened
 	inflight   int

@@ -23,7 +23,7 @@ import (
 type peer struct {
 	t       testing.TB
 	framer  *http2.Framer
-	conn    net.Conn
+	conn    *tls.Conn
 	decoder *hpack.Decoder
 	block   bytes.Buffer
 	encoder *hpack.Encoder
@@ -52,12 +52,13 @@ func piped(t *testing.T, cfg Config, script func(n int, p *peer), test func(pool
 		var peers sync.WaitGroup
 		defer peers.Wait()
 		var n atomic.Int32
+		server := &tls.Config{Certificates: []tls.Certificate{certificate}, NextProtos: []string{"h2"}}
 		dial := func(context.Context, string, string) (net.Conn, error) {
 			near, far := net.Pipe()
 			k := int(n.Add(1)) - 1
 			peers.Go(func() {
 				defer far.Close()
-				c := tls.Server(far, &tls.Config{Certificates: []tls.Certificate{certificate}, NextProtos: []string{"h2"}})
+				c := tls.Server(far, server)
 				if c.Handshake() != nil {
 					return
 				}

@@ -376,3 +376,55 @@ func TestStreamsRunOut(t *testing.T) {
 		}
 	})
 }
+
+// A window may fall below 0 when the initial one shrinks (RFC 9113 6.9.2).
+func TestWindowBelowZero(t *testing.T) {
+	piped(t, quick(), func(_ int, p *peer) {
+		p.settings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 50})
+		h := p.frame().(*http2.HeadersFrame)
+		p.decoder.DecodeFull(h.HeaderBlockFragment())
+		p.frame() // 50 of 200 bytes
+		p.settings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 10})
+		p.framer.WriteWindowUpdate(h.StreamID, 40) // up to 0
+		p.framer.WritePing(false, [8]byte{})
+		if f, is := p.frame().(*http2.PingFrame); !is || !f.IsAck() {
+			t.Error("a body went on beyond its window")
+		}
+		p.framer.WriteWindowUpdate(h.StreamID, 7)
+		if d, is := p.frame().(*http2.DataFrame); !is || len(d.Data()) != 7 {
+			t.Errorf("%v in a window of 7", d)
+		}
+		p.framer.WriteWindowUpdate(h.StreamID, 143)
+		if d, is := p.frame().(*http2.DataFrame); !is || !d.StreamEnded() {
+			t.Errorf("%v at the end", d)
+		}
+		p.ok(h.StreamID)
+	}, func(pool *Pool) { expect(t, push(pool, 1), accepted) })
+}
+
+// Nobody reads a long body; it must not hold up its stream for want of a window.
+func TestLongAnswersAreCut(t *testing.T) {
+	piped(t, quick(), func(_ int, p *peer) {
+		p.settings()
+		for _, status := range []string{"200", "410"} {
+			a, _ := p.request()
+			p.answer(a.stream, false, ":status", status)
+			for range 4 {
+				p.framer.WriteData(a.stream, false, make([]byte, 15_000))
+			}
+			if r, is := p.frame().(*http2.RSTStreamFrame); !is || r.StreamID != a.stream || r.ErrCode != http2.ErrCodeCancel {
+				t.Errorf("%v after 60,000 bytes", r)
+			}
+		}
+		a, _ := p.request()
+		p.answer(a.stream, false, ":status", "410")
+		p.answer(a.stream, false, "x-trailer", "that does not end the stream")
+		if r, is := p.frame().(*http2.RSTStreamFrame); !is || r.ErrCode != http2.ErrCodeProtocol {
+			t.Errorf("%v after trailers", r)
+		}
+	}, func(pool *Pool) {
+		for _, want := range []provider.Result{accepted, provider.Gone, provider.Gone} {
+			expect(t, push(pool, 1), want)
+		}
+	})
+}
