@@ -254,3 +254,38 @@ func BenchmarkMillion(b *testing.B) {
 		}
 	}
 }
+
+// What a snapshot costs after a million closed sends: with their origins, and
+// remembered one by one, as scheduled ones are.
+func BenchmarkSnapshotAfterAMillionSends(b *testing.B) {
+	for _, name := range []string{"by origin", "one by one"} {
+		b.Run(name, func(b *testing.B) {
+			f := New()
+			position := uint64(0)
+			put := func(e *record.Envelope) {
+				position++
+				e.Writer, e.Number, e.At = 1, position, start.UnixNano()+int64(position)
+				if v := f.Apply(position, e); !v.InForce {
+					b.Fatal(v.Why)
+				}
+			}
+			put(&record.Envelope{Body: &record.Envelope_Take{Take: &record.Take{}}})
+			stamp := func() *record.Stamp { return &record.Stamp{Term: 1, Seq: f.Seq() + 1} }
+			for n := range uint64(1_000_000) {
+				id := tocsin.MakeID[tocsin.SendID](start, [10]byte{byte(n), byte(n >> 8), byte(n >> 16)}).Bytes()
+				open := &record.Open{Stamp: stamp(), Send: id, Slice: n + 1, Chunks: 1}
+				if name == "by origin" {
+					open.Origin = &record.Origin{Position: n + 1}
+				}
+				put(&record.Envelope{Body: &record.Envelope_Open{Open: open}})
+				put(&record.Envelope{Body: &record.Envelope_Close{Close: &record.Close{Stamp: stamp(), Send: id}}})
+			}
+			b.ReportAllocs()
+			size := 0
+			for b.Loop() {
+				size = len(f.Marshal())
+			}
+			b.ReportMetric(float64(size), "B")
+		})
+	}
+}

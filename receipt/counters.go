@@ -17,6 +17,7 @@ type counting struct {
 	position uint64 // of the last record that touched it
 	touched  int64  // its time
 	saved    uint64 // position of the row that is written
+	spread   bool   // rows of it are in its own place, or on their way
 	opened   int64
 	ended    int64
 	attempts uint64
@@ -131,7 +132,7 @@ func (c *counting) counters() *record.Counters {
 
 // resume is the reverse of counters for a send that is open.
 func resume(s *ledger.Send, c *record.Counters) *counting {
-	out := &counting{send: s, position: c.Position, saved: c.Position, opened: c.Opened, attempts: c.Attempts, first: c.FirstWrite, last: c.LastWrite}
+	out := &counting{send: s, position: c.Position, saved: c.Position, spread: true, opened: c.Opened, attempts: c.Attempts, first: c.FirstWrite, last: c.LastWrite}
 	out.drift.first.tally(c.First)
 	out.drift.decided.tally(c.Decided)
 	out.drift.quota.tally(c.Quota)

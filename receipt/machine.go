@@ -59,8 +59,9 @@ func (Durable) effect() {}
 // Machine projects the ledger of one shard. Not for use by several goroutines
 // at once.
 type Machine struct {
-	config Config
-	shard  tocsin.Shard
+	config      Config
+	shard       tocsin.Shard
+	incarnation uint64
 
 	next uint64
 	fold *ledger.Fold
@@ -75,9 +76,9 @@ type Machine struct {
 // New starts a machine without any state. The incarnation names the records it
 // writes: random, not 0, never used before.
 func New(config Config, shard tocsin.Shard, incarnation uint64) *Machine {
-	return &Machine{config: config, shard: shard, fold: ledger.New(), open: map[tocsin.SendID]*counting{},
+	return &Machine{config: config, shard: shard, incarnation: incarnation, fold: ledger.New(), open: map[tocsin.SendID]*counting{},
 		dead: dead{writer: record.NewWriter(incarnation)},
-		rows: rows{pending: map[tocsin.SendID][]store.Write{}, ended: map[tocsin.SendID]*record.Counters{}}}
+		rows: rows{pending: map[tocsin.SendID][]store.Write{}, ended: map[tocsin.SendID]*record.Counters{}, whole: map[tocsin.SendID]bool{}}}
 }
 
 // Cursor is the position to read next.
@@ -191,5 +192,6 @@ func (m *Machine) closed(r Record, c *counting) {
 	c.ended = r.Envelope.At
 	m.rows.ended[c.send.ID] = c.counters()
 	m.keepEnds(r.Position, c.send)
+	m.rows.whole[c.send.ID] = !c.spread
 	delete(m.open, c.send.ID)
 }

@@ -3,12 +3,11 @@ package receipt
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/RoaringBitmap/roaring/v2"
-	"google.golang.org/protobuf/proto"
-
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/ledger"
 	"github.com/tocsin-push/tocsin/record"
@@ -156,12 +155,25 @@ func (w *world) close() {
 func (w *world) status() Status {
 	c := w.m.Status(one)
 	if c == nil {
-		c = new(record.Counters)
-		if err := proto.Unmarshal(w.rows[SendPlace(0, one)][countersKey].Value, c); err != nil {
+		var err error
+		if c, err = ReadCounters(w.stored(one)); c == nil {
 			w.t.Fatal(err)
 		}
 	}
 	return Merge(c)
+}
+
+// stored are the rows of a send, packed or in its own place.
+func (w *world) stored(id tocsin.SendID) []store.Row {
+	at, from, to := BriefRange(0, id)
+	rows, err := FindBrief(slices.DeleteFunc(w.place(at), func(r store.Row) bool { return r.Key < from || r.Key >= to }), id)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if rows != nil {
+		return rows
+	}
+	return w.place(SendPlace(0, id))
 }
 
 func (w *world) trace(ordinal uint32) (Trace, error) {
@@ -169,7 +181,7 @@ func (w *world) trace(ordinal uint32) (Trace, error) {
 	if err != nil {
 		return Trace{}, err
 	}
-	rows := w.place(SendPlace(0, one))
+	rows := w.stored(one)
 	if err := live.find(ordinal, rows); err != nil {
 		return Trace{}, err
 	}

@@ -27,7 +27,11 @@ type Outcome struct {
 // and saved, in cutting order, until it returns false. It is false when there
 // is no such send.
 func (s *Shell) Outcomes(ctx context.Context, id tocsin.SendID, each func(Outcome) bool) (bool, error) {
-	rows, err := scan(ctx, s.store, SendPlace(s.shard, id), "", "")
+	read, err := s.stored(ctx, id)
+	if err != nil {
+		return false, err
+	}
+	rows, err := read("", "~")
 	if err != nil {
 		return false, err
 	}

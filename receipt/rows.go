@@ -23,7 +23,8 @@ import (
 //	page/PAGE/POSITION  a claim or settle of the page, or a take that ended one
 //	end/PAGE            PageEnd, written when the send is closed
 //
-// They are written before the state whose position passes them.
+// A small send has them packed with those of others, see pack. They are written
+// before the state whose position passes them.
 const (
 	stateKey    = "ledger"
 	countersKey = "counters"
@@ -60,11 +61,14 @@ func openKey(chunk uint32) string {
 
 // rows gathers what is to be written.
 type rows struct {
-	pending map[tocsin.SendID][]store.Write
-	flying  map[tocsin.SendID][]store.Write
-	ended   map[tocsin.SendID]*record.Counters // closed; until its row is written
-	busy    bool
-	at      time.Time
+	pending  map[tocsin.SendID][]store.Write
+	flying   map[tocsin.SendID][]store.Write
+	ended    map[tocsin.SendID]*record.Counters // closed; until its row is written
+	whole    map[tocsin.SendID]bool             // those of them without a row before
+	blocks   uint64                             // packed so far
+	deflater deflater
+	busy     bool
+	at       time.Time
 
 	next, nextFlying   uint64 // position of the saved state
 	parts, partsFlying store.Parts
@@ -129,23 +133,39 @@ func (m *Machine) save(now time.Time) {
 	for _, s := range m.fold.Sends() {
 		if c := m.open[s.ID]; c.position > c.saved {
 			c.saved = c.position
+			c.spread = true
 			m.keep(s.ID, c.touched, store.Write{Key: countersKey, Value: marshal(c.counters()), Version: c.position})
 		}
 	}
 	for id, c := range r.ended {
-		m.keep(id, c.Ended, store.Write{Key: countersKey, Value: marshal(c), Version: c.Position})
+		if !slices.ContainsFunc(r.pending[id], func(w store.Write) bool { return w.Key == countersKey && w.Version == c.Position }) {
+			m.keep(id, c.Ended, store.Write{Key: countersKey, Value: marshal(c), Version: c.Position})
+		}
 	}
 	r.flying, r.pending = r.pending, map[tocsin.SendID][]store.Write{}
 	var batches []store.Batch
+	var small []tocsin.SendID
 	for _, id := range slices.SortedFunc(maps.Keys(r.flying), func(a, b tocsin.SendID) int { return slices.Compare(a[:], b[:]) }) {
+		if r.whole[id] && bytesOf(r.flying[id]) <= briefMost {
+			small = append(small, id)
+			continue
+		}
 		batches = append(batches, store.Batches(SendPlace(m.shard, id), r.flying[id])...)
 	}
 	r.nextFlying = m.next
+	batches = append(batches, m.pack(m.next, small)...)
 	var writes []store.Write
 	writes, r.partsFlying = store.PutParts(stateKey, m.next, m.encode(), r.parts)
 	batches = append(batches, store.Batches(Place(m.shard), writes)...)
 	r.at = now.Add(store.Pause(m.config.Save, batches))
 	m.emit(Save{Batches: batches})
+}
+
+func bytesOf(writes []store.Write) (n int) {
+	for _, w := range writes {
+		n += len(w.Key) + len(w.Value)
+	}
+	return n
 }
 
 func (m *Machine) saved(now time.Time, e Saved) {
@@ -161,6 +181,7 @@ func (m *Machine) saved(now time.Time, e Saved) {
 	for id, c := range r.ended {
 		if c.Position < r.nextFlying {
 			delete(r.ended, id)
+			delete(r.whole, id)
 		}
 	}
 	r.flying, r.next, r.parts = nil, r.nextFlying, r.partsFlying

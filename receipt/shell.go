@@ -49,14 +49,15 @@ func (s *Shell) Status(ctx context.Context, id tocsin.SendID) (*record.Counters,
 	if err := s.ask(ctx, func(m *Machine) { found = m.Status(id) }); err != nil || found != nil {
 		return found, err
 	}
-	row, err := s.store.Get(ctx, SendPlace(s.shard, id), countersKey)
-	if errors.Is(err, store.ErrNotFound) {
-		return nil, nil
-	}
+	read, err := s.stored(ctx, id)
 	if err != nil {
-		return nil, fmt.Errorf("receipt: counters of %s: %w", id, err)
+		return nil, err
 	}
-	return decodeCounters(row.Value)
+	rows, err := read(countersKey, countersKey+"~")
+	if err != nil {
+		return nil, err
+	}
+	return ReadCounters(rows)
 }
 
 // Trace is the story of one push, or ErrNotTargeted. It needs Run to be running.
@@ -67,19 +68,22 @@ func (s *Shell) Trace(ctx context.Context, id tocsin.SendID, ordinal uint32) (t 
 	if askErr := s.ask(ctx, func(m *Machine) { live, err = m.Live(id, ordinal) }); askErr != nil || err != nil {
 		return t, errors.Join(askErr, err)
 	}
-	place := SendPlace(s.shard, id)
-	opens, err := scan(ctx, s.store, place, "open/", "open0")
+	read, err := s.stored(ctx, id)
+	if err != nil {
+		return t, err
+	}
+	opens, err := read("open/", "open0")
 	if err != nil {
 		return t, err
 	}
 	if err := live.find(ordinal, opens); err != nil {
 		return t, err
 	}
-	rows, err := scan(ctx, s.store, place, pagePrefix(live.page), pagePrefix(live.page+1))
+	rows, err := read(pagePrefix(live.page), pagePrefix(live.page+1))
 	if err != nil {
 		return t, err
 	}
-	ends, err := scan(ctx, s.store, place, endKey(live.page), endKey(live.page+1))
+	ends, err := read(endKey(live.page), endKey(live.page+1))
 	if err != nil {
 		return t, err
 	}

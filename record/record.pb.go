@@ -2976,6 +2976,207 @@ func (x *ReceiptState) GetDead() []*Dead {
 	return nil
 }
 
+// Briefs are closed sends that are kept together.
+type Briefs struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Ids           []byte                 `protobuf:"bytes,1,opt,name=ids,proto3" json:"ids,omitempty"`   // 16 bytes each
+	Rows          []byte                 `protobuf:"bytes,2,opt,name=rows,proto3" json:"rows,omitempty"` // BriefRows, deflated (RFC 1951)
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Briefs) Reset() {
+	*x = Briefs{}
+	mi := &file_record_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Briefs) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Briefs) ProtoMessage() {}
+
+func (x *Briefs) ProtoReflect() protoreflect.Message {
+	mi := &file_record_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Briefs.ProtoReflect.Descriptor instead.
+func (*Briefs) Descriptor() ([]byte, []int) {
+	return file_record_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *Briefs) GetIds() []byte {
+	if x != nil {
+		return x.Ids
+	}
+	return nil
+}
+
+func (x *Briefs) GetRows() []byte {
+	if x != nil {
+		return x.Rows
+	}
+	return nil
+}
+
+type BriefRows struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Sends         []*Brief               `protobuf:"bytes,1,rep,name=sends,proto3" json:"sends,omitempty"` // in the order of the ids
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BriefRows) Reset() {
+	*x = BriefRows{}
+	mi := &file_record_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BriefRows) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BriefRows) ProtoMessage() {}
+
+func (x *BriefRows) ProtoReflect() protoreflect.Message {
+	mi := &file_record_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BriefRows.ProtoReflect.Descriptor instead.
+func (*BriefRows) Descriptor() ([]byte, []int) {
+	return file_record_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *BriefRows) GetSends() []*Brief {
+	if x != nil {
+		return x.Sends
+	}
+	return nil
+}
+
+type Brief struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Rows          []*BriefRow            `protobuf:"bytes,1,rep,name=rows,proto3" json:"rows,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Brief) Reset() {
+	*x = Brief{}
+	mi := &file_record_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Brief) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Brief) ProtoMessage() {}
+
+func (x *Brief) ProtoReflect() protoreflect.Message {
+	mi := &file_record_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Brief.ProtoReflect.Descriptor instead.
+func (*Brief) Descriptor() ([]byte, []int) {
+	return file_record_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *Brief) GetRows() []*BriefRow {
+	if x != nil {
+		return x.Rows
+	}
+	return nil
+}
+
+type BriefRow struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Key           string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	Value         []byte                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	Version       uint64                 `protobuf:"varint,3,opt,name=version,proto3" json:"version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BriefRow) Reset() {
+	*x = BriefRow{}
+	mi := &file_record_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BriefRow) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BriefRow) ProtoMessage() {}
+
+func (x *BriefRow) ProtoReflect() protoreflect.Message {
+	mi := &file_record_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BriefRow.ProtoReflect.Descriptor instead.
+func (*BriefRow) Descriptor() ([]byte, []int) {
+	return file_record_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *BriefRow) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *BriefRow) GetValue() []byte {
+	if x != nil {
+		return x.Value
+	}
+	return nil
+}
+
+func (x *BriefRow) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
 // Dead are addresses to drop, of one project.
 type Dead struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2989,7 +3190,7 @@ type Dead struct {
 
 func (x *Dead) Reset() {
 	*x = Dead{}
-	mi := &file_record_proto_msgTypes[34]
+	mi := &file_record_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3001,7 +3202,7 @@ func (x *Dead) String() string {
 func (*Dead) ProtoMessage() {}
 
 func (x *Dead) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[34]
+	mi := &file_record_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3014,7 +3215,7 @@ func (x *Dead) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Dead.ProtoReflect.Descriptor instead.
 func (*Dead) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{34}
+	return file_record_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Dead) GetProject() []byte {
@@ -3073,7 +3274,7 @@ type Counters struct {
 
 func (x *Counters) Reset() {
 	*x = Counters{}
-	mi := &file_record_proto_msgTypes[35]
+	mi := &file_record_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3085,7 +3286,7 @@ func (x *Counters) String() string {
 func (*Counters) ProtoMessage() {}
 
 func (x *Counters) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[35]
+	mi := &file_record_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3098,7 +3299,7 @@ func (x *Counters) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Counters.ProtoReflect.Descriptor instead.
 func (*Counters) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{35}
+	return file_record_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Counters) GetSend() []byte {
@@ -3247,7 +3448,7 @@ type Tally struct {
 
 func (x *Tally) Reset() {
 	*x = Tally{}
-	mi := &file_record_proto_msgTypes[36]
+	mi := &file_record_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3259,7 +3460,7 @@ func (x *Tally) String() string {
 func (*Tally) ProtoMessage() {}
 
 func (x *Tally) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[36]
+	mi := &file_record_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3272,7 +3473,7 @@ func (x *Tally) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tally.ProtoReflect.Descriptor instead.
 func (*Tally) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{36}
+	return file_record_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Tally) GetOutcome() uint32 {
@@ -3313,7 +3514,7 @@ type PageEnd struct {
 
 func (x *PageEnd) Reset() {
 	*x = PageEnd{}
-	mi := &file_record_proto_msgTypes[37]
+	mi := &file_record_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3325,7 +3526,7 @@ func (x *PageEnd) String() string {
 func (*PageEnd) ProtoMessage() {}
 
 func (x *PageEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[37]
+	mi := &file_record_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3338,7 +3539,7 @@ func (x *PageEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PageEnd.ProtoReflect.Descriptor instead.
 func (*PageEnd) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{37}
+	return file_record_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *PageEnd) GetRuns() []*PushRun {
@@ -3361,7 +3562,7 @@ type PushRun struct {
 
 func (x *PushRun) Reset() {
 	*x = PushRun{}
-	mi := &file_record_proto_msgTypes[38]
+	mi := &file_record_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3373,7 +3574,7 @@ func (x *PushRun) String() string {
 func (*PushRun) ProtoMessage() {}
 
 func (x *PushRun) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[38]
+	mi := &file_record_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3386,7 +3587,7 @@ func (x *PushRun) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PushRun.ProtoReflect.Descriptor instead.
 func (*PushRun) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{38}
+	return file_record_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *PushRun) GetCount() uint32 {
@@ -3692,7 +3893,18 @@ const file_record_proto_rawDesc = "" +
 	"\x04next\x18\x01 \x01(\x04R\x04next\x12\x12\n" +
 	"\x04fold\x18\x02 \x01(\fR\x04fold\x12+\n" +
 	"\x04open\x18\x03 \x03(\v2\x17.tocsin.record.CountersR\x04open\x12'\n" +
-	"\x04dead\x18\x04 \x03(\v2\x13.tocsin.record.DeadR\x04dead\"\x8e\x01\n" +
+	"\x04dead\x18\x04 \x03(\v2\x13.tocsin.record.DeadR\x04dead\".\n" +
+	"\x06Briefs\x12\x10\n" +
+	"\x03ids\x18\x01 \x01(\fR\x03ids\x12\x12\n" +
+	"\x04rows\x18\x02 \x01(\fR\x04rows\"7\n" +
+	"\tBriefRows\x12*\n" +
+	"\x05sends\x18\x01 \x03(\v2\x14.tocsin.record.BriefR\x05sends\"4\n" +
+	"\x05Brief\x12+\n" +
+	"\x04rows\x18\x01 \x03(\v2\x17.tocsin.record.BriefRowR\x04rows\"L\n" +
+	"\bBriefRow\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value\x12\x18\n" +
+	"\aversion\x18\x03 \x01(\x04R\aversion\"\x8e\x01\n" +
 	"\x04Dead\x12\x18\n" +
 	"\aproject\x18\x01 \x01(\fR\aproject\x12 \n" +
 	"\venvironment\x18\x02 \x01(\rR\venvironment\x12\x14\n" +
@@ -3747,7 +3959,7 @@ func file_record_proto_rawDescGZIP() []byte {
 	return file_record_proto_rawDescData
 }
 
-var file_record_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
+var file_record_proto_msgTypes = make([]protoimpl.MessageInfo, 47)
 var file_record_proto_goTypes = []any{
 	(*Envelope)(nil),      // 0: tocsin.record.Envelope
 	(*Send)(nil),          // 1: tocsin.record.Send
@@ -3783,15 +3995,19 @@ var file_record_proto_goTypes = []any{
 	(*PlanState)(nil),     // 31: tocsin.record.PlanState
 	(*Wait)(nil),          // 32: tocsin.record.Wait
 	(*ReceiptState)(nil),  // 33: tocsin.record.ReceiptState
-	(*Dead)(nil),          // 34: tocsin.record.Dead
-	(*Counters)(nil),      // 35: tocsin.record.Counters
-	(*Tally)(nil),         // 36: tocsin.record.Tally
-	(*PageEnd)(nil),       // 37: tocsin.record.PageEnd
-	(*PushRun)(nil),       // 38: tocsin.record.PushRun
-	nil,                   // 39: tocsin.record.Recipient.ValuesEntry
-	nil,                   // 40: tocsin.record.Message.LanguagesEntry
-	nil,                   // 41: tocsin.record.Message.DefaultsEntry
-	nil,                   // 42: tocsin.record.Message.DataEntry
+	(*Briefs)(nil),        // 34: tocsin.record.Briefs
+	(*BriefRows)(nil),     // 35: tocsin.record.BriefRows
+	(*Brief)(nil),         // 36: tocsin.record.Brief
+	(*BriefRow)(nil),      // 37: tocsin.record.BriefRow
+	(*Dead)(nil),          // 38: tocsin.record.Dead
+	(*Counters)(nil),      // 39: tocsin.record.Counters
+	(*Tally)(nil),         // 40: tocsin.record.Tally
+	(*PageEnd)(nil),       // 41: tocsin.record.PageEnd
+	(*PushRun)(nil),       // 42: tocsin.record.PushRun
+	nil,                   // 43: tocsin.record.Recipient.ValuesEntry
+	nil,                   // 44: tocsin.record.Message.LanguagesEntry
+	nil,                   // 45: tocsin.record.Message.DefaultsEntry
+	nil,                   // 46: tocsin.record.Message.DataEntry
 }
 var file_record_proto_depIdxs = []int32{
 	1,  // 0: tocsin.record.Envelope.send:type_name -> tocsin.record.Send
@@ -3809,10 +4025,10 @@ var file_record_proto_depIdxs = []int32{
 	4,  // 12: tocsin.record.Send.message:type_name -> tocsin.record.Message
 	3,  // 13: tocsin.record.Send.options:type_name -> tocsin.record.Options
 	21, // 14: tocsin.record.Send.steer:type_name -> tocsin.record.Steer
-	39, // 15: tocsin.record.Recipient.values:type_name -> tocsin.record.Recipient.ValuesEntry
-	40, // 16: tocsin.record.Message.languages:type_name -> tocsin.record.Message.LanguagesEntry
-	41, // 17: tocsin.record.Message.defaults:type_name -> tocsin.record.Message.DefaultsEntry
-	42, // 18: tocsin.record.Message.data:type_name -> tocsin.record.Message.DataEntry
+	43, // 15: tocsin.record.Recipient.values:type_name -> tocsin.record.Recipient.ValuesEntry
+	44, // 16: tocsin.record.Message.languages:type_name -> tocsin.record.Message.LanguagesEntry
+	45, // 17: tocsin.record.Message.defaults:type_name -> tocsin.record.Message.DefaultsEntry
+	46, // 18: tocsin.record.Message.data:type_name -> tocsin.record.Message.DataEntry
 	2,  // 19: tocsin.record.Slice.recipients:type_name -> tocsin.record.Recipient
 	4,  // 20: tocsin.record.Slice.message:type_name -> tocsin.record.Message
 	3,  // 21: tocsin.record.Slice.options:type_name -> tocsin.record.Options
@@ -3844,20 +4060,22 @@ var file_record_proto_depIdxs = []int32{
 	26, // 47: tocsin.record.ProfileUpdate.tags:type_name -> tocsin.record.TagSet
 	32, // 48: tocsin.record.PlanState.waits:type_name -> tocsin.record.Wait
 	8,  // 49: tocsin.record.Wait.retry:type_name -> tocsin.record.Retry
-	35, // 50: tocsin.record.ReceiptState.open:type_name -> tocsin.record.Counters
-	34, // 51: tocsin.record.ReceiptState.dead:type_name -> tocsin.record.Dead
-	17, // 52: tocsin.record.Dead.addresses:type_name -> tocsin.record.Address
-	36, // 53: tocsin.record.Counters.tallies:type_name -> tocsin.record.Tally
-	18, // 54: tocsin.record.Counters.first:type_name -> tocsin.record.Bucket
-	18, // 55: tocsin.record.Counters.decided:type_name -> tocsin.record.Bucket
-	18, // 56: tocsin.record.Counters.quota:type_name -> tocsin.record.Bucket
-	38, // 57: tocsin.record.PageEnd.runs:type_name -> tocsin.record.PushRun
-	5,  // 58: tocsin.record.Message.LanguagesEntry.value:type_name -> tocsin.record.Text
-	59, // [59:59] is the sub-list for method output_type
-	59, // [59:59] is the sub-list for method input_type
-	59, // [59:59] is the sub-list for extension type_name
-	59, // [59:59] is the sub-list for extension extendee
-	0,  // [0:59] is the sub-list for field type_name
+	39, // 50: tocsin.record.ReceiptState.open:type_name -> tocsin.record.Counters
+	38, // 51: tocsin.record.ReceiptState.dead:type_name -> tocsin.record.Dead
+	36, // 52: tocsin.record.BriefRows.sends:type_name -> tocsin.record.Brief
+	37, // 53: tocsin.record.Brief.rows:type_name -> tocsin.record.BriefRow
+	17, // 54: tocsin.record.Dead.addresses:type_name -> tocsin.record.Address
+	40, // 55: tocsin.record.Counters.tallies:type_name -> tocsin.record.Tally
+	18, // 56: tocsin.record.Counters.first:type_name -> tocsin.record.Bucket
+	18, // 57: tocsin.record.Counters.decided:type_name -> tocsin.record.Bucket
+	18, // 58: tocsin.record.Counters.quota:type_name -> tocsin.record.Bucket
+	42, // 59: tocsin.record.PageEnd.runs:type_name -> tocsin.record.PushRun
+	5,  // 60: tocsin.record.Message.LanguagesEntry.value:type_name -> tocsin.record.Text
+	61, // [61:61] is the sub-list for method output_type
+	61, // [61:61] is the sub-list for method input_type
+	61, // [61:61] is the sub-list for extension type_name
+	61, // [61:61] is the sub-list for extension extendee
+	0,  // [0:61] is the sub-list for field type_name
 }
 
 func init() { file_record_proto_init() }
@@ -3902,7 +4120,7 @@ func file_record_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_record_proto_rawDesc), len(file_record_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   43,
+			NumMessages:   47,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -10,6 +10,7 @@ import (
 	"github.com/tocsin-push/tocsin/journal"
 	"github.com/tocsin-push/tocsin/receipt"
 	"github.com/tocsin-push/tocsin/record"
+	"github.com/tocsin-push/tocsin/store"
 )
 
 const journalChanges = journal.Changes
@@ -146,7 +147,7 @@ func (w *World) open() string {
 				}
 				continue
 			}
-			c, err := receipt.ReadCounters(w.scanRange(receipt.SendPlace(shard, r.id), "counters", "counters~"))
+			c, err := receipt.ReadCounters(w.rowsOf(shard, r.id, "counters", "counters~"))
 			if err != nil {
 				return err.Error()
 			}
@@ -185,8 +186,23 @@ func (w *World) judge() {
 	}
 }
 
+// rowsOf are the rows that receipt keeps of a send, those of a small one out of
+// the block that it was packed into.
+func (w *World) rowsOf(shard tocsin.Shard, id tocsin.SendID, from, to string) []store.Row {
+	blocks := w.scanRange(receipt.BriefRange(shard, id))
+	rows, err := receipt.FindBrief(blocks, id)
+	if err != nil {
+		w.broken("receipt", "%v", err)
+	}
+	if rows != nil {
+		w.reach(packed)
+		return rows
+	}
+	return w.scanRange(receipt.SendPlace(shard, id), from, to)
+}
+
 func (w *World) judgeShard(r *request, shard tocsin.Shard) {
-	rows := w.scan(receipt.SendPlace(shard, r.id))
+	rows := w.rowsOf(shard, r.id, "", "~")
 	c, err := receipt.ReadCounters(rows)
 	if err != nil || c == nil {
 		if r.cancel && err == nil {
