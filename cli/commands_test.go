@@ -314,6 +314,7 @@ func TestExitStatuses(t *testing.T) {
 		"request and flag": {s.to("send", "--request", "{}", "--title", "x"), 2, "--request"},
 		"bad JSON":         {s.to("count", "--query", "{"), 2, "{"},
 		"no such file":     {s.to("import", "/none.csv"), 2, "/none.csv"},
+		"unknown fault":    {[]string{"sim", "--faults", `{"apns":{"network":{"dripp":1}}}`}, 1, "dripp"},
 		"no key file":      {[]string{"status", send, "--url", s.url, "--key", "@/none"}, 1, "/none"},
 		"bad URL":          {[]string{"status", send, "--url", "node"}, 2, "node"},
 		"no key":           {[]string{"status", send, "--url", s.url}, 3, "TOCSIN_KEY"},

@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"io"
+	"os"
 	"strings"
 
 	"github.com/tocsin-push/tocsin/node"
@@ -38,6 +39,29 @@ type simulate struct {
 	Control     int     `help:"Port of the control endpoint; 0 is any free one." default:"0"`
 	FCMQuota    int     `help:"Pushes per minute that each FCM project grants; 0 is none." default:"600000"`
 	Gone        float64 `help:"Share of dead addresses, 0 to 1." default:"0"`
+	Faults      string  `help:"How the providers behave, as JSON, or @FILE that holds it; see above." placeholder:"JSON"`
+}
+
+// Help is shown by tocsin sim --help.
+func (c *simulate) Help() string {
+	return `Faults are drawn by the seed for each address, or befall connections, by provider (apns, fcm, webpush):
+
+  {"apns": {"shares": {"gone": 0.01, "throttled": 0.02}, "delay": "50ms"}}
+
+shares (0 to 1, of all addresses): gone bad_token slow throttled unavailable expired lost cut reset refused black_hole.
+
+Answers: delay, slow_delay, failures (attempts that a passing fault lasts), retry_after (seconds), script.
+
+Limits: streams, first_stream, max_rate (pushes a second), quota (a minute), quota_window, revoked, token_age.
+
+Connections: goaway_every (pushes), and under "network": goaway_period, reset_period, refuse_period with refuse_burst,
+silent (so many go dead), drip (bytes a second), no_handshake.
+
+Later and unannounced, one after the other:
+
+  {"fcm": {"quota": 600000, "then": [{"after": "30s", "set": {"quota": 150000}}, {"after": "30s", "set": {"quota": 900000}}]}}
+
+POST /faults of the control endpoint takes the same while the providers run; GET /faults shows what is in force.`
 }
 
 func (c *simulate) Run(s *session) error {
@@ -47,6 +71,18 @@ func (c *simulate) Run(s *session) error {
 	config.FCM.Quota = c.FCMQuota
 	for _, o := range []*sim.Options{&config.APNs, &config.FCM, &config.WebPush} {
 		o.Shares.Gone = c.Gone
+	}
+	if c.Faults != "" {
+		text := []byte(c.Faults)
+		if name, ok := strings.CutPrefix(c.Faults, "@"); ok {
+			var err error
+			if text, err = os.ReadFile(name); err != nil {
+				return err
+			}
+		}
+		if err := config.SetFaults(text); err != nil {
+			return err
+		}
 	}
 	return sim.Run(s.ctx, config, s.logger())
 }

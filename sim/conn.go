@@ -60,12 +60,15 @@ type conn struct {
 	lags   []lag
 	later  later
 	done   chan struct{} // closed when the connection has ended
+	number uint64        // in the order of arrival
+	asked  atomic.Uint32 // by other goroutines
 	lagged atomic.Int32  // streams whose answers wait for their time
 
 	enforced atomic.Uint32 // streams open at once, beyond which they are refused
 	ready    atomic.Bool   // an option that changes streams applies to this connection
-	mu       sync.Mutex    // guards writes, and the next field
+	mu       sync.Mutex    // guards writes, and the next fields
 	unacked  []uint32      // stream limits in SETTINGS that the peer has not acknowledged
+	mute     bool          // nothing is written any more
 }
 
 // stream is one that cannot be answered at once.
@@ -77,13 +80,6 @@ type stream struct {
 	send    int    // our flow-control window
 	body    []byte // of the answer, not yet allowed to leave
 	dead    bool
-}
-
-// lag collects the answers of one batch that leave after the same delay.
-type lag struct {
-	delay   time.Duration
-	frames  []byte
-	streams int32
 }
 
 func (c *conn) open() int { return len(c.streams) + c.unflushed + int(c.lagged.Load()) }
@@ -117,6 +113,7 @@ func (c *conn) run() error {
 func (c *conn) idle() error {
 	if c.wrong = c.parse(false); c.wrong == nil {
 		c.flush()
+		c.wrong = c.obey()
 	}
 	return c.wrong
 }
@@ -245,8 +242,7 @@ func (c *conn) flush() {
 	for i := range c.lags {
 		l := &c.lags[i]
 		c.lagged.Add(l.streams)
-		c.later.add(c, c.pipe.read.Add(l.delay), *l)
-		*l = lag{}
+		c.later.add(c, c.pipe.read, l)
 	}
 	c.lags = c.lags[:0]
 	c.unflushed = 0
@@ -274,6 +270,9 @@ func (c *conn) writeNow(b []byte) {
 }
 
 func (c *conn) writeLocked(b []byte) {
+	if c.mute {
+		return
+	}
 	_, err := c.tls.Write(b)
 	if err = errors.Join(err, c.pipe.send()); err != nil {
 		c.pipe.end() // the reader sees it and reports

@@ -5,8 +5,10 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/tocsin-push/tocsin"
@@ -22,7 +24,7 @@ import (
 //	GET  /totals                   connections, violations and the like
 //	GET  /acks                     what real browsers said of their notifications
 //	GET  /faults                   options by provider
-//	POST /faults                   {"apns":{"shares":{"gone":0.01}}}: what is absent stays
+//	POST /faults                   {"apns":{"shares":{"gone":0.01}}}: what is absent stays, but for then
 //	POST /reset                    forget ledger, attempts and totals
 func (s *Sim) routes() http.Handler {
 	mux := http.NewServeMux()
@@ -104,26 +106,19 @@ func (s *Sim) options() map[tocsin.Provider]Options {
 }
 
 func (s *Sim) postFaults(w http.ResponseWriter, r *http.Request) {
-	var bodies map[tocsin.Provider]json.RawMessage
-	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 64<<20)).Decode(&bodies); err != nil {
+	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 64<<20))
+	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	changed := s.options()
-	for p, body := range bodies {
-		o, known := changed[p]
-		if !known {
-			http.Error(w, "no such provider: "+p.String(), http.StatusBadRequest)
-			return
-		}
-		if err := json.Unmarshal(body, &o); err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
-			return
-		}
-		changed[p] = o
+	all := s.options()
+	changed, err := mergeFaults(all, text)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
 	}
-	for p := range bodies {
-		if err := s.SetOptions(p, changed[p]); err != nil {
+	for _, p := range changed {
+		if err := s.SetOptions(p, all[p]); err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
@@ -139,6 +134,10 @@ type Totals struct {
 	Checked     int64 `json:"checked"`    // bodies parsed or decrypted as a whole
 	Malformed   int64 `json:"malformed"`  // of those, not understood
 	Stale       int64 `json:"stale"`      // pushes past their own expiration
+	Handshakes  int64 `json:"handshakes"` // failed
+	GoAways     int64 `json:"goaways"`    // sent because a period was over
+	Resets      int64 `json:"resets"`     // connections reset likewise
+	Silent      int64 `json:"silent"`     // connections that went dead
 }
 
 // Totals returns them by provider.
@@ -147,13 +146,14 @@ func (s *Sim) Totals() map[tocsin.Provider]Totals {
 	for _, v := range s.services {
 		t := &v.totals
 		all[v.provider] = Totals{t.connections.Load(), t.violations.Load(), t.refused.Load(), t.checked.Load(),
-			t.malformed.Load(), t.stale.Load()}
+			t.malformed.Load(), t.stale.Load(), t.handshakes.Load(), t.goAways.Load(), t.resets.Load(), t.silent.Load()}
 	}
 	return all
 }
 
 func (t *totals) reset() {
-	for _, n := range []interface{ Store(int64) }{&t.connections, &t.violations, &t.refused, &t.checked, &t.malformed, &t.stale} {
+	for _, n := range []*atomic.Int64{&t.connections, &t.violations, &t.refused, &t.checked, &t.malformed, &t.stale,
+		&t.handshakes, &t.goAways, &t.resets, &t.silent} {
 		n.Store(0)
 	}
 }

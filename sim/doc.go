@@ -17,6 +17,16 @@
 // ledger. A connection's goroutine takes all that there is to read, and writes
 // the answers to it at once; no push costs a lock, an allocation or a clock.
 //
+// Faults are options of each provider, for `tocsin sim --faults` and, in flight,
+// for POST /faults of the control endpoint. Shares of the addresses get a
+// wrong answer or none (Shares), single ones a script; what befalls whole
+// connections is Network: GOAWAY on each at a period, resets, bursts of
+// REFUSED_STREAM, connections that go dead, a slow drip, refused handshakes. Delay and
+// Quota may change later and unannounced (Then). All are bounded, and drawn by
+// the seed where there is a choice. An answer that is delayed costs neither a
+// goroutine nor a timer: those of a connection that leave at about the same
+// moment leave together.
+//
 // It must never import bulk, a provider or anything above them; products
 // import it only to run `tocsin sim`, and tests to have somebody to talk to.
 package sim

@@ -33,11 +33,22 @@ type Options struct {
 
 	Revoked  bool     `json:"revoked"`   // every credential is refused
 	TokenAge Duration `json:"token_age"` // greatest age of a provider token
+
+	Network Network  `json:"network"`
+	Then    []Change `json:"then,omitempty"` // what changes later, one after the other
 }
 
 // Validate reports the first mistake.
 func (o *Options) Validate() error {
+	_, err := o.compile()
+	return err
+}
+
+func (o *Options) check() error {
 	if _, err := o.Shares.limits(); err != nil {
+		return err
+	}
+	if err := o.Network.validate(); err != nil {
 		return err
 	}
 	switch {
@@ -77,13 +88,20 @@ type rules struct {
 	faulty   bool // some share is above 0
 	script   map[uint64][]Answer
 	interval time.Duration // between messages under Quota
+	next     *rules        // after the first of Then
+	timer    *time.Timer   // of next
+	over     chan struct{} // closed when other rules are in force
 }
 
 func (o Options) compile() (*rules, error) {
-	if err := o.Validate(); err != nil {
+	if err := o.check(); err != nil {
 		return nil, err
 	}
-	r := &rules{Options: o}
+	next, err := o.following()
+	if err != nil {
+		return nil, err
+	}
+	r := &rules{Options: o, next: next, over: make(chan struct{})}
 	r.sums, _ = o.Shares.limits()
 	r.faulty = r.sums[BlackHole] > 0
 	if len(o.Script) > 0 {

@@ -1,8 +1,10 @@
 package sim
 
 import (
+	"errors"
 	"io"
 	"net"
+	"os"
 	"sync"
 	"syscall"
 	"time"
@@ -22,6 +24,7 @@ type pipe struct {
 	*net.TCPConn
 	raw   syscall.RawConn
 	idle  func() error // called when Read is about to wait; an error ends it
+	drip  func() int   // bytes a second, each way; 0: no limit
 	read  time.Time    // when the last bytes came
 	nanos int64        // the same as Unix nanoseconds
 
@@ -30,8 +33,13 @@ type pipe struct {
 	n    int
 	err  error
 
+	stopping <-chan struct{} // ends a drip
+
 	mu  sync.Mutex
 	out []byte
+
+	waking sync.Mutex
+	ended  bool
 }
 
 func newPipe(c *net.TCPConn) (*pipe, error) {
@@ -39,7 +47,7 @@ func newPipe(c *net.TCPConn) (*pipe, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &pipe{TCPConn: c, raw: raw, idle: func() error { return nil }}
+	p := &pipe{TCPConn: c, raw: raw, idle: func() error { return nil }, drip: func() int { return 0 }}
 	p.step = p.try
 	return p, nil
 }
@@ -49,9 +57,18 @@ func (p *pipe) Read(b []byte) (int, error) {
 	if len(b) == 0 {
 		return 0, nil
 	}
+	if rate := p.drip(); rate > 0 {
+		b = b[:min(len(b), p.drop(rate))]
+	}
 	p.into, p.n, p.err = b, 0, nil
-	if err := p.raw.Read(p.step); err != nil {
-		return 0, err
+	for {
+		err := p.raw.Read(p.step)
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, os.ErrDeadlineExceeded) || !p.resume() {
+			return 0, err
+		}
 	}
 	p.into = nil
 	if p.err != nil {
@@ -88,7 +105,36 @@ func (p *pipe) try(fd uintptr) bool {
 
 // end makes every further Read fail. Close would wait for the Read under way,
 // which may be the caller.
-func (p *pipe) end() { p.SetReadDeadline(time.Unix(1, 0)) }
+func (p *pipe) end() {
+	p.waking.Lock()
+	defer p.waking.Unlock()
+	p.ended = true
+	p.SetReadDeadline(time.Unix(1, 0))
+}
+
+// wake has a Read that waits call idle. Any goroutine.
+func (p *pipe) wake() {
+	p.waking.Lock()
+	defer p.waking.Unlock()
+	p.SetReadDeadline(time.Unix(1, 0))
+}
+
+// resume reports whether reading goes on after wake.
+func (p *pipe) resume() bool {
+	p.waking.Lock()
+	defer p.waking.Unlock()
+	return !p.ended && p.SetReadDeadline(time.Time{}) == nil
+}
+
+// drop waits for the next drop of a drip and returns its size.
+func (p *pipe) drop(rate int) int {
+	const drops = 50 // a second
+	select {
+	case <-time.After(time.Second / drops):
+	case <-p.stopping:
+	}
+	return rate / drops
+}
 
 // Write keeps bytes until send, or until there are many.
 func (p *pipe) Write(b []byte) (int, error) {
@@ -111,10 +157,20 @@ func (p *pipe) sendLocked() error {
 	if len(p.out) == 0 {
 		return nil
 	}
-	if err := p.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
-		return err
+	for left := p.out; len(left) > 0; {
+		n := len(left)
+		if rate := p.drip(); rate > 0 {
+			n = min(n, p.drop(rate))
+		}
+		if err := p.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+			return err
+		}
+		if _, err := p.TCPConn.Write(left[:n]); err != nil {
+			p.out = p.out[:0]
+			return err
+		}
+		left = left[n:]
 	}
-	_, err := p.TCPConn.Write(p.out)
 	p.out = p.out[:0]
-	return err
+	return nil
 }

@@ -36,16 +36,6 @@ func (c *conn) reply(id uint32, delay time.Duration, block, body []byte) {
 	}
 }
 
-func (c *conn) lagOf(delay time.Duration) *lag {
-	for i := range c.lags {
-		if c.lags[i].delay == delay {
-			return &c.lags[i]
-		}
-	}
-	c.lags = append(c.lags, lag{delay: delay})
-	return &c.lags[len(c.lags)-1]
-}
-
 // sendWaiting writes as much of the waiting bodies as the windows allow.
 func (c *conn) sendWaiting() {
 	kept := c.waiting[:0]

@@ -6,8 +6,11 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -25,7 +28,7 @@ type server struct {
 	tls      *tls.Config
 	settings settings
 	open     func(*conn) handler
-	streams  func() uint32 // advertised on a new connection
+	rules    *atomic.Pointer[rules]
 	totals   *totals
 	log      *slog.Logger
 
@@ -33,17 +36,35 @@ type server struct {
 	stopping chan struct{}
 	mu       sync.Mutex
 	conns    map[*conn]struct{}
+	opened   uint64 // connections so far
 	closed   bool
 }
 
 // settings are the flow-control windows that a server grants.
 type settings struct{ streamWindow, connWindow int }
 
-func (s *server) firstStreams() uint32 { return s.streams() }
+func newServer(l *net.TCPListener, t *tls.Config, granted settings, r *atomic.Pointer[rules], totals *totals, log *slog.Logger) *server {
+	t.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		if r.Load().Network.NoHandshake {
+			return nil, errHandshake
+		}
+		return nil, nil
+	}
+	return &server{listener: l, tls: t, settings: granted, rules: r, totals: totals, log: log,
+		stopping: make(chan struct{}), conns: make(map[*conn]struct{})}
+}
+
+// firstStreams is the limit advertised on a new connection.
+func (s *server) firstStreams() uint32 {
+	r := s.rules.Load()
+	if r.FirstStream > 0 {
+		return uint32(r.FirstStream)
+	}
+	return uint32(r.Streams)
+}
 
 // start accepts until stop.
 func (s *server) start() {
-	s.conns, s.stopping = make(map[*conn]struct{}), make(chan struct{})
 	s.running.Go(func() {
 		for {
 			socket, err := s.listener.AcceptTCP()
@@ -86,11 +107,12 @@ func (s *server) connection(socket *net.TCPConn) {
 	ctx, cancel := context.WithTimeout(context.Background(), handshakeTimeout)
 	defer cancel()
 	if err := c.tls.HandshakeContext(ctx); err != nil {
+		s.totals.handshakes.Add(1)
 		s.log.Debug("handshake failed", "error", err)
 		return
 	}
 	s.totals.connections.Add(1)
-	p.idle = c.idle
+	p.idle, p.drip, p.stopping = c.idle, func() int { return s.rules.Load().Network.Drip }, s.stopping
 	err = c.run()
 	if c.farewell != nil {
 		c.farewell.Stop()
@@ -100,7 +122,11 @@ func (s *server) connection(socket *net.TCPConn) {
 		s.log.Warn("connection closed for an error of the peer", "error", err)
 		c.out = appendGoAway(c.out, c.last, why, "")
 	}
-	if errors.Is(err, errCut) {
+	switch {
+	case errors.Is(err, errReset):
+		socket.SetLinger(0)
+		return
+	case errors.Is(err, errCut):
 		return
 	}
 	c.flush()
@@ -117,6 +143,12 @@ func (s *server) connection(socket *net.TCPConn) {
 // errCut ends a connection without a word, as a broken network does.
 var errCut = errors.New("sim: connection cut")
 
+// errHandshake makes TLS tell the peer of an internal error.
+var errHandshake = errors.New("sim: handshake refused")
+
+// errReset ends a connection with a TCP reset.
+var errReset = errors.New("sim: connection reset")
+
 func (s *server) admit(c *conn) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -124,6 +156,8 @@ func (s *server) admit(c *conn) bool {
 		return false
 	}
 	s.conns[c] = struct{}{}
+	s.opened++
+	c.number = s.opened
 	return true
 }
 
@@ -133,16 +167,19 @@ func (s *server) forget(c *conn) {
 	delete(s.conns, c)
 }
 
-// each calls f for every live connection.
-func (s *server) each(f func(*conn)) {
+// live returns the connections that are open, in no order.
+func (s *server) live() []*conn {
 	s.mu.Lock()
-	live := make([]*conn, 0, len(s.conns))
-	for c := range s.conns {
-		live = append(live, c)
-	}
-	s.mu.Unlock()
-	for _, c := range live {
-		f(c)
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Keys(s.conns))
+}
+
+// while runs f in a goroutine, unless the server has stopped.
+func (s *server) while(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		s.running.Go(f)
 	}
 }
 

@@ -19,10 +19,13 @@ type service struct {
 	ledger   *Ledger
 	names    *names
 	rules    atomic.Pointer[rules]
+	changing sync.Mutex // held by whoever puts other rules in force
+	stopped  bool       // guarded by changing
 	server   *server
 	attempts attempts
 	quotas   []*gate // of the provider's customers
 	rate     gate
+	trouble  trouble
 	totals   totals
 	log      *slog.Logger
 }
@@ -35,6 +38,10 @@ type totals struct {
 	malformed   atomic.Int64 // bodies that a provider would not understand
 	checked     atomic.Int64 // bodies decrypted or parsed as a whole
 	stale       atomic.Int64 // pushes that came after their own expiration
+	handshakes  atomic.Int64 // that failed
+	goAways     atomic.Int64 // sent because a period was over
+	resets      atomic.Int64 // connections reset likewise
+	silent      atomic.Int64 // connections that went dead
 }
 
 // session is the part of a connection's state that all services share.
@@ -89,6 +96,10 @@ type verdict struct {
 func (s *session) judge(token, send uint64) verdict {
 	r := s.rules.Load()
 	v := verdict{delay: time.Duration(r.Delay)}
+	if s.trouble.refuse.take() {
+		v.fault = Refused
+		return v
+	}
 	if r.script != nil {
 		if answers := r.script[token]; answers != nil {
 			v.fault, v.attempt = Scripted, s.attempts.count(token, send)
@@ -148,7 +159,9 @@ func (s *session) withhold(stream uint32, f Fault) error {
 
 // admit counts a push on its connection; under a greatest rate it waits for its turn.
 func (s *session) admit() {
-	s.pushes++
+	if s.pushes++; s.trouble.silence.take() {
+		s.conn.asked.Or(askSilence)
+	}
 	if r := s.rules.Load(); r.MaxRate > 0 {
 		wait := s.rate.reserve(time.Now(), time.Second/time.Duration(r.MaxRate), time.Millisecond)
 		if wait > time.Millisecond {
@@ -193,6 +206,11 @@ func (a *attempts) reset() {
 		a.shards[i].mu.Unlock()
 	}
 }
+
+// allowance is how often something may still happen.
+type allowance struct{ n atomic.Int64 }
+
+func (a *allowance) take() bool { return a.n.Load() > 0 && a.n.Add(-1) >= 0 }
 
 // gate spaces events out over all connections: each takes an interval of
 // virtual time, which may run ahead of the clock by the burst.

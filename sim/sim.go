@@ -26,7 +26,6 @@ type Sim struct {
 	ledger   Ledger
 	names    names
 	services []*service
-	servers  []*server
 	plain    []*http.Server // control, token endpoint, browsers
 	running  sync.WaitGroup // of those
 	browsers *browsers
@@ -90,8 +89,8 @@ func (s *Sim) Stop() {
 	for _, server := range s.plain {
 		server.Close()
 	}
-	for _, server := range s.servers {
-		server.stop()
+	for _, v := range s.services {
+		v.stop()
 	}
 	if s.sockets != nil {
 		s.sockets.stop()
@@ -118,23 +117,8 @@ func (s *Sim) Ledger() *Ledger { return &s.ledger }
 // Options returns the options in force of one provider.
 func (s *Sim) Options(p tocsin.Provider) Options { return s.service(p).rules.Load().Options }
 
-// SetOptions changes them in flight. Streams are advertised anew on every
-// connection when their number changes.
-func (s *Sim) SetOptions(p tocsin.Provider, o Options) error {
-	r, err := o.compile()
-	if err != nil {
-		return err
-	}
-	service := s.service(p)
-	if old := service.rules.Swap(r); old.Streams != r.Streams {
-		service.server.each(func(c *conn) {
-			if c.ready.Load() {
-				c.setStreams(uint32(r.Streams))
-			}
-		})
-	}
-	return nil
-}
+// SetOptions changes them in flight, and drops changes that were to come.
+func (s *Sim) SetOptions(p tocsin.Provider, o Options) error { return s.service(p).set(o) }
 
 // Reset forgets the ledger, attempts and totals and fills the quotas;
 // connections and options stay.
@@ -164,28 +148,19 @@ func origin(l net.Listener) string { return "https://" + l.Addr().String() }
 
 // startService starts the HTTP/2 side of a provider and returns its origin.
 func (s *Sim) startService(ca *authority, p tocsin.Provider, port int, o Options, open func(*service) func(*conn) handler) (string, error) {
-	r, err := o.compile()
-	if err != nil {
-		return "", err
-	}
 	listener, err := s.listen(port)
 	if err != nil {
 		return "", err
 	}
 	log := s.log.With("provider", p.String())
 	v := &service{provider: p, seed: s.config.Seed, ledger: &s.ledger, names: &s.names, log: log}
-	v.rules.Store(r)
-	v.server = &server{listener: listener, tls: ca.config("h2"), totals: &v.totals, log: log,
-		settings: settings{s.config.StreamWindow, s.config.ConnWindow},
-		streams: func() uint32 {
-			if r := v.rules.Load(); r.FirstStream > 0 {
-				return uint32(r.FirstStream)
-			}
-			return uint32(v.rules.Load().Streams)
-		}}
+	v.server = newServer(listener, ca.config("h2"), settings{s.config.StreamWindow, s.config.ConnWindow}, &v.rules, &v.totals, log)
 	v.server.open = open(v)
+	if err := v.set(o); err != nil {
+		listener.Close()
+		return "", err
+	}
 	s.services = append(s.services, v)
-	s.servers = append(s.servers, v.server)
 	v.server.start()
 	return origin(listener), nil
 }
