@@ -32,11 +32,14 @@ const (
 	keep = 0.98
 	// A rate is held for so many times as long as the provider asked to wait,
 	// so that asking for more costs little of what is granted.
-	patience            = 12
+	patience            = 10
 	holdLeast, holdMost = 5 * time.Second, 15 * time.Minute
 	// After it the rate grows by a cube of the seconds: first by little, as most
 	// often nothing has changed, then fast.
-	growth = 0.001
+	growth = 0.0015
+	// tardy is how much later than three times as late as usual answers come
+	// before a rate stays.
+	tardy = 100 * time.Millisecond
 	// grown is the growth after which a subject without a quota is free again.
 	grown = 8
 )
@@ -157,7 +160,7 @@ func (g *governor) heardAfter(now time.Time, took time.Duration, quota float64) 
 		g.usual = took
 	}
 	g.answered = now
-	if g.allowed > 0 && took > 2*g.usual+every && now.After(g.since) {
+	if g.allowed > 0 && g.latest > 3*g.usual+tardy && now.After(g.since) {
 		g.allowed = g.rate(now, quota)
 		g.since, g.hold = now, holdLeast
 	}
@@ -184,6 +187,15 @@ func (r *ramp) climb(now time.Time, full float64) {
 	r.level += (passed - idle - idle).Seconds() / r.over.Seconds()
 	r.level = min(max(r.level, firstStep), 1)
 	r.sized(now, full*r.level, full*firstStep)
+}
+
+// now is the level that the next climb would begin with.
+func (r *ramp) now(now time.Time) float64 {
+	level := r.level
+	if idle := now.Sub(r.demand.at); !r.wanted && !r.demand.at.IsZero() && idle > busy {
+		level -= idle.Seconds() / r.over.Seconds()
+	}
+	return max(level, firstStep)
 }
 
 // demand tells times in which something is wanted from those in which not.

@@ -66,7 +66,7 @@ func (m *Machine) State(now time.Time) State {
 			one.Granted = int(s.governor.rate(now, s.perSecond()) * 60)
 		}
 		if s.ramp.over > 0 && s.quota > 0 {
-			one.Ramp = max(s.ramp.level, firstStep)
+			one.Ramp = s.ramp.now(now)
 		}
 		for _, r := range m.routes {
 			if r.subject == s {
