@@ -160,9 +160,12 @@ func (m *Machine) hold(t *task, seq uint64) {
 func (m *Machine) readClaim(seq uint64, v ledger.Verdict) {
 	t := m.claims[seq]
 	if t == nil {
-		return // settled in the same breath, or a repeat
+		return // a repeat
 	}
 	delete(m.claims, seq)
+	if t.settled {
+		return
+	}
 	j := t.feed.job
 	if !v.InForce {
 		m.held -= t.n
@@ -287,9 +290,9 @@ func (m *Machine) endRest(j *job) {
 				break
 			}
 			n := t.To - t.From
-			seq := m.putClaim(j, t)
-			m.held += n
-			m.settle(&task{todo: t, n: n, feed: f, ref: ClaimRef{m.term, seq}}, &record.Settle{Runs: []*record.Run{
+			end := &task{todo: t, n: n, feed: f, settled: true}
+			m.hold(end, m.putClaim(j, t))
+			m.settle(end, &record.Settle{Runs: []*record.Run{
 				{Count: uint32(n), Result: uint32(j.outcome), Reason: uint32(j.reason)},
 			}})
 		}

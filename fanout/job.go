@@ -75,6 +75,8 @@ type task struct {
 	n      int // granted pushes, from the first on
 	waited time.Duration
 	ref    ClaimRef // once claimed
+
+	settled bool // in the same breath: nothing of it was granted, no byte leaves
 }
 
 func (j *job) slice() *record.Slice { return j.content.GetSlice() }

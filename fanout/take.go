@@ -134,7 +134,9 @@ func (m *Machine) lose() {
 		m.finishTask(t)
 	}
 	for _, t := range sorted(m.claims) {
-		m.finishTask(t)
+		if !t.settled {
+			m.finishTask(t)
+		}
 	}
 	clear(m.asked)
 	clear(m.claims)

@@ -25,9 +25,10 @@ func (w *World) judgeLedger(shard tocsin.Shard) {
 			w.judgeSnapshot(shard, saved[0], fold)
 			saved = saved[1:]
 		}
-		term := fold.Term()
+		term, seq := fold.Term(), fold.Seq()
 		v := fold.Apply(r.Position, r.Envelope)
 		if !v.InForce {
+			w.judgeVoid(shard, r, v, fold, fold.Term() == term && fold.Seq() == seq+1)
 			continue
 		}
 		if take := r.Envelope.GetTake(); take != nil {
@@ -57,6 +58,20 @@ func (w *World) judgeLedger(shard tocsin.Shard) {
 	}
 	if twice := w.truth.twice[shard]; twice > most {
 		w.broken("L3", "%d pushes of shard %d were accepted twice, takes and lost answers allow %d", twice, shard, most)
+	}
+}
+
+// judgeVoid holds that an owner claims only what may be claimed: a claim void by
+// its content, of a send that goes on, holds pushes that are asked for twice, or
+// that nobody asks for again.
+func (w *World) judgeVoid(shard tocsin.Shard, r journal.Entry, v ledger.Verdict, fold *ledger.Fold, inTurn bool) {
+	claim := r.Envelope.GetClaim()
+	if claim == nil || !inTurn {
+		return
+	}
+	if s := fold.Send(tocsin.SendID(claim.Send)); s != nil && !s.Cancelled {
+		w.broken("L8", "the claim at %d of shard %d, page %d from %d to %d at attempt %d, is void: %s",
+			r.Position, shard, claim.Page, claim.From, claim.To, claim.Attempt, v.Why)
 	}
 }
 
