@@ -43,6 +43,10 @@ func (p *Provider) Prepare(ctx context.Context, busy func() bool) error {
 	return nil
 }
 
+// Prepared returns for how many subscriptions the secret of the next message is
+// made, and for how many more Prepare would make it.
+func (p *Provider) Prepared() (made, wanted int) { return p.stock.count() }
+
 // prepareOne reports whether there was anything to make.
 func (p *Provider) prepareOne(s *sealer) (made bool, err error) {
 	if !p.pairs.full() {

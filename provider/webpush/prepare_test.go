@@ -42,8 +42,8 @@ func (p *Provider) prepareAll(t testing.TB) {
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error)
 	go func() { ended <- p.Prepare(ctx, func() bool { return false }) }()
-	for wanting := true; wanting && t.Context().Err() == nil; runtime.Gosched() {
-		_, _, _, wanting = p.stock.next()
+	for wanted := 1; wanted > 0 && t.Context().Err() == nil; runtime.Gosched() {
+		_, wanted = p.Prepared()
 	}
 	stop()
 	if err := <-ended; err != nil {
@@ -110,8 +110,8 @@ func TestNextMessageIsPrepared(t *testing.T) {
 	s.Answer(reply(410, ""))
 	deliver(l, &provider.Batch{Addresses: [][]byte{stored(s.Endpoint.Origin+"/wp/0", people[0].public, people[0].auth)}, Payloads: [][]byte{nil}})
 	f.provider.prepareAll(t)
-	if n := len(f.provider.stock.publics()); n != len(people)-1 {
-		t.Errorf("%d secrets in stock after one of %d was gone", n, len(people))
+	if made, wanted := f.provider.Prepared(); made != len(people)-1 || wanted != 0 {
+		t.Errorf("%d secrets in stock after one of %d was gone, %d wanted", made, len(people), wanted)
 	}
 }
 

@@ -30,13 +30,15 @@ type stock struct {
 }
 
 // stripe is the part of the stock that one lock guards. Its places are in rows;
-// a tag belongs to one row.
+// a tag belongs to one row. The tags are apart, so that a row of them is in two
+// cache lines.
 type stripe struct {
 	mu     sync.Mutex
+	tags   []tag // zero where nothing is
 	places []place
-	most   int // places
-	wanted int
-	at     int // where the search for what is wanted goes on
+	most   int    // places
+	counts [3]int // places by state; of empty it does not count
+	at     int    // where the search for what is wanted goes on
 }
 
 const rowLen = 8
@@ -46,7 +48,6 @@ const rowLen = 8
 const staleAfter = 7
 
 type place struct {
-	of    tag
 	seen  uint16 // day of the last message
 	state state
 
@@ -65,7 +66,7 @@ const (
 
 // placeLen is what a place takes: the 96 bytes of a secret, whose it is, and
 // its age.
-const placeLen = int(unsafe.Sizeof(place{}))
+const placeLen = int(unsafe.Sizeof(place{}) + unsafe.Sizeof(tag{}))
 
 func newStock(budget int) *stock {
 	k := new(stock)
@@ -83,21 +84,24 @@ func (k *stock) take(of tag, s subscription, day uint16) (got secret, ok bool) {
 	at := k.stripe(of)
 	at.mu.Lock()
 	defer at.mu.Unlock()
-	p := at.find(of)
-	if p == nil {
-		if p = at.room(of, day); p == nil {
+	i := at.find(of)
+	if i < 0 {
+		if i = at.room(of, day); i < 0 {
 			return got, false
 		}
+		at.tags[i] = of
 	}
+	p := &at.places[i]
 	if ok = p.state == ready; ok {
 		copy(got.ikm[:], p.data[:])
 		got.public[0] = 4
 		copy(got.public[1:], p.data[len(got.ikm):])
 	}
 	at.set(p, wanted)
-	p.of, p.seen, p.data = of, day, [len(p.data)]byte{}
+	p.seen = day
 	copy(p.data[:], s.public[1:])
 	copy(p.data[publicLen-1:], s.auth)
+	clear(p.data[publicLen-1+authLen:])
 	return got, ok
 }
 
@@ -106,16 +110,22 @@ func (k *stock) next() (of tag, public [publicLen]byte, auth [authLen]byte, ok b
 	for i := range k.stripes {
 		at := &k.stripes[i]
 		at.mu.Lock()
-		if p := at.next(); p != nil {
-			of, public[0] = p.of, 4
+		if at.counts[wanted] > 0 {
+			for at.places[at.at].state != wanted {
+				at.at = (at.at + 1) % len(at.places)
+			}
+			p := &at.places[at.at]
+			of, public[0] = at.tags[at.at], 4
 			copy(public[1:], p.data[:])
 			copy(auth[:], p.data[publicLen-1:])
-			at.mu.Unlock()
-			return of, public, auth, true
+			ok = true
 		}
 		at.mu.Unlock()
+		if ok {
+			break
+		}
 	}
-	return of, public, auth, false
+	return of, public, auth, ok
 }
 
 // put keeps a secret where it is still wanted.
@@ -123,7 +133,8 @@ func (k *stock) put(of tag, made secret) {
 	at := k.stripe(of)
 	at.mu.Lock()
 	defer at.mu.Unlock()
-	if p := at.find(of); p != nil && p.state == wanted {
+	if i := at.find(of); i >= 0 && at.places[i].state == wanted {
+		p := &at.places[i]
 		at.set(p, ready)
 		copy(p.data[:], made.ikm[:])
 		copy(p.data[len(made.ikm):], made.public[1:])
@@ -135,86 +146,96 @@ func (k *stock) forget(of tag) {
 	at := k.stripe(of)
 	at.mu.Lock()
 	defer at.mu.Unlock()
-	if p := at.find(of); p != nil {
-		at.set(p, empty)
-		*p = place{}
+	if i := at.find(of); i >= 0 {
+		at.clear(i)
 	}
+}
+
+// count returns how many secrets there are, and how many more are wanted.
+func (k *stock) count() (made, more int) {
+	for i := range k.stripes {
+		at := &k.stripes[i]
+		at.mu.Lock()
+		made += at.counts[ready]
+		more += at.counts[wanted]
+		at.mu.Unlock()
+	}
+	return made, more
 }
 
 func (s *stripe) set(p *place, to state) {
-	if p.state == wanted {
-		s.wanted--
-	}
-	if p.state = to; to == wanted {
-		s.wanted++
-	}
+	s.counts[p.state]--
+	p.state = to
+	s.counts[to]++
 }
 
-// row returns the places that a tag may be in.
-func (s *stripe) row(of tag) []place {
-	high, _ := bits.Mul64(binary.BigEndian.Uint64(of[1:]), uint64(len(s.places)/rowLen))
-	return s.places[high*rowLen:][:min(rowLen, len(s.places))]
+func (s *stripe) clear(i int) {
+	s.set(&s.places[i], empty)
+	s.tags[i], s.places[i] = tag{}, place{}
 }
 
-func (s *stripe) find(of tag) *place {
-	row := s.row(of)
-	for i := range row {
-		if row[i].of == of && row[i].state != empty {
-			return &row[i]
+// row returns the range of places that a tag may be in.
+func (s *stripe) row(of tag) (from, to int) {
+	high, _ := bits.Mul64(binary.BigEndian.Uint64(of[1:]), uint64(len(s.tags)/rowLen))
+	from = int(high) * rowLen
+	return from, min(from+rowLen, len(s.tags))
+}
+
+// find returns the place of a tag, -1 when it has none.
+func (s *stripe) find(of tag) int {
+	from, to := s.row(of)
+	for i, t := range s.tags[from:to] {
+		if t == of {
+			return from + i
 		}
 	}
-	return nil
+	return -1
 }
 
-// room returns a free place, or one whose subscription was long not served;
-// the stripe grows as far as it may.
-func (s *stripe) room(of tag, day uint16) *place {
+// room returns a free place, or one whose subscription was long not served; the
+// stripe grows as far as it may. -1: there is none.
+func (s *stripe) room(of tag, day uint16) int {
 	for {
-		row := s.row(of)
-		for i := range row {
-			if row[i].state == empty {
-				return &row[i]
-			}
+		if i := s.free(of); i >= 0 {
+			return i
 		}
-		if len(s.places) < s.most {
-			s.grow()
-			continue
+		if len(s.tags) == s.most {
+			break
 		}
-		for i := range row {
-			if day-row[i].seen >= staleAfter {
-				s.set(&row[i], empty)
-				return &row[i]
-			}
-		}
-		return nil
+		s.grow()
 	}
+	from, to := s.row(of)
+	for i := from; i < to; i++ {
+		if day-s.places[i].seen >= staleAfter {
+			s.clear(i)
+			return i
+		}
+	}
+	return -1
+}
+
+func (s *stripe) free(of tag) int {
+	from, to := s.row(of)
+	for i := from; i < to; i++ {
+		if s.tags[i] == (tag{}) {
+			return i
+		}
+	}
+	return -1
 }
 
 // grow doubles the places. What finds no free place in its new row is dropped.
 func (s *stripe) grow() {
-	old := s.places
-	s.places = make([]place, min(max(2*len(old), 8*rowLen), s.most))
-	s.wanted, s.at = 0, 0
-	for i := range old {
-		row := s.row(old[i].of)
-		for j := range row {
-			if old[i].state != empty && row[j].state == empty {
-				row[j] = old[i]
-				if row[j].state == wanted {
-					s.wanted++
-				}
-				break
-			}
+	tags, places := s.tags, s.places
+	n := min(max(2*len(tags), 8*rowLen), s.most)
+	s.tags, s.places, s.counts, s.at = make([]tag, n), make([]place, n), [3]int{}, 0
+	for i, of := range tags {
+		if places[i].state == empty {
+			continue
+		}
+		if to := s.free(of); to >= 0 {
+			s.tags[to], s.places[to] = of, places[i]
+			s.counts[places[i].state]++
 		}
 	}
-}
-
-func (s *stripe) next() *place {
-	if s.wanted == 0 {
-		return nil
-	}
-	for s.places[s.at].state != wanted {
-		s.at = (s.at + 1) % len(s.places)
-	}
-	return &s.places[s.at]
 }
