@@ -32,6 +32,7 @@ func measurements() []*measurement {
 		{"send", "a million recipients over the whole road, beside the wire and the peers", leastPairs, send},
 		{"fcm", "a million recipients over FCM", 4, overFCM},
 		{"personal", "a million recipients, each by name", 4, named},
+		{"webpush", "messages a core over Web Push, beside webpush-go", leastPairs, overWebPush},
 		{"latency", "a provider that answers late, and one whose latency jumps", 2, latency},
 		{"quota", "a provider that grants less than agreed", 1, quota},
 		{"election", "1 to 200 projects at once, and beside bulk sends", 3, election},
