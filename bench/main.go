@@ -34,6 +34,7 @@ func measurements() []*measurement {
 		{"personal", "a million recipients, each by name", 4, named},
 		{"webpush", "messages a core over Web Push, beside webpush-go", leastPairs, overWebPush},
 		{"latency", "a provider that answers late, and one whose latency jumps", 2, latency},
+		{"steer", "a send slowed, paused and resumed while it runs", 2, steer},
 		{"quota", "a provider that grants less than agreed", 1, quota},
 		{"election", "1 to 200 projects at once, and beside bulk sends", 3, election},
 		{"sizes", "drift, cost and memory from 10 thousand to 10 million recipients", 2, sizes},
