@@ -13,9 +13,10 @@ type Config struct {
 	// Memory is the size in bytes of one table in memory: 64 KiB to 1 GiB. Two
 	// of them and a cache of the same size may exist.
 	Memory uint64
-	// Reserve is the free space in bytes of which half must be left: below that,
-	// Write and PutIf return store.ErrFull. The journal refuses new work with the
-	// same reserve first, so that accepted work can finish.
+	// Reserve is the free space in bytes of which a half must be left for PutIf and
+	// an eighth for Write; below that they return store.ErrFull. The journal refuses
+	// new work with the whole reserve first, then accepted work below a quarter:
+	// what is saved about it, and lets logs be trimmed, goes on longest.
 	Reserve uint64
 	// Sweep is the time between two passes that remove rows long dead: 1 s to 1 h.
 	Sweep time.Duration

@@ -68,9 +68,18 @@ func (s *Store) enter(ctx context.Context, checked error) error {
 	return nil
 }
 
-// full refuses a change when less than half of the reserve is free.
-func (s *Store) full() error {
-	if full, err := s.folder.Full(2); err != nil || !full {
+// Parts of the reserve below which writes are refused. Conditional puts begin
+// something: a key of a request, a project. Plain writes are what readers of the
+// journal save about work that was accepted; without them no log can be trimmed,
+// so they go on longest, beyond the appends of that work.
+const (
+	beginning = 2
+	saving    = 8
+)
+
+// full refuses a change when less than a part of the reserve is free.
+func (s *Store) full(part uint64) error {
+	if full, err := s.folder.Full(part); err != nil || !full {
 		return err
 	}
 	return store.ErrFull

@@ -121,7 +121,8 @@ func TestSweep(t *testing.T) {
 	}
 }
 
-// Below half of the reserve nothing is written, and everything is still read.
+// Below half of the reserve nothing begins, below an eighth nothing is written,
+// and everything is still read.
 func TestNearlyFull(t *testing.T) {
 	fs, clock := vfs.NewMem(), newClock()
 	c := quick(fs, clock)
@@ -136,18 +137,29 @@ func TestNearlyFull(t *testing.T) {
 	if err := s.Write(t.Context(), at, store.Write{Key: "k", Version: 1}); err != nil {
 		t.Fatal(err)
 	}
+	if ok, _, err := s.PutIf(t.Context(), at, "p", nil, []byte("v"), time.Time{}); !ok || err != nil {
+		t.Fatal(ok, err)
+	}
 	free(499)
-	if err := s.Write(t.Context(), at, store.Write{Key: "k", Version: 2}); !errors.Is(err, store.ErrFull) {
+	if ok, _, err := s.PutIf(t.Context(), at, "q", nil, []byte("v"), time.Time{}); ok || !errors.Is(err, store.ErrFull) {
+		t.Fatalf("PutIf on a nearly full disk: %v, %v", ok, err)
+	}
+	free(125)
+	if err := s.Write(t.Context(), at, store.Write{Key: "k", Version: 2}); err != nil {
+		t.Fatalf("a save with an eighth of the reserve: %v", err)
+	}
+	free(124)
+	if err := s.Write(t.Context(), at, store.Write{Key: "k", Version: 3}); !errors.Is(err, store.ErrFull) {
 		t.Fatalf("Write on a nearly full disk: %v", err)
 	}
 	if ok, _, err := s.PutIf(t.Context(), at, "p", nil, []byte("v"), time.Time{}); ok || !errors.Is(err, store.ErrFull) {
 		t.Fatalf("PutIf on a nearly full disk: %v, %v", ok, err)
 	}
-	if row, err := s.Get(t.Context(), at, "k"); err != nil || row.Version != 1 {
+	if row, err := s.Get(t.Context(), at, "k"); err != nil || row.Version != 2 {
 		t.Fatalf("Get on a nearly full disk: %+v, %v", row, err)
 	}
 	free(500)
-	if err := s.Write(t.Context(), at, store.Write{Key: "k", Version: 2}); err != nil {
+	if err := s.Write(t.Context(), at, store.Write{Key: "k", Version: 3}); err != nil {
 		t.Fatal(err)
 	}
 }

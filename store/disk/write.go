@@ -17,7 +17,7 @@ func (s *Store) Write(ctx context.Context, at store.Place, batch ...store.Write)
 		return err
 	}
 	defer s.calls.RUnlock()
-	if err := s.full(); err != nil {
+	if err := s.full(saving); err != nil {
 		return failed("write", at, err)
 	}
 	b := s.folder.DB.NewBatch()
@@ -84,7 +84,7 @@ func (s *Store) PutIf(ctx context.Context, at store.Place, key string, old, valu
 		return false, store.Row{}, err
 	}
 	defer s.calls.RUnlock()
-	if err := s.full(); err != nil {
+	if err := s.full(beginning); err != nil {
 		return false, store.Row{}, failed("conditional put", at, err)
 	}
 	ok, now, err := s.putIf(at, key, old, value, expires)
