@@ -32,7 +32,7 @@ var levels = [][]string{
 }
 
 // Kits and the trial serve tests only and may not reach the binary.
-var kits = []string{"journal/journaltest", "store/storetest", "provider/providertest", "store/disk/folder/crashtest", "node/crashtest", "node/browsertest"}
+var kits = []string{"journal/journaltest", "store/storetest", "provider/providertest", "store/disk/folder/crashtest", "node/crashtest", "node/browsertest", "bulk/servertest"}
 var neverInBinary = append([]string{"trial"}, kits...)
 
 type goPackage struct {

@@ -1,6 +1,7 @@
 package bulk
 
 import (
+	"net"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -240,4 +241,18 @@ func TestLongHeadersAndBodies(t *testing.T) {
 			expect(t, <-done, accepted)
 		}
 	})
+}
+
+// The peer's first SETTINGS may be read after the connection was given up.
+func TestSettingsOfAConnectionThatIsOver(t *testing.T) {
+	near, far := net.Pipe()
+	defer far.Close()
+	p := &Pool{cfg: Default(), log: quiet(), buffers: newBuffers(0), look: make(chan struct{}, 1)}
+	c := newConn(p, near)
+	c.fail(errClosed)
+	c.in = appendFrame(c.in, 0, frameSettings, 0, 0)
+	if err := c.take(); err != nil {
+		t.Error(err)
+	}
+	<-c.settled
 }

@@ -45,13 +45,13 @@ type conn struct {
 	blockStream uint32
 	blockFlags  byte
 	blockCost   int // of its frames, however small
-	greeted     bool
 
 	exits atomic.Int32
 
 	// Hints for the pool.
 	busy    atomic.Int32 // streams in use
 	room    atomic.Int32 // streams free now
+	full    atomic.Bool  // had more to write than streams and windows let, lately
 	open    atomic.Int32 // streams allowed
 	parting atomic.Bool  // takes no new streams for ever
 	worn    atomic.Bool  // will run out of stream identifiers soon
@@ -64,6 +64,7 @@ type conn struct {
 	mu      sync.Mutex
 	wake    sync.Cond
 	err     error // set once: the connection is over
+	greeted bool  // the peer's first SETTINGS came
 	leave   error // set once: no new streams, and over with the last answer
 	poked   bool  // the pool may have a batch
 	ctrl    []byte
@@ -166,9 +167,7 @@ func (c *conn) failLocked(err error) {
 		return
 	}
 	c.err = err
-	select {
-	case <-c.settled:
-	default:
+	if !c.greeted {
 		close(c.settled)
 	}
 	c.wire.Conn.Close()

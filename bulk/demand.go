@@ -26,7 +26,7 @@ type demand struct {
 	next    time.Time // no step before it
 	slowest time.Duration
 	hold    time.Duration
-	easy    time.Time // since when streams suffice; zero: they do not
+	easy    time.Time // since when connections suffice; zero: they do not
 }
 
 // spare is how much more than needed is kept open.
@@ -52,7 +52,12 @@ func (p *Pool) measure(now time.Time) {
 
 	var slow, n, busy, open int64
 	for _, c := range p.conns {
-		busy, open = busy+int64(c.busy.Load()), open+int64(c.open.Load())
+		most := int64(c.open.Load())
+		if open += most; c.full.Load() {
+			busy += most // its windows may hold less than its streams
+		} else {
+			busy += int64(c.busy.Load())
+		}
 		if s := c.slow.Load(); s > 0 {
 			slow, n = slow+s, n+1
 		}
@@ -75,10 +80,10 @@ func (p *Pool) measure(now time.Time) {
 	}
 }
 
-// growth is how many connections to open because streams do not suffice: as
-// many again, or as many as were needed before. While that only makes answers
-// slower it is tried ever less: more connections make no service faster that is
-// at its limit. The lock is held.
+// growth is how many connections to open because they do not suffice: as many
+// again, or as many as were needed before. Where that only makes answers
+// slower, a few are tried, ever less often: more connections make no service
+// faster that is at its limit. The lock is held.
 func (p *Pool) growth(now time.Time, have int) int {
 	d := &p.demand
 	if !p.crowded() {
@@ -98,7 +103,16 @@ func (p *Pool) growth(now time.Time, have int) int {
 		p.holdBack(now)
 		return 0
 	}
-	goal := min(max(int(math.Ceil(2*spare*float64(have))), d.most), p.cfg.Max)
+	if d.slowest > 0 {
+		if d.hold /= 2; d.hold < holdGrowth {
+			d.hold = 0
+		}
+	}
+	goal := max(int(math.Ceil(2*spare*float64(have))), d.most)
+	if d.hold > 0 {
+		goal = have + max(1, have/8) // a trial
+	}
+	goal = min(goal, p.cfg.Max)
 	d.needs[0] = goal
 	d.slowest = d.latency + d.latency*time.Duration(3*(goal-have))/time.Duration(4*have)
 	return goal - have
@@ -117,8 +131,8 @@ func (p *Pool) grown(now time.Time) {
 	p.demand.next = now.Add(max(settleGrowth, 3*p.demand.latency))
 }
 
-// crowded reports whether more streams would help: there is work, all are in
-// use, and answers take their time. The lock is held.
+// crowded reports whether more connections would help: there is work, none can
+// write more, and answers take their time. The lock is held.
 func (p *Pool) crowded() bool {
 	if p.queue.len() == 0 || p.demand.latency < p.cfg.GrowAfter {
 		return false
@@ -127,7 +141,7 @@ func (p *Pool) crowded() bool {
 	for _, c := range p.conns {
 		switch {
 		case c.parting.Load() || c.slow.Load() == 0: // leaves, or was never asked
-		case c.room.Load() > 0:
+		case !c.full.Load():
 			return false
 		default:
 			full = true

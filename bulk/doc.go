@@ -1,11 +1,12 @@
 // Package bulk is an HTTP/2 client for very many small requests that go to one
 // origin: the wire under provider/apns, provider/fcm and provider/webpush.
 //
-// A Pool keeps connections to one origin. A batch of pushes is served by one
-// connection, whose writer appends HEADERS and DATA frames of many requests to
-// one large buffer and whose reader parses the answers in place and writes each
-// result straight into the batch. Nothing is allocated, looked up in a map,
-// handed to a goroutine or asked of the system for a single push.
+// A Pool keeps as many connections to one origin as rate and latency ask for.
+// A batch of pushes is served by one of them, and its rest by another when that
+// one leaves. A connection's writer appends HEADERS and DATA frames of many
+// requests to one large buffer, and its reader parses the answers in place and
+// writes each result straight into the batch. Nothing is allocated, looked up in
+// a map, handed to a goroutine or asked of the system for a single push.
 //
 // It obeys RFC 9113 (HTTP/2) and RFC 7541 (HPACK) as a client: what the peer
 // announces in SETTINGS also in the middle of a batch, flow control in both

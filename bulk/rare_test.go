@@ -426,5 +426,6 @@ func TestLongAnswersAreCut(t *testing.T) {
 		for _, want := range []provider.Result{accepted, provider.Gone, provider.Gone} {
 			expect(t, push(pool, 1), want)
 		}
+		<-time.After(time.Second) // the last reset has come too
 	})
 }

@@ -54,7 +54,9 @@ func (c *conn) settings(flags byte, stream uint32, b []byte) error {
 	c.ctrl = appendFrame(c.ctrl, 0, frameSettings, flagAck, 0)
 	if !c.greeted {
 		c.greeted = true
-		close(c.settled)
+		if c.err == nil { // else fail has closed it
+			close(c.settled)
+		}
 	}
 	return nil
 }

@@ -86,6 +86,9 @@ func (c *conn) await() (grant, bool) {
 			c.tableLeast = c.tableLimit
 			return grant{room: room, window: c.window, stream: c.streamOpen, frame: c.frameSize}, true
 		}
+		if c.job != nil || c.rest.job != nil || c.poked && room <= 0 {
+			c.full.Store(true) // streams or a window are used up
+		}
 		c.wake.Wait()
 	}
 	return grant{}, false
@@ -129,11 +132,13 @@ func (c *conn) next() *job {
 	c.poked = false
 	c.mu.Unlock()
 	j := c.pool.take(c)
-	if j != nil {
-		c.mu.Lock()
-		c.job, c.poked = j, true
-		c.mu.Unlock()
+	if j == nil {
+		c.full.Store(false)
+		return nil
 	}
+	c.mu.Lock()
+	c.job, c.poked = j, true
+	c.mu.Unlock()
 	return j
 }
 

@@ -33,10 +33,11 @@ type Config struct {
 	ServerError time.Duration
 }
 
-// Default is what production uses.
+// Default is what production uses. Apple asks to spread bursts over many
+// connections.
 func Default() Config {
 	c := Config{Bulk: bulk.Default(), Resign: 45 * time.Minute, ServerError: 15 * time.Minute}
-	c.Bulk.OneUntilAccepted = true
+	c.Bulk.Max, c.Bulk.OneUntilAccepted = 128, true
 	return c
 }
 
