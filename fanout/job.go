@@ -37,7 +37,8 @@ type job struct {
 	// Once it is open.
 	send    *ledger.Send
 	feeds   []*feed
-	outcome tocsin.Outcome // of every push not begun yet: set when the send expired, or its content is gone
+	byRoute map[provider.Route]*feed // the same
+	outcome tocsin.Outcome           // of every push not begun yet: set when the send expired, or its content is gone
 	reason  tocsin.Reason
 	closing bool
 }
@@ -105,12 +106,14 @@ func (m *Machine) opened(j *job, s *ledger.Send) {
 }
 
 func (j *job) feed(r provider.Route) *feed {
-	for _, f := range j.feeds {
-		if f.route == r {
-			return f
-		}
+	if f := j.byRoute[r]; f != nil {
+		return f
+	}
+	if j.byRoute == nil {
+		j.byRoute = map[provider.Route]*feed{}
 	}
 	f := &feed{job: j, route: r}
+	j.byRoute[r] = f
 	j.feeds = append(j.feeds, f)
 	return f
 }

@@ -142,7 +142,7 @@ func (m *Machine) lose() {
 	clear(m.claims)
 	m.ready, m.outbox, m.dirty, m.blocked, m.held = nil, nil, nil, nil, 0
 	for _, j := range m.jobs {
-		j.dirty, j.feeds = false, nil
+		j.dirty, j.feeds, j.byRoute = false, nil, nil
 	}
 	for _, j := range m.opening {
 		if t := j.first; t != nil && t.n > 0 {

@@ -69,7 +69,7 @@ type actor struct {
 	slices    int64 // position asked for, -1 none
 	appending []*record.Envelope
 	asks      []pace.Ask
-	rates     []pace.Event // what pace was told of rates
+	rates     []pace.Event  // what pace was told of rates
 	quota     time.Duration // waited for so far
 	delivers  []*delivery
 	evaluate  []Evaluate
