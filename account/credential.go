@@ -3,6 +3,7 @@ package account
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -82,6 +83,10 @@ func (s *Service) SetCredential(ctx context.Context, project tocsin.ProjectID, c
 	case err == nil:
 		c.ID, c.Version = row.ID, row.Version+1
 		err = s.keep(&c, row)
+	case errors.Is(err, ErrDamaged) && isWhole(c):
+		// Its version is lost: the time is above any count.
+		c.ID, c.Version = nameOf(project, c.Provider, row), uint64(time.Now().Unix())
+		err = complete(&c, nil)
 	}
 	if err != nil {
 		return provider.Credential{}, err
@@ -137,26 +142,48 @@ func among(endpoints, others []provider.Endpoint) bool {
 	return true
 }
 
-// Credential returns the credential of one provider, in clear.
+// Credential returns the credential of one provider, in clear. With ErrDamaged
+// it returns its name, without the provider's part: pushes can wait for it.
 func (s *Service) Credential(ctx context.Context, project tocsin.ProjectID, p tocsin.Provider) (provider.Credential, error) {
 	var row credentialRow
-	if _, err := read(ctx, s.store, credentialsOf(project), p.String(), &row); err != nil {
+	_, err := read(ctx, s.store, credentialsOf(project), p.String(), &row)
+	if err == nil && row.Provider == p {
+		var c provider.Credential
+		if c, err = s.open(project, row); err == nil {
+			return c, nil
+		}
+	} else if err == nil {
+		err = fmt.Errorf("%w: it is of %s", ErrDamaged, row.Provider)
+	}
+	if !errors.Is(err, ErrDamaged) {
 		return provider.Credential{}, err
 	}
-	return s.open(project, row)
+	name := provider.Credential{ID: nameOf(project, p, row), Project: project, Provider: p}
+	return name, fmt.Errorf("%s of project %s: %w", name, project, err)
+}
+
+// nameOf is the identifier of a credential whose row may be beyond reading: then
+// one made from what is known, the same until it is replaced.
+func nameOf(project tocsin.ProjectID, p tocsin.Provider, row credentialRow) tocsin.CredentialID {
+	if !row.ID.IsZero() {
+		return row.ID
+	}
+	sum := sha256.Sum256(append([]byte("tocsin lost credential "+p.String()+" "), project[:]...))
+	return tocsin.CredentialID(sum[:16])
 }
 
 // Credentials returns the credentials of a project, one a provider, in clear.
-// One that does not open is left out, and told by the error beside the others.
+// One that does not open has its name alone, and is told by the error beside
+// the others.
 func (s *Service) Credentials(ctx context.Context, project tocsin.ProjectID) ([]provider.Credential, error) {
 	var all []provider.Credential
 	var failed error
 	for p := tocsin.APNs; p <= tocsin.WebPush; p++ {
 		c, err := s.Credential(ctx, project, p)
-		switch {
-		case err == nil:
+		if err == nil || errors.Is(err, ErrDamaged) {
 			all = append(all, c)
-		case !errors.Is(err, ErrNotFound):
+		}
+		if err != nil && !errors.Is(err, ErrNotFound) {
 			failed = errors.Join(failed, err)
 		}
 	}
@@ -171,7 +198,7 @@ func (s *Service) open(project tocsin.ProjectID, row credentialRow) (provider.Cr
 	}
 	var in contents
 	if err := json.Unmarshal(clear, &in); err != nil {
-		return provider.Credential{}, fmt.Errorf("%w: %s holds no JSON", ErrDamaged, c)
+		return provider.Credential{}, fmt.Errorf("%w: it holds no JSON", ErrDamaged)
 	}
 	switch c.Provider {
 	case tocsin.APNs:

@@ -184,13 +184,26 @@ func TestTampering(t *testing.T) {
 		wants(t, what, err, ErrDamaged)
 		all, err := s.Credentials(t.Context(), p.ID)
 		wants(t, what, err, ErrDamaged)
-		if len(all) != 1 || all[0].Provider != tocsin.WebPush {
-			t.Errorf("%s: the sound one is not given: %d", what, len(all))
+		if len(all) != 2 || all[1].Provider != tocsin.WebPush || all[1].WebPush == nil {
+			t.Fatalf("%s: the sound one is not given: %d", what, len(all))
+		}
+		// The other one has its name, for pushes to wait for.
+		if bad := all[0]; (bad.ID == c.ID) == (what == "another id") || bad.Provider != tocsin.APNs || bad.APNs != nil {
+			t.Errorf("%s: it is called %v", what, bad)
+		}
+		if !strings.Contains(err.Error(), all[0].String()) || !strings.Contains(err.Error(), p.ID.String()) {
+			t.Errorf("%s: the message does not name it: %v", what, err)
 		}
 	}
 	overwrite(p.ID, "apns", []byte("{"))
-	_, err = s.Credential(t.Context(), p.ID, tocsin.APNs)
+	lost, err := s.Credential(t.Context(), p.ID, tocsin.APNs)
 	wants(t, "no row", err, ErrDamaged)
+	if lost.ID.IsZero() || lost.Provider != tocsin.APNs {
+		t.Errorf("a lost one is called %v", lost)
+	}
+	if again := set(t, s, p.ID, apns("new")); again.ID != lost.ID || again.Version < 1_000_000 {
+		t.Errorf("a lost one was replaced by %v", parts(again))
+	}
 	overwrite(p.ID, "apns", []byte(`{"v":2}`))
 	if _, err = s.Credential(t.Context(), p.ID, tocsin.APNs); err == nil || errors.Is(err, ErrDamaged) {
 		t.Error("a row of a newer build:", err)

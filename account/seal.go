@@ -41,7 +41,7 @@ func (s sealer) close(c provider.Credential, clear []byte) []byte {
 func (s sealer) open(c provider.Credential, sealed []byte) ([]byte, error) {
 	clear, err := s.aead.Open(nil, nil, sealed, place(c.Project, c.ID, c.Version, c.Provider))
 	if err != nil {
-		return nil, fmt.Errorf("%w: %s of project %s does not open", ErrDamaged, c, c.Project)
+		return nil, fmt.Errorf("%w: it does not open", ErrDamaged)
 	}
 	return clear, nil
 }

@@ -59,6 +59,7 @@ type Lanes struct {
 	underWay    atomic.Int64  // ranges granted and not accounted for
 
 	admission atomic.Pointer[pace.Admission]
+	stated    atomic.Pointer[stated]
 
 	mu      sync.RWMutex
 	open    map[provider.Route]openLane
@@ -297,6 +298,9 @@ func (p *pacer) openLane(r provider.Route, project tocsin.ProjectID, o *opened) 
 	for _, c := range all {
 		if c.ID != r.Credential || c.Provider != r.Provider {
 			continue
+		}
+		if err != nil && c.APNs == nil && c.FCM == nil && c.WebPush == nil {
+			return err // it is the one that does not open
 		}
 		by := p.providers[r.Provider]
 		if by == nil {
