@@ -59,7 +59,6 @@ type Lanes struct {
 	underWay    atomic.Int64  // ranges granted and not accounted for
 
 	admission atomic.Pointer[pace.Admission]
-	stated    atomic.Pointer[stated]
 
 	mu      sync.RWMutex
 	open    map[provider.Route]openLane
