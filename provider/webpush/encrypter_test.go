@@ -142,3 +142,36 @@ func TestTurns(t *testing.T) {
 		t.Errorf("turns %s when strangers are alone", order)
 	}
 }
+
+// What waits for room when the credential is refused is not tried with it.
+func TestRefusalHaltsWhatWaits(t *testing.T) {
+	f := newFixture(t)
+	cfg := Default()
+	cfg.Bodies = 1
+	var err error
+	if f.provider, err = New(cfg, slog.New(slog.DiscardHandler)); err != nil {
+		t.Fatal(err)
+	}
+	s := providertest.NewServer(t, reply(403, ""))
+	l := f.lane(s)
+	s.Hold(true)
+	first, firstCame := f.batch(s, 1)
+	l.Send(first)
+	s.Await(1)
+	behind, behindCame := f.batch(s, 1)
+	l.Send(behind)
+	s.Hold(false)
+	<-firstCame
+	<-behindCame
+	if !all(first, provider.Fault) || !all(behind, provider.Unsent) || len(s.Requests()) != 1 {
+		t.Errorf("results %v and %v, %d requests", first.Results, behind.Results, len(s.Requests()))
+	}
+	// The next one is a probe.
+	s.Answer(reply(201, ""))
+	probe, came := f.batch(s, 1)
+	l.Send(probe)
+	<-came
+	if !all(probe, provider.Accepted) {
+		t.Errorf("results %v of a probe", probe.Results)
+	}
+}
