@@ -105,6 +105,9 @@ func (s *Service) SetCredential(ctx context.Context, project tocsin.ProjectID, c
 	if err := put(ctx, s.store, credentialsOf(project), c.Provider.String(), old, row, time.Time{}); err != nil {
 		return provider.Credential{}, err
 	}
+	s.sets.Add(1)
+	s.ids.forget(project)
+	s.asking.Forget(project.String())
 	for _, hear := range s.onReplace {
 		hear(c)
 	}
@@ -188,6 +191,38 @@ func (s *Service) Credentials(ctx context.Context, project tocsin.ProjectID) ([]
 		}
 	}
 	return all, failed
+}
+
+// CredentialIDs names the credential of each provider of a project, as they were
+// at most Fresh ago and with all that were set here. Many may ask at once at
+// little cost. The caller must not change the answer.
+func (s *Service) CredentialIDs(ctx context.Context, project tocsin.ProjectID) (map[tocsin.Provider]tocsin.CredentialID, error) {
+	now := time.Now()
+	if ids, ok := s.ids.get(project, now); ok {
+		return ids, nil
+	}
+	ids, err, _ := s.asking.Do(project.String(), func() (any, error) {
+		sets, ids := s.sets.Load(), map[tocsin.Provider]tocsin.CredentialID{}
+		for p := tocsin.APNs; p <= tocsin.WebPush; p++ {
+			var row credentialRow
+			_, err := read(ctx, s.store, credentialsOf(project), p.String(), &row)
+			switch {
+			case err == nil:
+				ids[p] = row.ID
+			case !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrDamaged): // nothing is lost by going on with the others
+				return nil, err
+			}
+		}
+		s.ids.put(project, ids, now)
+		if s.sets.Load() != sets { // one was set after it was read
+			s.ids.forget(project)
+		}
+		return ids, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return ids.(map[tocsin.Provider]tocsin.CredentialID), nil
 }
 
 func (s *Service) open(project tocsin.ProjectID, row credentialRow) (provider.Credential, error) {

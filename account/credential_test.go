@@ -10,9 +10,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"path/filepath"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -105,6 +107,41 @@ func TestCredentials(t *testing.T) {
 	other, _ := project(t, s)
 	if all, err := s.Credentials(t.Context(), other.ID); err != nil || len(all) != 0 {
 		t.Error("another project's:", len(all), err)
+	}
+}
+
+// Whoever asks after a credential was set is told of it, however many ask at
+// that time.
+func TestCredentialsAreNamedAsSet(t *testing.T) {
+	s := open(t, mem.New(time.Now), filepath.Join(t.TempDir(), "key"))
+	for range 50 {
+		p, _ := project(t, s)
+		stop := make(chan struct{})
+		var asking sync.WaitGroup
+		for range 4 {
+			asking.Go(func() {
+				for {
+					select {
+					case <-stop:
+						return
+					default:
+						if _, err := s.CredentialIDs(t.Context(), p.ID); err != nil {
+							t.Error(err)
+							return
+						}
+					}
+				}
+			})
+		}
+		want := map[tocsin.Provider]tocsin.CredentialID{}
+		for _, c := range []provider.Credential{apns("one"), {Provider: tocsin.FCM, FCM: &provider.FCM{ServiceAccount: []byte(`{"a":1}`)}}} {
+			want[c.Provider] = set(t, s, p.ID, c).ID
+			if ids, err := s.CredentialIDs(t.Context(), p.ID); err != nil || !maps.Equal(ids, want) {
+				t.Fatalf("%v, %v instead of %v", ids, err, want)
+			}
+		}
+		close(stop)
+		asking.Wait()
 	}
 }
 

@@ -7,7 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/singleflight"
 
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/provider"
@@ -73,6 +76,10 @@ type Service struct {
 	seal      sealer
 	callers   cache[[32]byte, keyRow]
 	projects  cache[tocsin.ProjectID, Project]
+
+	ids    cache[tocsin.ProjectID, map[tocsin.Provider]tocsin.CredentialID]
+	asking singleflight.Group // for them
+	sets   atomic.Uint64      // of credentials
 
 	setting   sync.Mutex // held while a credential is replaced and told
 	onReplace []func(provider.Credential)

@@ -2,13 +2,11 @@ package fanout
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/RoaringBitmap/roaring/v2"
 
 	"github.com/tocsin-push/tocsin"
-	"github.com/tocsin-push/tocsin/account"
 	"github.com/tocsin-push/tocsin/audience"
 	"github.com/tocsin-push/tocsin/record"
 	"github.com/tocsin-push/tocsin/target"
@@ -53,21 +51,14 @@ func (o *Owner) evaluate(ctx context.Context, e Evaluate) {
 // answer is there or ctx ends.
 func (o *Owner) credentialsOf(ctx context.Context, project tocsin.ProjectID) (map[tocsin.Provider]tocsin.CredentialID, bool) {
 	for ctx.Err() == nil {
-		all, err := o.lanes.credentials(ctx, project)
-		// One that cannot be opened has its name beside the error: nothing is lost by
-		// going on with the others, as its pushes wait until it is replaced.
-		if err != nil && !errors.Is(err, account.ErrDamaged) {
-			if ctx.Err() == nil {
-				o.log.Warn("credentials could not be read, repeated", "project", project.String(), "error", err)
-			}
-			pause(ctx, o.config.Retake)
-			continue
+		ids, err := o.lanes.ids(ctx, project)
+		if err == nil {
+			return ids, true
 		}
-		ids := make(map[tocsin.Provider]tocsin.CredentialID, len(all))
-		for _, c := range all {
-			ids[c.Provider] = c.ID
+		if ctx.Err() == nil {
+			o.log.Warn("credentials could not be read, repeated", "project", project.String(), "error", err)
 		}
-		return ids, true
+		pause(ctx, o.config.Retake)
 	}
 	return nil, false
 }

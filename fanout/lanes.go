@@ -44,12 +44,16 @@ func (c LanesConfig) Validate() error {
 // Credentials finds the credentials of a project, in clear.
 type Credentials func(context.Context, tocsin.ProjectID) ([]provider.Credential, error)
 
+// CredentialIDs names them by provider. It is asked for every slice.
+type CredentialIDs func(context.Context, tocsin.ProjectID) (map[tocsin.Provider]tocsin.CredentialID, error)
+
 // Lanes holds the lanes of a process, opens them when first asked for, and
 // paces all shards through one machine. One Lanes serves all owners.
 type Lanes struct {
 	config      LanesConfig
 	providers   map[tocsin.Provider]provider.Provider
 	credentials Credentials
+	ids         CredentialIDs
 	log         *slog.Logger
 	metrics     *metrics
 	box         *mailbox[any]
@@ -67,14 +71,14 @@ type Lanes struct {
 
 // NewLanes makes the lanes of a process; nothing is opened before it is asked
 // for. It fails when its metrics are registered already.
-func NewLanes(config LanesConfig, providers map[tocsin.Provider]provider.Provider, credentials Credentials,
+func NewLanes(config LanesConfig, providers map[tocsin.Provider]provider.Provider, credentials Credentials, ids CredentialIDs,
 	registerer prometheus.Registerer, log *slog.Logger) (*Lanes, error) {
 	metrics, err := newMetrics(registerer)
 	if err != nil {
 		return nil, err
 	}
 	l := &Lanes{
-		config: config, providers: providers, credentials: credentials, log: log.With("room", "fanout"), metrics: metrics,
+		config: config, providers: providers, credentials: credentials, ids: ids, log: log.With("room", "fanout"), metrics: metrics,
 		box: newMailbox[any](), work: newWorkQueue(), ended: make(chan struct{}), open: map[provider.Route]openLane{},
 		refused: map[tocsin.CredentialID]time.Time{},
 	}

@@ -156,7 +156,10 @@ func newTown(t testing.TB, people int, by map[tocsin.Provider]provider.Provider)
 	if by == nil {
 		by = map[tocsin.Provider]provider.Provider{tocsin.APNs: w.edge}
 	}
-	lanes, err := NewLanes(DefaultLanes(), by, w.credentials, prometheus.NewRegistry(), slog.New(slog.NewTextHandler(w.log, nil)))
+	ids := func(context.Context, tocsin.ProjectID) (map[tocsin.Provider]tocsin.CredentialID, error) {
+		return map[tocsin.Provider]tocsin.CredentialID{tocsin.APNs: credential}, nil
+	}
+	lanes, err := NewLanes(DefaultLanes(), by, w.credentials, ids, prometheus.NewRegistry(), slog.New(slog.NewTextHandler(w.log, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}

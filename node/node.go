@@ -115,7 +115,7 @@ func Run(ctx context.Context, c Config, log *slog.Logger, up func(Up)) error {
 	receipts := make([]*receipt.Shell, c.Shards)
 	plans := make([]*plan.Shell, c.Shards)
 	owners := make([]*fanout.Owner, c.Shards)
-	lanes, err := fanout.NewLanes(c.Lanes, providers, accounts.Credentials, metrics, log)
+	lanes, err := fanout.NewLanes(c.Lanes, providers, accounts.Credentials, accounts.CredentialIDs, metrics, log)
 	if err != nil {
 		return err
 	}
