@@ -51,8 +51,7 @@ func compareRoads(ctx context.Context, l *lab, s *Section, n, other *newsroom, m
 		}
 	}
 	var rounds []Beside
-	for len(rounds) < l.repeats {
-		progress("round %d of %d", len(rounds)+1, l.repeats)
+	for l.more(len(rounds)) {
 		var r Beside
 		var err error
 		if r.Wire, err = l.steady(ctx); err != nil {

@@ -33,7 +33,7 @@ func compareBuilds(binaries [2]string) func(context.Context, *lab, *Section) err
 			return err
 		}
 		var pairs []Pair
-		for len(pairs) < l.repeats {
+		for l.more(len(pairs)) {
 			var p Pair
 			for i := range both {
 				turn := (i + len(pairs)) % 2 // who begins alternates
@@ -48,7 +48,7 @@ func compareBuilds(binaries [2]string) func(context.Context, *lab, *Section) err
 				*[]*RoadRun{&p.Old, &p.New}[turn] = run
 			}
 			pairs = append(pairs, p)
-			progress("pair %d of %d: %.3f against %.3f CPU-s/M", len(pairs), l.repeats, p.New.Sender, p.Old.Sender)
+			progress("  %.3f against %.3f CPU-s/M", p.New.Sender, p.Old.Sender)
 		}
 		s.Title = "This build against the one before"
 		s.Text = []string{fmt.Sprintf("%s recipients over APNs, %d pairs of sends in turn to one simulator.", whole(float64(both[0].people.size)), len(pairs))}

@@ -78,8 +78,7 @@ func election(ctx context.Context, l *lab, s *Section) error {
 		return err
 	}
 	var nights []Night
-	for round := range l.repeats {
-		progress("round %d of %d", round+1, l.repeats)
+	for round := 0; l.more(round); round++ {
 		if _, err := l.steady(ctx); err != nil {
 			return err
 		}

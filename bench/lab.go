@@ -21,10 +21,15 @@ type lab struct {
 	children []*child
 	at       *town // that is up
 
+	together bool    // all is measured: within twelve minutes
+	broke    float64 // rate at which single sends broke, when it was measured
+
 	// Of the measurement under way.
 	section *Section
 	repeats int
-	broke   float64 // rate at which single sends broke, when it was measured
+	share   time.Duration // 0: none
+	began   time.Time
+	round   time.Time // when the last round began
 }
 
 func openLab(ctx context.Context, scale float64) (l *lab, err error) {
@@ -72,15 +77,17 @@ func (l *lab) lasting(d time.Duration) time.Duration {
 // run makes one measurement.
 func (l *lab) run(ctx context.Context, m *measurement, repeats int) (*Section, error) {
 	l.section = &Section{Name: m.name, Machine: thisMachine(l.dir), Command: "go run ./bench " + m.name}
-	l.repeats = m.repeats
+	l.repeats, l.share, l.began = m.repeats, 0, time.Now()
+	if l.together {
+		l.share = m.share
+	}
 	if repeats > 0 {
-		l.repeats = repeats
+		l.repeats, l.share = repeats, 0
 		l.section.Command += fmt.Sprintf(" --repeats %d", repeats)
 	}
 	if l.scale != 1 {
 		l.section.Command += fmt.Sprintf(" --scale %g", l.scale)
 	}
-	began := time.Now()
 	if err := m.run(ctx, l, l.section); err != nil {
 		return nil, fmt.Errorf("%s: %w", m.name, err)
 	}
@@ -91,8 +98,29 @@ func (l *lab) run(ctx context.Context, m *measurement, repeats int) (*Section, e
 		}
 		l.section.Text = append(l.section.Text, "At this scale nothing is judged.")
 	}
-	progress("%s took %.0f s", m.name, time.Since(began).Seconds())
+	progress("%s took %.0f s", m.name, time.Since(l.began).Seconds())
 	return l.section, nil
+}
+
+// more reports whether another round is to be made after so many.
+func (l *lab) more(rounds int) bool {
+	now := time.Now()
+	if rounds > 0 && l.share > 0 && now.Sub(l.began)+now.Sub(l.round) > l.share {
+		return false // another one like the last would take too long
+	}
+	l.round = now
+	if rounds < l.repeats {
+		progress("round %d of %d", rounds+1, l.repeats)
+	}
+	return rounds < l.repeats
+}
+
+// shorter is for what cannot be repeated less: all takes a shorter one.
+func (l *lab) shorter(d, inAll time.Duration) time.Duration {
+	if l.together {
+		d = inAll
+	}
+	return l.lasting(d)
 }
 
 // steady waits until what runs beside is idle, and makes a wire run, which

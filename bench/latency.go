@@ -52,8 +52,7 @@ func latency(ctx context.Context, l *lab, s *Section) error {
 	}
 	defer n.town.sim.behave(context.WithoutCancel(ctx), tocsin.APNs, map[string]any{"delay": "0s"})
 	var rounds []Slow
-	for len(rounds) < l.repeats {
-		progress("round %d of %d", len(rounds)+1, l.repeats)
+	for l.more(len(rounds)) {
 		var r Slow
 		if r.Wire, err = l.steady(ctx); err != nil {
 			return err

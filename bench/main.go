@@ -21,7 +21,8 @@ const runLimit = 30 * time.Minute
 type measurement struct {
 	name    string
 	about   string
-	repeats int // rounds, unless others are asked for; all of them take some ten minutes
+	repeats int           // rounds, unless others are asked for
+	share   time.Duration // of the twelve minutes of all: no round begins that would end beyond it
 	run     func(context.Context, *lab, *Section) error
 }
 
@@ -29,17 +30,17 @@ type measurement struct {
 // town stand together.
 func measurements() []*measurement {
 	return []*measurement{
-		{"send", "a million recipients over the whole road, beside the wire and the peers", leastPairs, send},
-		{"fcm", "a million recipients over FCM", 4, overFCM},
-		{"personal", "a million recipients, each by name", 4, named},
-		{"webpush", "messages a core over Web Push, beside webpush-go", leastPairs, overWebPush},
-		{"latency", "a provider that answers late, and one whose latency jumps", 2, latency},
-		{"steer", "a send slowed, paused and resumed while it runs", 2, steer},
-		{"quota", "a provider that grants less than agreed", 1, quota},
-		{"election", "1 to 200 projects at once, and beside bulk sends", 3, election},
-		{"sizes", "drift, cost and memory from 10 thousand to 10 million recipients", 2, sizes},
-		{"transactional", "single sends from the request to the wire, also during a bulk send", 1, transactional},
-		{"overload", "four times what it can send, with urgent sends between", 1, overload},
+		{"send", "a million recipients over the whole road, beside the wire and the peers", leastPairs, 130 * time.Second, send},
+		{"fcm", "a million recipients over FCM", 5, 30 * time.Second, overFCM},
+		{"personal", "a million recipients, each by name", 5, 20 * time.Second, named},
+		{"latency", "a provider that answers late, and one whose latency jumps", 3, 25 * time.Second, latency},
+		{"steer", "a send slowed, paused and resumed while it runs", 3, 20 * time.Second, steer},
+		{"quota", "a provider that grants less than agreed", 1, 125 * time.Second, quota},
+		{"webpush", "Web Push per core, beside webpush-go and npm web-push", 5, 60 * time.Second, overWebPush},
+		{"election", "1 to 200 projects at once, and beside bulk sends", 5, 120 * time.Second, election},
+		{"sizes", "drift, cost and memory by size of the audience", 5, 70 * time.Second, sizes},
+		{"transactional", "single sends from the request to the wire, also during a bulk send", 1, 80 * time.Second, transactional},
+		{"overload", "four times what it can send, with urgent sends between", 1, 80 * time.Second, overload},
 	}
 }
 
@@ -57,7 +58,7 @@ func main() {
 	case chosen != nil:
 		err = measure(ctx, chosen, args)
 	case name == "compare" && len(args) >= 2:
-		err = measure(ctx, []*measurement{{"compare", "this build against the one before", comparePairs, compareBuilds([2]string(args[:2]))}}, args[2:])
+		err = measure(ctx, []*measurement{{"compare", "this build against the one before", comparePairs, 0, compareBuilds([2]string(args[:2]))}}, args[2:])
 	case name == partWire || name == partSim || name == partNode:
 		err = playPart(ctx, name, args)
 	default:
@@ -138,6 +139,7 @@ func measureAll(ctx context.Context, chosen []*measurement, repeats int, scale f
 	if err != nil {
 		return nil, err
 	}
+	l.together = len(chosen) > 1
 	defer func() { err = errors.Join(err, l.close()) }()
 	report = &Report{}
 	for _, m := range chosen {
@@ -145,7 +147,7 @@ func measureAll(ctx context.Context, chosen []*measurement, repeats int, scale f
 		s, failed := l.run(ctx, m, repeats)
 		if failed != nil {
 			progress("FAILED: %v", failed)
-			err = errors.Join(err, failed)
+			err = errors.Join(err, failed, l.leave()) // who knows what it left behind
 			continue
 		}
 		report.Sections = append(report.Sections, s)

@@ -67,7 +67,7 @@ func overload(ctx context.Context, l *lab, s *Section) error {
 		}
 	}
 	var rounds []Overload
-	for len(rounds) < l.repeats {
+	for l.more(len(rounds)) {
 		r, err := l.overload(ctx, n, urgent)
 		if err != nil {
 			return n.town.failure(err)

@@ -12,8 +12,9 @@ import (
 )
 
 const (
-	quotaConfigured = 900_000 // pushes a minute
-	quotaPhase      = 45 * time.Second
+	quotaConfigured = 900_000          // pushes a minute
+	quotaPhase      = 45 * time.Second // and in all
+	quotaInAll      = 37 * time.Second
 	quotaAdapt      = 30 * time.Second // after which the offer must fit what is granted
 	quotaRetryAfter = time.Second      // that the provider asks for in a 429
 	quotaSends      = 2                // of a million each: more than is granted in all
@@ -65,6 +66,7 @@ func quota(ctx context.Context, l *lab, s *Section) error {
 		return t.sim.behave(ctx, tocsin.FCM, map[string]any{"quota": quota, "quota_window": "1s", "retry_after": int(quotaRetryAfter.Seconds())})
 	}
 	defer grant(context.WithoutCancel(ctx), 0)
+	phase := l.shorter(quotaPhase, quotaInAll)
 	var sends []client.Send
 	turns := []time.Time{time.Now()}
 	for i, granted := range quotaGranted {
@@ -79,11 +81,11 @@ func quota(ctx context.Context, l *lab, s *Section) error {
 			}
 			sends = append(sends, made)
 		}
-		if err := pause(ctx, l.lasting(quotaPhase)); err != nil {
+		if err := pause(ctx, phase); err != nil {
 			return err
 		}
 		turns = append(turns, time.Now())
-		progress("  %d a minute granted for %v", granted, l.lasting(quotaPhase))
+		progress("  %d a minute granted for %v", granted, phase)
 	}
 	first, err := n.api.GetSend(ctx, sends[0].ID)
 	if err != nil {
@@ -105,7 +107,7 @@ func quota(ctx context.Context, l *lab, s *Section) error {
 	if first.Drift != nil {
 		run.Drift = *first.Drift
 	}
-	quotaSection(s, run, l.lasting(quotaPhase), first.Status.Ended())
+	quotaSection(s, run, phase, first.Status.Ended())
 	return nil
 }
 

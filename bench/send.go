@@ -19,7 +19,7 @@ const (
 const (
 	million    = 1_000_000
 	smallSend  = 100_000
-	peerPushes = 50_000
+	peerPushes = 30_000
 
 	// leastPeer is what apns2 must reach for a round to count.
 	leastPeer = 25_000
@@ -65,8 +65,7 @@ func send(ctx context.Context, l *lab, s *Section) error {
 		return err
 	}
 	var rounds []Round
-	for len(rounds) < l.repeats {
-		progress("round %d of %d", len(rounds)+1, l.repeats)
+	for l.more(len(rounds)) {
 		r, err := sendRound(ctx, l, n)
 		if err != nil {
 			return err

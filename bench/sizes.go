@@ -34,8 +34,7 @@ func sizes(ctx context.Context, l *lab, s *Section) error {
 		return err
 	}
 	var rounds []Sizes
-	for len(rounds) < l.repeats {
-		progress("round %d of %d", len(rounds)+1, l.repeats)
+	for l.more(len(rounds)) {
 		if _, err := l.steady(ctx); err != nil {
 			return err
 		}

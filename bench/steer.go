@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	steerFast  = 100_000 // pushes a second that the send begins with
-	steerSlow  = 10_000  // and that it is slowed to
+	steerFast  = 10  // seconds that the send would take as it begins
+	steerSlow  = 100 // and as it is slowed to
 	steerHold  = 3 * time.Second
 	steerGrain = 100 * time.Millisecond
 	steerLimit = 2000 // ms until a change is obeyed, at most
@@ -34,7 +34,7 @@ func steer(ctx context.Context, l *lab, s *Section) error {
 		return err
 	}
 	var rounds []Steered
-	for len(rounds) < l.repeats {
+	for l.more(len(rounds)) {
 		if _, err := l.steady(ctx); err != nil {
 			return err
 		}
@@ -47,7 +47,7 @@ func steer(ctx context.Context, l *lab, s *Section) error {
 	}
 	s.Title = "Slowed, paused and resumed while it runs"
 	s.Text = []string{fmt.Sprintf("A send to %s begins at %s pushes a second, is slowed to %s, paused, and resumed as fast as possible, %v between the changes; as the provider saw it.",
-		whole(float64(n.people.size)), whole(steerFast), whole(steerSlow), steerHold)}
+		whole(float64(n.people.size)), whole(float64(n.people.size/steerFast)), whole(float64(n.people.size/steerSlow)), steerHold)}
 	t := Table{Head: []string{"ms from the answer to a change", "median (least - most)"}}
 	t.add("no more than the new rate", ranged(of(rounds, func(r *Steered) float64 { return r.Slowed })))
 	t.add("last push after a pause", ranged(of(rounds, func(r *Steered) float64 { return r.Paused })))
@@ -65,13 +65,13 @@ func (n *newsroom) steered(ctx context.Context, hold time.Duration) (*Steered, e
 	if err := n.town.sim.reset(ctx); err != nil {
 		return nil, err
 	}
-	made, err := n.api.Send(ctx, client.SendRequest{Target: n.everybody(n.people.size), Message: news, Rate: 60 * steerFast}, "")
+	made, err := n.api.Send(ctx, client.SendRequest{Target: n.everybody(n.people.size), Message: news, Rate: 60 * n.people.size / steerFast}, "")
 	if err != nil {
 		return nil, err
 	}
 	paused, resumed := true, false
 	var turns [3]turn
-	for i, change := range []client.SendUpdate{{Rate: client.AtMost(60 * steerSlow)}, {Paused: &paused}, {Rate: client.AtMost(0), Paused: &resumed}} {
+	for i, change := range []client.SendUpdate{{Rate: client.AtMost(60 * n.people.size / steerSlow)}, {Paused: &paused}, {Rate: client.AtMost(0), Paused: &resumed}} {
 		if err := pause(ctx, hold); err != nil {
 			return nil, err
 		}
@@ -92,7 +92,7 @@ func (n *newsroom) steered(ctx context.Context, hold time.Duration) (*Steered, e
 	if err := n.town.sim.records(ctx, "", func(r *sim.Record) { at = append(at, r.At) }); err != nil {
 		return nil, err
 	}
-	r := judgeSteering(at, last.DueAt.UnixNano(), turns)
+	r := judgeSteering(at, last.DueAt.UnixNano(), turns, float64(n.people.size)/steerSlow)
 	r.Last = last.Drift.Last
 	return r, nil
 }
@@ -101,12 +101,12 @@ func (n *newsroom) steered(ctx context.Context, hold time.Duration) (*Steered, e
 type turn struct{ asked, answered int64 }
 
 // judgeSteering looks at the instants of all pushes, in nanoseconds: slowed,
-// paused and resumed at the turns. What happens between request and answer of a
+// paused and resumed at the turns, slowed to a rate. What happens between request and answer of a
 // change belongs to neither side of it.
-func judgeSteering(at []int64, due int64, turns [3]turn) *Steered {
+func judgeSteering(at []int64, due int64, turns [3]turn, rate float64) *Steered {
 	r := &Steered{}
 	slowed, paused, resumed := turns[0], turns[1], turns[2]
-	settled := slowed.answered + int64(time.Second)
+	settled := slowed.answered + (paused.asked-slowed.answered)/3
 	var fast, slow int
 	grains := make([]int, (paused.asked-slowed.answered)/int64(steerGrain)+1)
 	first := int64(0)
@@ -126,7 +126,7 @@ func judgeSteering(at []int64, due int64, turns [3]turn) *Steered {
 		}
 	}
 	for i, n := range grains {
-		if float64(n) > 1.1*steerSlow*steerGrain.Seconds() {
+		if float64(n) > 1.1*rate*steerGrain.Seconds() {
 			r.Slowed = float64((i + 1) * int(steerGrain.Milliseconds()))
 		}
 	}

@@ -18,7 +18,7 @@ func TestSteeringIsJudgedByWhatTheProviderSaw(t *testing.T) {
 	add(6*time.Second, 6040*time.Millisecond, 1000) // what was on its way
 	add(9100*time.Millisecond, 10*time.Second, 100_000)
 	at3 := func(s time.Duration) turn { return turn{int64(s * time.Second), int64(s * time.Second)} }
-	r := judgeSteering(at, 0, [3]turn{at3(3), at3(6), at3(9)})
+	r := judgeSteering(at, 0, [3]turn{at3(3), at3(6), at3(9)}, 10_000)
 	near(t, "fast", r.Fast, 100_000)
 	near(t, "slow", r.Slow, 10_000)
 	near(t, "slowed", r.Slowed, 300)
@@ -28,7 +28,7 @@ func TestSteeringIsJudgedByWhatTheProviderSaw(t *testing.T) {
 	// The answer to the last change came after the first push that it led to.
 	late := at3(9)
 	late.answered += int64(200 * time.Millisecond)
-	r = judgeSteering(at, 0, [3]turn{at3(3), at3(6), late})
+	r = judgeSteering(at, 0, [3]turn{at3(3), at3(6), late}, 10_000)
 	near(t, "paused", r.Paused, 39)
 	near(t, "went", r.Went, 0)
 }

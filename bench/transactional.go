@@ -21,10 +21,11 @@ import (
 
 // nation is the town with a large project and many more.
 const (
-	nationLarge  = iota
-	nationPeer   // an Apple account for whoever is not Tocsin
-	nationUrgent // sends while the large one is overloaded
-	nationFirst  // of the newsrooms
+	nationLarge   = iota
+	nationPeer    // an Apple account for whoever is not Tocsin
+	nationUrgent  // sends while the large one is overloaded
+	nationLimited // FCM under a quota
+	nationFirst   // of the newsrooms
 )
 
 // nation starts the town with many projects.
@@ -34,16 +35,17 @@ func (l *lab) nation(ctx context.Context) (*town, error) {
 
 const (
 	largeProject = 10_000_000
-	bulkSend     = 5_000_000
+	bulkSend     = 5_000_000 // and the large project when all is measured
 
-	singleRate   = 5000 // single sends a second
-	singleP99    = 20   // ms from arrival to wire, at most
-	duringBulk   = 100  // the same during a bulk send
-	bulkSlowed   = 40   // per cent, at most
-	loadSockets  = 200  // connections of the generator: a project may have 256 requests under way
-	stepFactor   = 1.25
-	stepLasting  = 8 * time.Second
+	singleRate   = 5000 // single sends a second ...
 	singleLength = 60 * time.Second
+	singleInAll  = 30 * time.Second
+	singleP99    = 20  // ms from arrival to wire, at most
+	duringBulk   = 100 // the same during a bulk send
+	bulkSlowed   = 40  // per cent, at most
+	loadSockets  = 200 // connections of the generator: a project may have 256 requests under way
+	stepFactor   = 1.25
+	stepLasting  = 5 * time.Second
 )
 
 // large opens the project of nation with the most people.
@@ -52,8 +54,12 @@ func (l *lab) large(ctx context.Context) (*newsroom, error) {
 	if err != nil {
 		return nil, err
 	}
-	return t.open(ctx, audience{provider: tocsin.APNs, project: nationLarge, size: l.scaled(largeProject),
-		cohorts: []int{l.scaled(10_000), l.scaled(100_000), l.scaled(million), l.scaled(bulkSend)}}, 0)
+	people := audience{provider: tocsin.APNs, project: nationLarge, size: l.scaled(bulkSend),
+		cohorts: []int{l.scaled(10_000), l.scaled(100_000), l.scaled(million)}}
+	if !l.together {
+		people.size, people.cohorts = l.scaled(largeProject), append(people.cohorts, people.size)
+	}
+	return t.open(ctx, people, 0)
 }
 
 // LoadRun is a stretch of single-recipient sends. Times are milliseconds from
@@ -241,8 +247,9 @@ func transactional(ctx context.Context, l *lab, s *Section) error {
 	if _, err := l.load(ctx, n, 500, l.lasting(2*time.Second), nil); err != nil { // warm
 		return err
 	}
+	length := l.shorter(singleLength, singleInAll)
 	for range l.repeats {
-		run, err := l.load(ctx, n, singleRate, l.lasting(singleLength), nil)
+		run, err := l.load(ctx, n, singleRate, length, nil)
 		if err != nil {
 			return n.town.failure(err)
 		}
@@ -268,16 +275,16 @@ func transactional(ctx context.Context, l *lab, s *Section) error {
 		progress("  during a bulk send: p99 %.1f ms, bulk %.0f/s against %.0f/s alone", beside.Singles.WireP99, beside.Bulk, bulk.Rate)
 		all.During = append(all.During, *beside)
 	}
-	transactionalSection(s, &all, l.scaled(bulkSend))
+	transactionalSection(s, &all, l.scaled(bulkSend), length)
 	return nil
 }
 
 // steps raises the rate until it breaks; where it broke from the first, it
-// lowers the rate until it holds, ten times at most.
+// lowers the rate faster until it holds. Ten steps are the most.
 func (l *lab) steps(ctx context.Context, n *newsroom, held bool) (runs []LoadRun, err error) {
 	factor := stepFactor
 	if !held {
-		factor, l.broke = 1/stepFactor, singleRate
+		factor, l.broke = 1/(stepFactor*stepFactor), singleRate
 	}
 	for rate := float64(singleRate); len(runs) < 10 && (len(runs) == 0 || runs[len(runs)-1].holds(singleP99) == held); {
 		rate *= factor
@@ -341,7 +348,7 @@ func (all *Transactional) edge() (held, broke float64) {
 	return held, broke
 }
 
-func transactionalSection(s *Section, all *Transactional, bulk int) {
+func transactionalSection(s *Section, all *Transactional, bulk int, length time.Duration) {
 	s.Title = "Single sends: from the request to the wire"
 	held, broke := all.edge()
 	s.Text = []string{fmt.Sprintf("API sends of class transactional to one recipient each, arriving at random (Poisson) whether the node keeps up or not, over %d connections kept alive; "+
@@ -350,10 +357,10 @@ func transactionalSection(s *Section, all *Transactional, bulk int) {
 		loadSockets, whole(held), whole(broke), singleP99)}
 	t := Table{Head: loadHead}
 	for i := range all.Steady {
-		t.add(all.Steady[i].row("60 s")...)
+		t.add(all.Steady[i].row(fmt.Sprintf("for %v", length))...)
 	}
 	for i := range all.Steps {
-		t.add(all.Steps[i].row("step up")...)
+		t.add(all.Steps[i].row(fmt.Sprintf("for %v", stepLasting))...)
 	}
 	for i := range all.During {
 		t.add(all.During[i].Singles.row("during a bulk send of " + whole(float64(bulk)))...)

@@ -62,8 +62,7 @@ func overWebPush(ctx context.Context, l *lab, s *Section) error {
 	defer func() { l.end(b.sim.child) }()
 	npm, missing := newNPM(ctx, l.dir)
 	var rounds []BrowserRound
-	for len(rounds) < l.repeats {
-		progress("round %d of %d", len(rounds)+1, l.repeats)
+	for l.more(len(rounds)) {
 		r, err := b.round(ctx, l, npm)
 		if err != nil {
 			return err
