@@ -133,11 +133,11 @@ func TestShellStopsACancelledSend(t *testing.T) {
 	w.owner()
 	id := w.send(1, &record.Slice{})
 	w.until(func(e *record.Envelope, v ledger.Verdict) bool { return v.InForce && e.GetClaim() != nil })
-	w.append(journal.Ledger, &record.Envelope{Body: &record.Envelope_Cancel{Cancel: &record.Cancel{Send: id.Bytes()}}})
-	w.until(func(e *record.Envelope, v ledger.Verdict) bool { return v.InForce && e.GetCancel() != nil })
-	for !w.lanes.Busy() && w.ctx.Err() == nil {
+	for !w.lanes.Busy() && w.ctx.Err() == nil { // before the cancel, which may leave nothing under way
 		runtime.Gosched()
 	}
+	w.append(journal.Ledger, &record.Envelope{Body: &record.Envelope_Cancel{Cancel: &record.Cancel{Send: id.Bytes()}}})
+	w.until(func(e *record.Envelope, v ledger.Verdict) bool { return v.InForce && e.GetCancel() != nil })
 	w.edge.release((&edgeLane{edge: w.edge}).finish)
 	s := w.closed(id)
 	if w.lanes.Busy() {
