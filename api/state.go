@@ -48,6 +48,14 @@ func (s *Server) state(ctx context.Context, project tocsin.ProjectID, row *sendR
 		}
 	}
 	cancelled := row.Cancelled != 0
+	// Nothing of a send happens so long after it was due: what is not there was.
+	if opened < len(found) && now.Sub(fromNanos(row.Due)) > s.Receipts[0].Kept() {
+		out.Forgotten, out.Status = true, client.SendFinished
+		if cancelled {
+			out.Status = client.SendCancelled
+		}
+		return out, nil
+	}
 	unopened := cancelled && (row.Scheduled && row.Cancelled < row.Due || now.Sub(fromNanos(row.Cancelled)) > cancelSettles)
 	switch all := len(found); {
 	case ended == all, ended == opened && unopened:

@@ -142,6 +142,9 @@ func (r *remote) follow(s *session, api *client.Client, id tocsin.SendID) error 
 func (r *remote) printSend(s *session, found client.Send) error {
 	return r.print(s, found, func(w io.Writer) {
 		fmt.Fprintf(w, "%s  %s%s\n", found.ID, found.Status, steering(found))
+		if found.Forgotten {
+			fmt.Fprintln(w, "its counters and traces are not kept any more")
+		}
 		if c := found.Counters; c != nil {
 			fmt.Fprintf(w, "audience %d = accepted %d + gone %d + refused %d + expired %d + suppressed %d + cancelled %d + in doubt %d + pending %d\n",
 				c.Audience, c.Accepted, c.Gone, c.Refused, c.Expired, c.Suppressed, c.Cancelled, c.InDoubt, c.Pending)

@@ -67,7 +67,8 @@ type Send struct {
 	Rate        int                `json:"rate,omitempty" doc:"Pushes a minute at most, as a client has chosen; absent: as fast as possible"`
 	Paused      bool               `json:"paused,omitempty" doc:"It stands still until a client resumes it"`
 	SteeredAt   time.Time          `json:"steered_at,omitzero" doc:"When rate or paused was changed last; absent: never since it was accepted"`
-	Counters    *Counters          `json:"counters,omitempty" doc:"Absent in lists"`
+	Forgotten   bool               `json:"forgotten,omitempty" doc:"It is so old that its counters and traces are not kept any more, or only in part"`
+	Counters    *Counters          `json:"counters,omitempty" doc:"Absent in lists, and when they are not kept any more"`
 	Drift       *Drift             `json:"drift,omitempty" doc:"Absent before the first push left, and in lists"`
 }
 

@@ -25,6 +25,9 @@ const (
 	URL
 )
 
+// Years of a time: nanoseconds in 64 bits reach a little further.
+const firstYear, lastYear = 1700, 2250
+
 // MaxText is the greatest length of a text or URL value, in bytes.
 const MaxText = 1024
 
@@ -40,11 +43,16 @@ type Value struct {
 }
 
 // TextValue, IntegerValue and the others make a Value.
-func TextValue(v string) Value    { return Value{Kind: Text, text: v} }
-func URLValue(v string) Value     { return Value{Kind: URL, text: v} }
-func IntegerValue(v int64) Value  { return Value{Kind: Integer, integer: v} }
-func FloatValue(v float64) Value  { return Value{Kind: Float, float: v} }
-func TimeValue(v time.Time) Value { return Value{Kind: Time, integer: v.UnixNano()} }
+func TextValue(v string) Value   { return Value{Kind: Text, text: v} }
+func URLValue(v string) Value    { return Value{Kind: URL, text: v} }
+func IntegerValue(v int64) Value { return Value{Kind: Integer, integer: v} }
+func FloatValue(v float64) Value { return Value{Kind: Float, float: v} }
+func TimeValue(v time.Time) Value {
+	if y := v.Year(); y < firstYear || y > lastYear {
+		return Value{Kind: Time, integer: math.MinInt64} // Check refuses it
+	}
+	return Value{Kind: Time, integer: v.UnixNano()}
+}
 func BooleanValue(v bool) Value {
 	if v {
 		return Value{Kind: Boolean, integer: 1}
@@ -202,8 +210,8 @@ func (v Value) Check() error {
 			return errors.New("a number must be finite")
 		}
 	case Time:
-		if y := v.Time().Year(); y < 1700 || y > 2250 {
-			return errors.New("time is out of range: want a year between 1700 and 2250")
+		if y := v.Time().Year(); y < firstYear || y > lastYear {
+			return fmt.Errorf("time is out of range: want a year between %d and %d", firstYear, lastYear)
 		}
 	}
 	return nil

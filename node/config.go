@@ -9,6 +9,7 @@ import (
 	"github.com/tocsin-push/tocsin/api"
 	"github.com/tocsin-push/tocsin/audience"
 	"github.com/tocsin-push/tocsin/fanout"
+	"github.com/tocsin-push/tocsin/plan"
 	"github.com/tocsin-push/tocsin/provider/apns"
 	"github.com/tocsin-push/tocsin/provider/fcm"
 	"github.com/tocsin-push/tocsin/provider/webpush"
@@ -29,6 +30,7 @@ type Config struct {
 	Audience audience.Config
 	Fanout   fanout.Config
 	Lanes    fanout.LanesConfig
+	Plan     plan.Config // its shards are those of the node
 	Receipt  receipt.Config
 	APNs     apns.Config
 	FCM      fcm.Config
@@ -40,7 +42,8 @@ func Default() Config {
 	return Config{
 		Dir: "tocsin-data", Listen: "127.0.0.1:8080", Shards: 8,
 		Reserve: 512 << 20, Stop: 10 * time.Second, Trim: time.Minute,
-		API: api.Default(), Audience: audience.Default(), Fanout: fanout.Default(), Lanes: fanout.DefaultLanes(), Receipt: receipt.Default(),
+		API: api.Default(), Audience: audience.Default(), Fanout: fanout.Default(), Lanes: fanout.DefaultLanes(),
+		Plan: plan.Default(8), Receipt: receipt.Default(),
 		APNs: apns.Default(), FCM: fcm.Default(), WebPush: webpush.Default(),
 	}
 }
@@ -55,6 +58,12 @@ func (c Config) Validate() error {
 	case c.Stop <= 0 || c.Trim <= 0:
 		return errors.New("node: stop and trim must be above 0")
 	}
-	return errors.Join(c.API.Validate(), c.Audience.Validate(), c.Fanout.Validate(), c.Lanes.Validate(), c.Receipt.Validate(),
+	return errors.Join(c.API.Validate(), c.Audience.Validate(), c.Fanout.Validate(), c.Lanes.Validate(), c.planning().Validate(), c.Receipt.Validate(),
 		c.APNs.Validate(), c.FCM.Validate(), c.WebPush.Validate())
+}
+
+// planning are the settings of plan.
+func (c Config) planning() plan.Config {
+	c.Plan.Shards = c.Shards
+	return c.Plan
 }

@@ -122,9 +122,9 @@ func Run(ctx context.Context, c Config, log *slog.Logger, up func(Up)) error {
 	for i := range c.Shards {
 		shard := tocsin.Shard(i)
 		receipts[i] = receipt.NewShell(c.Receipt, shard, incarnation(), journal, store, log)
-		plans[i] = plan.NewShell(plan.Default(c.Shards), shard, incarnation(), journal, store, log)
+		plans[i] = plan.NewShell(c.planning(), shard, incarnation(), journal, store, log)
 		newest := func(ctx context.Context) (*ledger.Fold, error) {
-			newer, _, err := folds(ctx, store, shard)
+			newer, _, err := folds(ctx, store, shard, log)
 			return newer, err
 		}
 		owners[i] = fanout.NewOwner(c.Fanout, shard, incarnation(), journal, shards[i], lanes, newest, log)
@@ -146,7 +146,9 @@ func Run(ctx context.Context, c Config, log *slog.Logger, up func(Up)) error {
 		return err
 	}
 	parts.start("api", server.Run)
-	parts.start("trim", func(ctx context.Context) error { return trim(ctx, c.Trim, journal, store, receipts, plans, server) })
+	parts.start("trim", func(ctx context.Context) error {
+		return trim(ctx, c.Trim, journal, store, receipts, plans, server, log)
+	})
 	listener, err := net.Listen("tcp", c.Listen)
 	if err != nil {
 		return fmt.Errorf("node: %w", err)

@@ -40,38 +40,39 @@ func openAudience(c Config, j journal.Journal, folder *audience.Folder, log *slo
 
 // folds are the two snapshots of a shard's ledger, that of plan and that of
 // receipt, the newer one first. Nothing above the older one is ever trimmed, so
-// that either is enough to go on from.
-func folds(ctx context.Context, s store.Store, shard tocsin.Shard) (newer, older *ledger.Fold, err error) {
+// that either is enough to go on from: when one cannot be read, older is nil,
+// and nobody knows how far may be trimmed until it is saved again.
+func folds(ctx context.Context, s store.Store, shard tocsin.Shard, log *slog.Logger) (newer, older *ledger.Fold, err error) {
 	planned, planErr := fold(ctx, s, plan.Place(shard), plan.Snapshot)
 	counted, receiptErr := fold(ctx, s, receipt.Place(shard), receipt.Snapshot)
-	if planErr != nil || receiptErr != nil {
-		return nil, nil, errors.Join(planErr, receiptErr)
-	}
-	if planned.Next() > counted.Next() {
+	switch failed := errors.Join(planErr, receiptErr); {
+	case planErr != nil && receiptErr != nil || ctx.Err() != nil:
+		return nil, nil, failed
+	case failed != nil:
+		log.Error("one of two snapshots of the ledger cannot be read, the other is used", "shard", int(shard), "error", failed)
+		if planErr != nil {
+			planned = counted
+		}
+		return planned, nil, nil
+	case planned.Next() > counted.Next():
 		return planned, counted, nil
 	}
 	return counted, planned, nil
 }
 
 func fold(ctx context.Context, s store.Store, place store.Place, read func([]store.Row) (*ledger.Fold, error)) (*ledger.Fold, error) {
-	var rows []store.Row
-	for from := ""; ; {
-		page, err := s.Scan(ctx, place, from, "", store.MaxScan)
-		if err != nil {
-			return nil, err
-		}
-		rows = append(rows, page...)
-		if len(page) < store.MaxScan {
-			return read(rows)
-		}
-		from = page[len(page)-1].Key + "\x00"
+	rows, err := store.All(ctx, s, place, "", "")
+	if err != nil {
+		return nil, err
 	}
+	return read(rows)
 }
 
 // trim gives log space back. Of the ledger nobody needs what lies below both
 // snapshots of its fold; of sends, what is planned and listed; of slices, what an owner
 // that starts from the older one does not read. audience trims changes.
-func trim(ctx context.Context, pause time.Duration, j journal.Journal, s store.Store, receipts []*receipt.Shell, plans []*plan.Shell, server *api.Server) error {
+func trim(ctx context.Context, pause time.Duration, j journal.Journal, s store.Store, receipts []*receipt.Shell, plans []*plan.Shell, server *api.Server,
+	log *slog.Logger) error {
 	for {
 		select {
 		case <-time.After(pause):
@@ -80,12 +81,15 @@ func trim(ctx context.Context, pause time.Duration, j journal.Journal, s store.S
 		}
 		for i := range plans {
 			shard := tocsin.Shard(i)
-			_, older, err := folds(ctx, s, shard)
+			_, older, err := folds(ctx, s, shard, log)
 			if err != nil {
 				if ctx.Err() != nil {
 					return nil
 				}
 				return err
+			}
+			if older == nil {
+				continue
 			}
 			sends, planned := plans[i].Durable()
 			for topic, below := range map[journal.Topic]uint64{

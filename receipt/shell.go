@@ -42,6 +42,9 @@ func NewShell(config Config, shard tocsin.Shard, incarnation uint64, j journal.J
 // trim may not go beyond.
 func (s *Shell) Durable() uint64 { return s.ledger.Load() }
 
+// Kept is how long counters and traces are kept after the last record of a send.
+func (s *Shell) Kept() time.Duration { return s.config.Retention }
+
 // Status is the counters of a send on this shard, nil when it was not opened
 // here, or so long ago that they were forgotten. It needs Run to be running.
 func (s *Shell) Status(ctx context.Context, id tocsin.SendID) (*record.Counters, error) {
