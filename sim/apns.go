@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"strconv"
-	"time"
 )
 
 const (
@@ -41,10 +40,9 @@ func (a *apns) open(c *conn) handler {
 }
 
 func (a *apnsSession) serve(r *request) error {
-	if a.conn.goneAway && r.stream > a.conn.highest {
-		return nil // opened before the GOAWAY, its body came after
+	if !a.begin(r) {
+		return nil
 	}
-	a.admit()
 	var id [16]byte
 	token, no := apnsPath(r)
 	if no.status == 0 && !a.passes(r) {
@@ -61,30 +59,15 @@ func (a *apnsSession) serve(r *request) error {
 		id = madeID(a.seed, tokenHash, send)
 	}
 	var v verdict
-	timestamp := int64(0)
 	if no.status == 0 {
 		if no = apnsForm(token); no.status == 0 {
 			v = a.judge(tokenHash, send)
-			no = apnsFault(v)
-			if v.fault == Gone {
-				// The one answer that needs a clock: dead since now, so that
-				// whoever registered before may drop the address.
-				timestamp = a.conn.pipe.read.UnixMilli()
-			}
+			no = apnsFault(&v)
 		}
 	}
-	if v.fault == Scripted {
-		return a.scripted(r.stream, tokenHash, send, &id, v)
-	}
-	status := 200
-	if no.status != 0 {
-		status = no.status
-	} else if v.fault == BlackHole || v.fault == Refused {
-		status = 0
-	}
-	a.record(tokenHash, send, &id, status, v)
-	if v.fault.unanswered() {
-		return a.withhold(r.stream, v.fault)
+	status := v.status(no.status, 200)
+	if answer, err := a.settle(r.stream, tokenHash, send, &id, status, &v); !answer {
+		return err
 	}
 	a.block = appendStatus(a.block[:0], status)
 	if text := r.get(fieldAPNsID); len(text) == 36 && no.reason != "BadMessageId" {
@@ -92,57 +75,46 @@ func (a *apnsSession) serve(r *request) error {
 	} else {
 		a.block = appendAPNsID(a.block, &id)
 	}
-	if no.status == 0 {
+	if status == 200 && !(v.fault == Scripted && v.answer.Body != "") {
 		a.conn.reply(r.stream, v.delay, a.block, nil)
 	} else {
-		a.refuse(r.stream, v.delay, no, a.retryAfter(v), timestamp)
+		a.refuse(r.stream, no.reason, &v)
 	}
 	a.depart(r.stream)
 	return nil
 }
 
 // refuse completes a.block and answers with a JSON reason.
-func (a *apnsSession) refuse(stream uint32, delay time.Duration, no refusal, retryAfter int, timestamp int64) {
-	if retryAfter > 0 {
-		a.block = appendHeader(a.block, "retry-after", strconv.Itoa(retryAfter))
+func (a *apnsSession) refuse(stream uint32, reason string, v *verdict) {
+	if wait := a.retryAfter(v, false); wait > 0 {
+		a.block = appendHeader(a.block, "retry-after", strconv.Itoa(wait))
 	}
 	a.block = appendHeader(a.block, "content-type", "application/json")
-	a.text = append(append(append(a.text[:0], `{"reason":"`...), no.reason...), '"')
+	a.text = append(append(append(a.text[:0], `{"reason":"`...), reason...), '"')
+	timestamp := int64(0)
+	switch v.fault {
+	case Gone:
+		// The one answer that needs a clock: dead since now, so that whoever
+		// registered before may drop the address.
+		timestamp = a.conn.pipe.read.UnixMilli()
+	case Scripted:
+		timestamp = v.answer.Timestamp
+	}
 	if timestamp > 0 {
 		a.text = strconv.AppendInt(append(a.text, `,"timestamp":`...), timestamp, 10)
 	}
 	a.text = append(a.text, '}')
-	a.conn.reply(stream, delay, a.block, a.text)
-}
-
-func (a *apnsSession) scripted(stream uint32, token, send uint64, id *[16]byte, v verdict) error {
-	answer := v.answer
-	if answer.GoAway {
-		a.record(token, send, id, 0, v)
-		if !a.conn.goneAway {
-			a.conn.goAway(stream-2, `{"reason":"`+answer.Reason+`"}`)
-		}
-		return nil
+	if v.fault == Scripted && v.answer.Body != "" {
+		a.text = append(a.text[:0], v.answer.Body...)
 	}
-	a.record(token, send, id, answer.Status, v)
-	if answer.Status == 0 {
-		return a.withhold(stream, BlackHole)
-	}
-	a.block = appendAPNsID(appendStatus(a.block[:0], answer.Status), id)
-	switch {
-	case answer.Body != "":
-		a.conn.reply(stream, v.delay, a.block, []byte(answer.Body))
-	case answer.Reason == "" && answer.Status == 200:
-		a.conn.reply(stream, v.delay, a.block, nil)
-	default:
-		a.refuse(stream, v.delay, refusal{answer.Status, answer.Reason}, answer.RetryAfter, answer.Timestamp)
-	}
-	return nil
+	a.conn.reply(stream, v.delay, a.block, a.text)
 }
 
 // apnsFault is the answer that stands for a fault, if it has one.
-func apnsFault(v verdict) refusal {
+func apnsFault(v *verdict) refusal {
 	switch v.fault {
+	case Scripted:
+		return refusal{v.answer.Status, v.answer.Reason}
 	case Gone:
 		return refusal{410, "Unregistered"}
 	case BadToken:

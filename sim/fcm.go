@@ -55,10 +55,9 @@ type fcmError struct {
 }
 
 func (f *fcmSession) serve(r *request) error {
-	if f.conn.goneAway && r.stream > f.conn.highest {
+	if !f.begin(r) {
 		return nil
 	}
-	f.admit()
 	var no fcmError
 	if !f.passes(r) || !bytes.Equal(r.get(fieldPath), f.path) {
 		no = f.authorise(r)
@@ -74,36 +73,18 @@ func (f *fcmSession) serve(r *request) error {
 	if no.status == 0 {
 		no = f.spend()
 	}
+	spent := no.status == 429
 	var v verdict
 	if no.status == 0 {
 		v = f.judge(token, send)
-		no = fcmFault(v)
+		no = fcmFault(&v)
 	}
-	id := madeID(f.seed, token, send)
-	status := 200
-	switch {
-	case v.fault == Scripted:
-		status = v.answer.Status
-		no = fcmError{status: status, code: v.answer.Reason, message: "scripted"}
-	case no.status != 0:
-		status = no.status
-	case v.fault == BlackHole || v.fault == Refused:
-		status = 0
-	}
-	f.record(token, send, &id, status, v)
-	switch {
-	case v.fault == Scripted && v.answer.GoAway:
-		if !f.conn.goneAway {
-			f.conn.goAway(r.stream-2, v.answer.Reason)
-		}
-		return nil
-	case v.fault == Scripted && status == 0:
-		return f.withhold(r.stream, BlackHole)
-	case v.fault.unanswered():
-		return f.withhold(r.stream, v.fault)
+	id, status := madeID(f.seed, token, send), v.status(no.status, 200)
+	if answer, err := f.settle(r.stream, token, send, &id, status, &v); !answer {
+		return err
 	}
 	f.block = appendHeader(appendStatus(f.block[:0], status), "content-type", "application/json; charset=UTF-8")
-	if wait := f.retryAfterOr(v, no); wait > 0 {
+	if wait := f.retryAfter(&v, spent); wait > 0 {
 		f.block = appendHeader(f.block, "retry-after", strconv.Itoa(wait))
 	}
 	if status == 200 {
@@ -118,16 +99,6 @@ func (f *fcmSession) serve(r *request) error {
 	f.conn.reply(r.stream, v.delay, f.block, f.text)
 	f.depart(r.stream)
 	return nil
-}
-
-func (f *fcmSession) retryAfterOr(v verdict, no fcmError) int {
-	if v.fault == Scripted {
-		return v.answer.RetryAfter
-	}
-	if no.status == 429 {
-		return f.rules.Load().RetryAfter
-	}
-	return f.retryAfter(v)
 }
 
 var (
@@ -187,8 +158,10 @@ func (a *fcmAccounts) grant(token string, access *fcmAccess) {
 }
 
 // fcmFault is the answer that stands for a fault, if it has one.
-func fcmFault(v verdict) fcmError {
+func fcmFault(v *verdict) fcmError {
 	switch v.fault {
+	case Scripted:
+		return fcmError{status: v.answer.Status, code: v.answer.Reason, message: "scripted"}
 	case Gone:
 		return fcmError{status: 404, code: "UNREGISTERED", message: "Requested entity was not found."}
 	case BadToken:

@@ -19,11 +19,12 @@ type decoder struct {
 	size  int     // sum of entry sizes
 	limit int     // set by the peer's size updates, at most headerTableSize
 	huff  bytes.Buffer
-	// The last Huffman-coded strings by length: a sender repeats its long
-	// literals (the provider token, above all) with every push.
+	// Huffman-coded strings that came lately: a sender repeats its long literals
+	// (the provider token, above all) with every push.
 	coded [16]struct{ code, text []byte }
 
 	literally entry // the last header that was written out
+	huffman   bool  // its value was Huffman coded
 	request   request
 	pattern   pattern
 }
@@ -87,7 +88,9 @@ func (d *decoder) headers(block []byte) error {
 			if block, err = d.literal(block, 4); err != nil {
 				return err
 			}
-			d.pattern.literal(e, whole-len(block))
+			if !d.huffman {
+				d.pattern.literal(e, whole-len(block))
+			}
 		}
 		first = false
 		d.request.add(e)
@@ -134,16 +137,15 @@ func (d *decoder) text(block []byte) (text, rest []byte, err error) {
 	if len(block) == 0 {
 		return nil, nil, errCompression
 	}
-	huffman := block[0]&0x80 != 0
+	d.huffman = block[0]&0x80 != 0
 	n, block, err := integer(block, 7)
 	if err != nil || n > len(block) {
 		return nil, nil, errCompression
 	}
-	if !huffman {
+	if !d.huffman || n == 0 {
 		return block[:n:n], block[n:], nil
 	}
-	d.pattern.spoil()
-	slot := &d.coded[n%len(d.coded)]
+	slot := &d.coded[(n+int(block[0])+int(block[n-1]))%len(d.coded)]
 	if string(slot.code) == string(block[:n]) {
 		return slot.text, block[n:], nil
 	}

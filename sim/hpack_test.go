@@ -82,15 +82,16 @@ func TestHPACKLikeLast(t *testing.T) {
 	r := rand.New(rand.NewPCG(seed, 3))
 	likeLast, d, full := 0, newDecoder(), newDecoder()
 	usual := [...][2]string{{":method", "POST"}, {":path", "/a"}, {"te", "trailers"}, {"ttl", "60"}, {"apns-id", "one"}, {"x-other", "y"}}
-	headers, kinds := usual, [len(usual)]byte{}
+	headers, kinds, huffman := usual, [len(usual)]byte{}, [len(usual)]bool{}
 	var memory [2][1 << 10]byte
 	for i := range 200_000 {
 		if i%50 == 0 {
-			headers, kinds = usual, [len(usual)]byte{}
+			headers, kinds, huffman = usual, [len(usual)]byte{}, [len(usual)]bool{}
 		}
 		switch at := r.IntN(len(headers)); r.IntN(40) {
 		case 0, 1:
 			kinds[at] = []byte{0, 0x10, 0x40, 0x84, 0xbe}[r.IntN(5)]
+			huffman[at] = r.IntN(4) == 0
 		case 2:
 			headers[at][1] = []string{"/a", "POST", "trailers", "two", "60"}[r.IntN(5)]
 		case 3:
@@ -109,8 +110,13 @@ func TestHPACKLikeLast(t *testing.T) {
 		for i, h := range headers {
 			switch name, value := h[0], h[1]; {
 			case kinds[i] < 0x80: // a literal
-				block = append(append(append(block, kinds[i], byte(len(name))), name...), byte(len(value)))
-				block = append(block, value...)
+				coded := hpack.AppendHuffmanString(nil, name)
+				block = append(append(block, kinds[i], 0x80|byte(len(coded))), coded...)
+				if coded = hpack.AppendHuffmanString(nil, value); huffman[i] {
+					block = append(append(block, 0x80|byte(len(coded))), coded...)
+				} else {
+					block = append(append(block, byte(len(value))), value...)
+				}
 			case kinds[i] == 0x84 || len(full.table) > 0: // :path: /, or the newest of the dynamic table
 				block = append(block, kinds[i])
 			}

@@ -19,11 +19,11 @@ type literalValue struct {
 
 func (p *pattern) begin() { p.block, p.values, p.spoilt = p.block[:0], p.values[:0], false }
 
-// spoil says that the block changes the table, or holds a Huffman code, whose
-// text is not in the block.
+// spoil says that the block changes the table.
 func (p *pattern) spoil() { p.spoilt = true }
 
-// literal notes a value that ends at an offset of the block.
+// literal notes a value that ends at an offset of the block and is not Huffman
+// coded. Those that are have memory of their own, and must be the same.
 func (p *pattern) literal(e *entry, end int) {
 	p.values = append(p.values, literalValue{e.field, end - len(e.value), end})
 }

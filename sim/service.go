@@ -84,91 +84,25 @@ func (s *session) sendOf(tag []byte) uint64 {
 	return s.tagHash
 }
 
-// verdict is what judge decided for one push.
-type verdict struct {
-	fault   Fault
-	attempt uint8
-	answer  *Answer // set when fault is Scripted
-	delay   time.Duration
-}
-
-// judge draws what happens to a push that is well formed and authorised.
-func (s *session) judge(token, send uint64) verdict {
-	r := s.rules.Load()
-	v := verdict{delay: time.Duration(r.Delay)}
-	if s.trouble.refuse.take() {
-		v.fault = Refused
-		return v
-	}
-	if r.script != nil {
-		if answers := r.script[token]; answers != nil {
-			v.fault, v.attempt = Scripted, s.attempts.count(token, send)
-			v.answer = &answers[min(int(v.attempt), len(answers))-1]
-			if v.answer.Delay > 0 {
-				v.delay = time.Duration(v.answer.Delay)
-			}
-			return v
-		}
-	}
-	if !r.faulty {
-		return v
-	}
-	switch v.fault = draw(&r.sums, s.seed, token); {
-	case v.fault == NoFault, v.fault.lasting() && v.fault != Slow:
-	case v.fault == Slow:
-		v.delay = time.Duration(r.SlowDelay)
-	default:
-		if v.attempt = s.attempts.count(token, send); int(v.attempt) > r.Failures {
-			v.fault = NoFault
-		}
-	}
-	return v
-}
-
-// record appends to the ledger. It can be read once the batch is answered.
-func (s *session) record(token, send uint64, id *[16]byte, status int, v verdict) {
-	r := s.conn.records.next()
-	r.At, r.Token, r.Send, r.ID = s.conn.pipe.nanos, token, send, *id
-	r.Status, r.Attempt, r.Provider, r.Fault = uint16(status), v.attempt, s.provider, v.fault
-}
-
-// retryAfter is the header's seconds for an answer that has one; 0: none.
-func (s *session) retryAfter(v verdict) int {
-	if v.fault == Throttled || v.fault == Unavailable {
-		return s.rules.Load().RetryAfter
-	}
-	return 0
-}
-
-// withhold carries out a fault that leaves the sender without an answer.
-func (s *session) withhold(stream uint32, f Fault) error {
+// begin counts a push on its connection; under a greatest rate it waits for its
+// turn. It is false for a push that was opened before a GOAWAY and whose body
+// came after it.
+func (s *session) begin(r *request) bool {
 	c := s.conn
-	switch f {
-	case Lost, BlackHole:
-		c.silent(stream)
-	case Cut:
-		c.flush() // the answers before it were under way already
-		return errCut
-	case Reset:
-		c.out = appendReset(c.out, stream, codeInternal)
-	case Refused:
-		c.out = appendReset(c.out, stream, codeRefusedStream)
+	if c.goneAway && r.stream > c.highest {
+		return false
 	}
-	return nil
-}
-
-// admit counts a push on its connection; under a greatest rate it waits for its turn.
-func (s *session) admit() {
 	if s.pushes++; s.trouble.silence.take() {
-		s.conn.asked.Or(askSilence)
+		c.asked.Or(askSilence)
 	}
-	if r := s.rules.Load(); r.MaxRate > 0 {
-		wait := s.rate.reserve(time.Now(), time.Second/time.Duration(r.MaxRate), time.Millisecond)
+	if most := s.rules.Load().MaxRate; most > 0 {
+		wait := s.rate.reserve(time.Now(), time.Second/time.Duration(most), time.Millisecond)
 		if wait > time.Millisecond {
-			s.conn.flush()
-			s.conn.wait(wait)
+			c.flush()
+			c.wait(wait)
 		}
 	}
+	return true
 }
 
 // depart sends a GOAWAY after every n-th push of a connection.

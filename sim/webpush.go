@@ -39,11 +39,10 @@ func (w *webPush) open(c *conn) handler {
 }
 
 func (w *webPushSession) serve(r *request) error {
-	c, s := w.conn, &w.session
-	if c.goneAway && r.stream > c.highest {
+	s := &w.session
+	if !s.begin(r) {
 		return nil
 	}
-	s.admit()
 	path := r.get(fieldPath)
 	token, send := hash(path), s.sendOf(r.get(fieldTopic))
 	browser, id, no := w.find(path)
@@ -56,42 +55,23 @@ func (w *webPushSession) serve(r *request) error {
 	var v verdict
 	if no.status == 0 {
 		v = s.judge(token, send)
-		no = webPushFault(v)
+		no = webPushFault(&v)
 	}
-	message := madeID(s.seed, token, send)
-	status := 201
-	switch {
-	case v.fault == Scripted:
-		status = v.answer.Status
-		errno, _ := strconv.Atoi(v.answer.Reason)
-		no = pushError{status, errno, "scripted"}
-	case no.status != 0:
-		status = no.status
-	case v.fault == BlackHole || v.fault == Refused:
-		status = 0
-	}
-	s.record(token, send, &message, status, v)
+	message, status := madeID(s.seed, token, send), v.status(no.status, 201)
+	answer, err := s.settle(r.stream, token, send, &message, status, &v)
 	if status == 201 && browser != nil {
 		ttl, _ := digits(r.get(fieldTTL))
 		browser.deliver(newID(), r.body, int(ttl)) // a browser drops what it saw before
 	}
-	switch {
-	case v.fault == Scripted && v.answer.GoAway:
-		if !c.goneAway {
-			c.goAway(r.stream-2, v.answer.Reason)
-		}
-		return nil
-	case v.fault == Scripted && status == 0:
-		return s.withhold(r.stream, BlackHole)
-	case v.fault.unanswered():
-		return s.withhold(r.stream, v.fault)
+	if !answer {
+		return err
 	}
-	w.answer(r, status, no, v, &message)
+	w.answer(r, status, no, &v, &message)
 	s.depart(r.stream)
 	return nil
 }
 
-func (w *webPushSession) answer(r *request, status int, no pushError, v verdict, message *[16]byte) {
+func (w *webPushSession) answer(r *request, status int, no pushError, v *verdict, message *[16]byte) {
 	s := &w.session
 	s.block = appendStatus(s.block[:0], status)
 	if status/100 == 2 {
@@ -101,11 +81,7 @@ func (w *webPushSession) answer(r *request, status int, no pushError, v verdict,
 		s.conn.reply(r.stream, v.delay, s.block, nil)
 		return
 	}
-	wait := s.retryAfter(v)
-	if v.fault == Scripted {
-		wait = v.answer.RetryAfter
-	}
-	if wait > 0 {
+	if wait := s.retryAfter(v, false); wait > 0 {
 		s.block = appendHeader(s.block, "retry-after", strconv.Itoa(wait))
 	}
 	s.block = appendHeader(s.block, "content-type", "application/json")
@@ -185,8 +161,11 @@ func (w *webPushSession) body(r *request, b *browser, id [16]byte, token uint64)
 }
 
 // webPushFault is the answer that stands for a fault, if it has one.
-func webPushFault(v verdict) pushError {
+func webPushFault(v *verdict) pushError {
 	switch v.fault {
+	case Scripted:
+		errno, _ := strconv.Atoi(v.answer.Reason)
+		return pushError{v.answer.Status, errno, "scripted"}
 	case Gone:
 		return pushError{410, 106, "the browser unsubscribed"}
 	case BadToken:
