@@ -16,7 +16,6 @@ func (j *job) ready() int {
 // waits reports whether the next push of the job is not ready, and notes it for
 // Raised. The lock is held.
 func (c *conn) waits(j *job) bool {
-	c.starves = nil
 	if j.next < j.ready() {
 		return false
 	}

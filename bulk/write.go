@@ -62,11 +62,12 @@ func (c *conn) await() (grant, bool) {
 			room = 0
 		}
 		work := false
+		c.starves = nil
 		switch {
 		case c.rest.job != nil:
 			work = c.rest.body == nil || min(c.window, c.rest.window) > 0
 		case c.job != nil:
-			work = room > 0 && !c.waits(c.job) || c.leave != nil || c.halted(c.job)
+			work = !c.waits(c.job) && room > 0 || c.leave != nil || c.halted(c.job)
 		default:
 			work = c.poked && room > 0
 			if c.leave != nil && c.inflight == 0 && len(c.ctrl) == 0 {
@@ -86,7 +87,9 @@ func (c *conn) await() (grant, bool) {
 			c.tableLeast = c.tableLimit
 			return grant{room: room, window: c.window, stream: c.streamOpen, frame: c.frameSize}, true
 		}
-		if c.job != nil || c.rest.job != nil || c.poked && room <= 0 {
+		if c.starves != nil { // not for want of streams
+			c.full.Store(false)
+		} else if c.job != nil || c.rest.job != nil || c.poked && room <= 0 {
 			c.full.Store(true) // streams or a window are used up
 		}
 		c.wake.Wait()
