@@ -30,6 +30,14 @@ const importLife = 90 * 24 * time.Hour
 type importRow struct {
 	client.Import
 	Columns []string `json:"columns,omitempty"` // header of a CSV stream
+
+	version uint64 // of the stored row
+}
+
+// touch makes the row one later than it was, also when the clock stepped back.
+func (r *importRow) touch(now time.Time) {
+	r.UpdatedAt = now.UTC()
+	r.version = max(r.version+1, uint64(now.UnixNano()))
 }
 
 // imports knows those whose stream is being read by this process.
@@ -56,6 +64,7 @@ func (m *imports) get(ctx context.Context, project tocsin.ProjectID, id tocsin.I
 	if err := json.Unmarshal(found.Value, row); err != nil {
 		return nil, err
 	}
+	row.version = found.Version
 	return m.live(row), nil
 }
 
@@ -69,8 +78,7 @@ func (m *imports) live(row *importRow) *importRow {
 	return row
 }
 
-// put stores a row. Its version is the instant of the change, so that the
-// latest stands.
+// put stores a row that was touched.
 func (m *imports) put(ctx context.Context, project tocsin.ProjectID, row *importRow) error {
 	kept := *row
 	if kept.Status == client.ImportRunning {
@@ -81,7 +89,7 @@ func (m *imports) put(ctx context.Context, project tocsin.ProjectID, row *import
 		return err
 	}
 	return m.store.Write(ctx, importPlace(project), store.Write{Key: newestFirst(row.ID), Value: value,
-		Version: uint64(row.UpdatedAt.UnixNano()), Expires: row.UpdatedAt.Add(importLife)})
+		Version: row.version, Expires: row.UpdatedAt.Add(importLife)})
 }
 
 // begin takes an import for one stream.
@@ -187,7 +195,8 @@ func (s *Server) createImport(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	row := &importRow{Import: client.Import{ID: id, Name: request.Name, Format: request.Format, Status: client.ImportOpen, CreatedAt: now, UpdatedAt: now}}
+	row := &importRow{Import: client.Import{ID: id, Name: request.Name, Format: request.Format, Status: client.ImportOpen, CreatedAt: now}}
+	row.touch(now)
 	if err := s.imports.put(ctx, project, row); err != nil || format == "json" {
 		return &body[client.Import]{row.Import}, err
 	}

@@ -264,3 +264,63 @@ func TestCutterKeepsLines(t *testing.T) {
 type iotestReader struct{ io.Reader }
 
 func (r iotestReader) Read(p []byte) (int, error) { return r.Reader.Read(p[:min(len(p), 3)]) }
+
+// What is kept of bad lines is bounded, or a few with long names would stop an
+// import for good: its row would no longer fit the store.
+func TestBadLinesAreKeptShort(t *testing.T) {
+	w := newWorld(t)
+	p, _ := w.newProject("a")
+	lines := strings.Repeat(`{"`+strings.Repeat("<é\\u0001", 200)+`":"x"}`+"\n", 2*client.MaxBadLines)
+	answer, text := w.raw("POST", "/v1/imports", p.Key, lines, "Content-Type", "application/x-ndjson")
+	var got client.Import
+	if err := json.Unmarshal([]byte(text), &got); err != nil || answer.StatusCode != http.StatusCreated {
+		t.Fatalf("%d %.300s", answer.StatusCode, text)
+	}
+	if got.Bad != 2*client.MaxBadLines || len(got.BadLines) != client.MaxBadLines || len(text) > 512<<10 {
+		t.Fatalf("%d bad, %d kept in %d bytes", got.Bad, len(got.BadLines), len(text))
+	}
+	if one := got.BadLines[0]; len(one.Field) < 20 || len(one.Field) > 100 || !strings.HasPrefix(one.Field, "<é") || one.Reason != "unknown field" {
+		t.Fatalf("%+v", one)
+	}
+}
+
+// A clock that steps back takes nothing back.
+func TestAnImportEndsWhateverTheClock(t *testing.T) {
+	now := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+	w := newWorld(t, func(_ *Config, d *Deps) {
+		d.Now = func() time.Time { now = now.Add(-time.Minute); return now }
+	})
+	p, c := w.newProject("a")
+	_, text := w.raw("POST", "/v1/imports", p.Key, `{"provider":"fcm","token":"t1"}`, "Content-Type", "application/x-ndjson")
+	var ended client.Import
+	if err := json.Unmarshal([]byte(text), &ended); err != nil {
+		t.Fatal(text)
+	}
+	if kept, err := c.GetImport(t.Context(), ended.ID); err != nil || kept.Status != client.ImportFinished || kept.Imported != 1 {
+		t.Fatalf("%+v %v", kept, err)
+	}
+}
+
+// Rows that an open quote swallows are counted, and the quote is named.
+func TestAnOpenQuoteIsNamed(t *testing.T) {
+	w := newWorld(t)
+	p, _ := w.newProject("a")
+	for name, end := range map[string]string{"never closed": "", "closed by another": "fcm,t-last,\"Lyon\"\n"} {
+		t.Run(name, func(t *testing.T) {
+			var b strings.Builder
+			b.WriteString("provider,token,attributes.city\n")
+			for n := range 3000 {
+				fmt.Fprintf(&b, "fcm,token-%010d,%s\n", n, map[bool]string{true: `"Paris`, false: "Paris"}[n == 2000])
+			}
+			b.WriteString(end)
+			_, text := w.raw("POST", "/v1/imports", p.Key, b.String(), "Content-Type", "text/csv")
+			var got client.Import
+			if err := json.Unmarshal([]byte(text), &got); err != nil || got.Imported+got.Bad+1 != got.Lines || got.Imported < 2000 {
+				t.Fatalf("%v %.500s", err, text)
+			}
+			if one := got.BadLines[0]; one.Line != 2002 || !strings.Contains(one.Reason, "a quote opens here, so lines 2002 to ") {
+				t.Fatalf("%+v", got.BadLines)
+			}
+		})
+	}
+}

@@ -180,7 +180,7 @@ func (in *intake) address(d *draft) error {
 		if !in.fcm {
 			return wrong("provider", "the project has no FCM credential")
 		}
-		if d.token == "" || strings.ContainsFunc(d.token, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		if d.token == "" || strings.ContainsFunc(d.token, outsideURL) {
 			return wrong("token", "want the registration token")
 		}
 		u.Address = []byte(d.token)
@@ -224,7 +224,7 @@ func (in *intake) origin(endpoint string) (string, error) {
 		return "", fmt.Errorf("longer than %d bytes", maxEndpoint)
 	}
 	at, err := url.Parse(endpoint)
-	if err != nil || at.Host == "" || at.User != nil || at.Fragment != "" || strings.ContainsAny(endpoint, " \t\r\n") {
+	if err != nil || at.Host == "" || at.User != nil || at.Fragment != "" || strings.ContainsFunc(endpoint, outsideURL) {
 		return "", errors.New("want the URL that the browser gave")
 	}
 	origin := at.Scheme + "://" + strings.ToLower(at.Host)
@@ -240,6 +240,9 @@ func (in *intake) origin(endpoint string) (string, error) {
 	}
 	return "https://" + host, nil
 }
+
+// outsideURL tells characters that no URL holds as they are (RFC 3986 section 2).
+func outsideURL(r rune) bool { return r <= ' ' || r > '~' }
 
 // decode64 takes base64 of both alphabets, padded or not, as browsers' code
 // varies.

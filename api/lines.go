@@ -3,8 +3,12 @@ package api
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"strings"
+	"unicode"
 
 	"github.com/tocsin-push/tocsin/client"
 )
@@ -27,7 +31,8 @@ type piece struct {
 type span struct {
 	from, to int
 	number   int64 // of its first line, from 1
-	long     bool  // over the limit: its bytes are not kept
+	lines    int64
+	long     bool // over the limit: its bytes are not kept
 }
 
 // A piece is closed at this many bytes or records.
@@ -35,6 +40,38 @@ const (
 	pieceBytes   = 1 << 20
 	pieceRecords = 4096
 )
+
+// badLine tells what is wrong with a record, in a bounded number of bytes: the
+// row of an import holds very many. A row of several lines is one only because
+// of quotes, so the line with the first of them is named.
+func badLine(s span, err error) client.BadLine {
+	bad := client.BadLine{Line: s.number}
+	bad.Field, bad.Reason = fieldOf(err)
+	if s.lines > 1 {
+		bad.Reason = fmt.Sprintf("a quote opens here, so lines %d to %d are one row: %s", s.number, s.number+s.lines-1, bad.Reason)
+	}
+	bad.Field, bad.Reason = short(bad.Field), short(bad.Reason)
+	return bad
+}
+
+// short cuts a text to maxReason bytes as they are stored.
+func short(text string) string {
+	const maxReason = 100
+	text = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, text)
+	size := 0
+	for i, r := range text {
+		stored, _ := json.Marshal(string(r)) // always succeeds; some take six bytes for one
+		if size += len(stored) - 2; size > maxReason {
+			return text[:i]
+		}
+	}
+	return text
+}
 
 // cutter cuts a stream into pieces.
 type cutter struct {
@@ -97,7 +134,7 @@ func (c *cutter) record(p *piece) error {
 		}
 		c.offset += size
 		c.lines += lines
-		s.to = len(p.data)
+		s.to, s.lines = len(p.data), lines
 		p.end, p.count = c.offset, c.lines
 		if s.long || len(bytes.TrimSpace(p.data[s.from:s.to])) > 0 {
 			p.lines = append(p.lines, s)

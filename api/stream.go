@@ -164,11 +164,9 @@ func (i *importing) parse(p *piece) {
 			p.imported++
 			continue
 		}
-		p.failed++
+		p.failed += s.lines
 		if len(p.bad) < client.MaxBadLines {
-			bad := client.BadLine{Line: s.number}
-			bad.Field, bad.Reason = fieldOf(err)
-			p.bad = append(p.bad, bad)
+			p.bad = append(p.bad, badLine(s, err))
 		}
 	}
 	p.data, p.lines = nil, nil
@@ -202,7 +200,7 @@ func (i *importing) settle(ctx context.Context, p *piece) {
 	row.Offset, row.Lines = p.end, p.count
 	row.Imported += p.imported
 	row.Bad += p.failed
-	row.UpdatedAt = i.server.Now().UTC()
+	row.touch(i.server.Now())
 	if room := client.MaxBadLines - len(row.BadLines); room > 0 && len(p.bad) > 0 {
 		row.BadLines = append(row.BadLines[:len(row.BadLines):len(row.BadLines)], p.bad[:min(room, len(p.bad))]...)
 	}
@@ -228,7 +226,8 @@ func (i *importing) failure() error {
 // finish notes where the import stands. One whose stream broke off stays open.
 func (i *importing) finish(ctx context.Context, broke error) (*importRow, error) {
 	row := *i.row
-	row.Status, row.UpdatedAt = client.ImportFinished, i.server.Now().UTC()
+	row.Status = client.ImportFinished
+	row.touch(i.server.Now())
 	if broke != nil {
 		row.Status = client.ImportOpen
 	}

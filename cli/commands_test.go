@@ -181,6 +181,10 @@ func TestCommands(t *testing.T) {
 	if later.Status != client.SendScheduled {
 		t.Fatalf("%+v", later)
 	}
+	var would client.Send
+	if text = s.ok(&would, "send", "--dry-run", "--query", `{"country":"BE"}`, "--title", "x"); would.Forecast.Pushes != 25 || !strings.Contains(text, "forecast of 25 pushes: drift first") {
+		t.Fatalf("%s %+v", text, would)
+	}
 	var steered client.Send
 	if text = s.ok(&steered, "pause", later.ID.String()); !steered.Paused || !strings.Contains(text, "scheduled, paused since 20") {
 		t.Fatalf("%s %+v", text, steered)
@@ -236,10 +240,10 @@ func TestImportReportsBadLinesAndResumes(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.key = project.Key
-	bad := s.file("bad.csv", "provider,token,user,attributes.country\nfcm,token-1,ann,FR\nsms,0601020304,bob,FR\nfcm,token-3,cyd,BE\napns,no-hex,dan,BE\n")
+	bad := s.file("bad.csv", "provider,token,user,attributes.country\nfcm,token-1,ann,FR\nsms,0601020304,bob,FR\nfcm,token-3,cyd,BE\napns,no-hex,dan,BE\nfcm\n")
 	status, out, complaint := s.run(s.to("import", bad)...)
-	if status != 1 || !strings.Contains(out, "imported 2 of 5 lines, 2 bad") || !strings.Contains(out, "line 3: provider: ") ||
-		!strings.Contains(out, "line 5: token: want the device token in hexadecimal") || !strings.Contains(complaint, "2 lines were not imported") {
+	if status != 1 || !strings.Contains(out, "imported 2 of 6 lines, 3 bad") || !strings.Contains(out, "line 3: provider: ") ||
+		!strings.Contains(out, "line 5: token: want the device token in hexadecimal") || !strings.Contains(out, "line 6: 1 fields") || !strings.Contains(complaint, "3 lines were not imported") {
 		t.Fatalf("%d %s%s", status, out, complaint)
 	}
 

@@ -62,7 +62,7 @@ func (c *imports) Run(s *session) error {
 	err = c.print(s, done, func(w io.Writer) {
 		fmt.Fprintf(w, "%s  imported %d of %d lines, %d bad\n", done.ID, done.Imported, done.Lines, done.Bad)
 		for _, bad := range done.BadLines {
-			fmt.Fprintf(w, "  line %d: %s: %s\n", bad.Line, bad.Field, bad.Reason)
+			fmt.Fprintf(w, "  line %d: %s\n", bad.Line, bad)
 		}
 	})
 	if err == nil && done.Bad > 0 {

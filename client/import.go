@@ -31,7 +31,7 @@ type Import struct {
 	Offset    int64           `json:"offset" doc:"Bytes of the stream whose lines are durable or reported as bad"`
 	Lines     int64           `json:"lines" doc:"Lines before the offset, blank ones and the CSV header included"`
 	Imported  int64           `json:"imported" doc:"Subscriptions written"`
-	Bad       int64           `json:"bad" doc:"Lines that could not be read"`
+	Bad       int64           `json:"bad" doc:"Lines that were not taken; all those of a row of several"`
 	BadLines  []BadLine       `json:"bad_lines,omitempty" doc:"The first 1,000 of them"`
 	CreatedAt time.Time       `json:"created_at"`
 	UpdatedAt time.Time       `json:"updated_at"`
@@ -49,8 +49,16 @@ const (
 // BadLine is a line that could not be read.
 type BadLine struct {
 	Line   int64  `json:"line" doc:"From 1"`
-	Field  string `json:"field,omitempty"`
-	Reason string `json:"reason"`
+	Field  string `json:"field,omitempty" doc:"At most 100 bytes of its name"`
+	Reason string `json:"reason" doc:"At most 100 bytes"`
+}
+
+// String is the reason, with the field where it is about one.
+func (b BadLine) String() string {
+	if b.Field == "" {
+		return b.Reason
+	}
+	return b.Field + ": " + b.Reason
 }
 
 // Imports is one page of imports, newest first, without their bad lines.
