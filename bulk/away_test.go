@@ -52,7 +52,7 @@ func TestGoAwayWhileABufferIsFilled(t *testing.T) {
 		start := time.Now()
 		<-done
 		expect(t, b, accepted, provider.Refused, accepted, accepted, provider.Refused)
-		if took := time.Since(start); took > 1100*time.Millisecond {
+		if took := time.Since(start); took > 2*time.Second {
 			t.Errorf("took %v", took)
 		}
 		if len(b.Wrote) != 2 || len(b.Details) != 2 {
@@ -247,7 +247,7 @@ func TestLongHeadersAndBodies(t *testing.T) {
 func TestSettingsOfAConnectionThatIsOver(t *testing.T) {
 	near, far := net.Pipe()
 	defer far.Close()
-	p := &Pool{cfg: Default(), log: quiet(), buffers: newBuffers(0), look: make(chan struct{}, 1)}
+	p := &Pool{cfg: Default(), log: quiet(), look: make(chan struct{}, 1)}
 	c := newConn(p, near)
 	c.fail(errClosed)
 	c.in = appendFrame(c.in, 0, frameSettings, 0, 0)

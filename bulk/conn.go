@@ -145,7 +145,7 @@ func (p *Pool) shake(ctx context.Context) (*conn, error) {
 func newConn(p *Pool, raw net.Conn) *conn {
 	now := time.Now()
 	c := &conn{
-		pool: p, wire: newWire(raw, p.buffers), nextStream: 1,
+		pool: p, wire: newWire(raw, &p.buffers), nextStream: 1,
 		enc: newEncoder(p.authority), dec: newDecoder(), in: make([]byte, 0, inSize),
 		streams: p.cfg.Streams, answers: map[uint32]*answer{},
 		window: initialWindow, streamOpen: initialWindow, frameSize: maxFrame, tableLimit: tableSize, tableLeast: tableSize,

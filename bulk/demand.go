@@ -90,7 +90,7 @@ func (p *Pool) growth(now time.Time, have int) int {
 		if d.easy.IsZero() {
 			d.easy = now
 		} else if now.Sub(d.easy) >= holdGrowth {
-			d.slowest, d.hold = 0, 0
+			d.slowest, d.hold, d.next = 0, 0, time.Time{}
 		}
 		return 0
 	}
@@ -131,10 +131,10 @@ func (p *Pool) grown(now time.Time) {
 	p.demand.next = now.Add(max(settleGrowth, 3*p.demand.latency))
 }
 
-// crowded reports whether more connections would help: there is work, none can
-// write more, and answers take their time. The lock is held.
+// crowded reports whether more connections would help: all have more to write
+// than they can, and answers take their time. The lock is held.
 func (p *Pool) crowded() bool {
-	if p.queue.len() == 0 || p.demand.latency < p.cfg.GrowAfter {
+	if p.demand.latency < p.cfg.GrowAfter {
 		return false
 	}
 	full := false

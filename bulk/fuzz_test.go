@@ -68,7 +68,7 @@ func FuzzFrames(f *testing.F) {
 	f.Add(appendReset(appendFrame(nil, 0, frameSettings, 0, 0), 5, codeRefused))
 	f.Add(appendGoAway(appendFrame(nil, 0, frameSettings, 0, 0), codeNone))
 	f.Fuzz(func(t *testing.T, in []byte) {
-		p := &Pool{cfg: Default(), log: quiet(), buffers: newBuffers(0), look: make(chan struct{}, 1)}
+		p := &Pool{cfg: Default(), log: quiet(), look: make(chan struct{}, 1)}
 		c := newConn(p, nil)
 		const n = 6
 		done := 0

@@ -40,8 +40,8 @@ type Pool struct {
 	answered atomic.Uint64
 	accepted atomic.Uint64
 
-	buffers *sync.Pool // of *buffer
-	jobs    sync.Pool  // of *job
+	buffers shelf[buffer]
+	jobs    shelf[job]
 
 	ctx    context.Context // ends dials
 	cancel context.CancelFunc
@@ -91,7 +91,7 @@ func New(cfg Config, o Options) (*Pool, error) {
 	}
 	p := &Pool{
 		cfg: cfg, origin: o.Origin, authority: authority, address: net.JoinHostPort(u.Hostname(), port),
-		dial: o.Dial, log: o.Log, buffers: newBuffers(cfg.Buffer + 2*maxFrame), look: make(chan struct{}, 1), ended: make(chan struct{}), changed: make(chan struct{}),
+		dial: o.Dial, log: o.Log, buffers: shelf[buffer]{most: 8}, jobs: shelf[job]{most: 256}, look: make(chan struct{}, 1), ended: make(chan struct{}), changed: make(chan struct{}),
 	}
 	if p.dial == nil {
 		p.dial = new(net.Dialer).DialContext
@@ -146,13 +146,12 @@ func (p *Pool) secure(ctx context.Context, w net.Conn) (net.Conn, error) {
 // After a Fault only single pushes are taken, as probes, until one of them is
 // accepted: batches that were on their way here then come back Unsent.
 func (p *Pool) Submit(w Work) {
-	j, _ := p.jobs.Get().(*job)
-	if j == nil {
-		j = new(job)
-	}
+	j := p.jobs.get()
 	j.start(w, p.epoch.Load())
 	p.mu.Lock()
-	p.open++
+	if p.open++; p.open == 1 {
+		p.wake() // the keeper looks more often while there is work
+	}
 	p.used = true
 	if p.closed || j.n == 0 || j.n > 1 && p.refused.Load() {
 		p.mu.Unlock()
@@ -245,7 +244,7 @@ func (p *Pool) completed(j *job) {
 		p.refused.Store(false)
 	}
 	whole.forget()
-	p.jobs.Put(whole)
+	p.jobs.put(whole)
 	b.Done(b)
 	p.mu.Lock()
 	p.open--

@@ -56,7 +56,7 @@ func runSink() {
 }
 
 func sink(raw net.Conn, cfg *tls.Config) {
-	w := newWire(raw, newBuffers(0))
+	w := newWire(raw, &shelf[buffer]{most: 2})
 	c := tls.Server(w, cfg)
 	defer c.Close()
 	if c.Handshake() != nil {
@@ -71,7 +71,7 @@ func sink(raw net.Conn, cfg *tls.Config) {
 	block := append([]byte{0x88, 0x0f, 0x2d, 36}, strings.Repeat("a", 36)...)
 	greeted, window := false, 0
 	for {
-		if len(out) > 0 {
+		if len(out) > 0 && w.start == w.end { // it has read all there is
 			c.Write(out)
 			if w.flush() != nil {
 				return

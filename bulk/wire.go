@@ -15,7 +15,7 @@ type wire struct {
 	end   int
 
 	mu       sync.Mutex // a key update is written by the reader's goroutine
-	buffers  *sync.Pool
+	buffers  *shelf[buffer]
 	out      *buffer // while it holds something
 	gathered bool    // handshakes go out at once
 }
@@ -24,16 +24,12 @@ type wire struct {
 // a time, which stay in the processor's cache.
 type buffer struct{ b []byte }
 
-func newBuffers(size int) *sync.Pool {
-	return &sync.Pool{New: func() any { return &buffer{make([]byte, 0, size)} }}
-}
-
 const (
 	readSize = 64 << 10
 	inSize   = 2*maxFrame + frameHeader // a record, behind the rest of a frame
 )
 
-func newWire(c net.Conn, buffers *sync.Pool) *wire {
+func newWire(c net.Conn, buffers *shelf[buffer]) *wire {
 	return &wire{Conn: c, in: make([]byte, readSize), buffers: buffers}
 }
 
@@ -57,7 +53,7 @@ func (w *wire) Write(p []byte) (int, error) {
 		return w.Conn.Write(p)
 	}
 	if w.out == nil {
-		w.out = w.buffers.Get().(*buffer)
+		w.out = w.buffers.get()
 	}
 	w.out.b = append(w.out.b, p...)
 	return len(p), nil
@@ -79,7 +75,7 @@ func (w *wire) flush() error {
 	}
 	_, err := w.Conn.Write(w.out.b)
 	w.out.b = w.out.b[:0]
-	w.buffers.Put(w.out)
+	w.buffers.put(w.out)
 	w.out = nil
 	return err
 }

@@ -76,7 +76,7 @@ func (c *conn) await() (grant, bool) {
 			}
 		}
 		if work || len(c.ctrl) > 0 {
-			c.held = c.pool.buffers.Get().(*buffer)
+			c.held = c.pool.buffers.get()
 			c.buf = append(c.held.b, c.ctrl...)
 			c.control, c.ctrl = len(c.buf), c.ctrl[:0]
 			if c.hasPing {
@@ -90,7 +90,9 @@ func (c *conn) await() (grant, bool) {
 		if c.starves != nil { // not for want of streams
 			c.full.Store(false)
 		} else if c.job != nil || c.rest.job != nil || c.poked && room <= 0 {
-			c.full.Store(true) // streams or a window are used up
+			if !c.full.Swap(true) { // streams or a window are used up
+				c.pool.wake()
+			}
 		}
 		c.wake.Wait()
 	}
@@ -345,7 +347,7 @@ func (c *conn) send() error {
 	}
 	at := time.Now()
 	c.held.b = c.buf[:0]
-	c.pool.buffers.Put(c.held)
+	c.pool.buffers.put(c.held)
 	c.held, c.buf = nil, nil
 
 	c.mu.Lock()

@@ -114,13 +114,13 @@ type pushes struct {
 const maxToken = 512
 
 func (p *pushes) AppendPath(dst []byte, i int) []byte {
-	return hex.AppendEncode(append(dst, "/3/device/"...), p.batch.Addresses[i])
+	return appendHex(append(dst, "/3/device/"...), p.batch.Addresses[i])
 }
 
 func (p *pushes) AppendUnique(dst []byte, i int) []byte {
 	var index [4]byte
 	binary.BigEndian.PutUint32(index[:], uint32(i))
-	return hex.AppendEncode(append(dst, p.id[:28]...), index[:])
+	return appendHex(append(dst, p.id[:28]...), index[:])
 }
 
 func (p *pushes) AppendBody(dst []byte, i int) ([]byte, tocsin.Reason) {
