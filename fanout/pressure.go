@@ -56,9 +56,11 @@ func (m *Machine) Loads() []pace.Load {
 	var loads []pace.Load
 	at := map[key]int{}
 	add := func(j *job, r provider.Route, slices, pushes int) {
-		scope := record.Of(j.content)
-		if j.send != nil {
+		var scope record.Scope
+		if j.send != nil { // its content may not be fetched yet
 			scope = j.send.Scope
+		} else {
+			scope = record.Of(j.content)
 		}
 		k := key{r, scope.Project, pace.Known(scope.Class)}
 		i, known := at[k]
