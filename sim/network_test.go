@@ -89,19 +89,23 @@ func TestRefuseBurst(t *testing.T) {
 	s := start(t, nil)
 	bearer := s.apnsToken(t, time.Now())
 	r := s.pushed(t, bearer)
-	s.post(t, `{"apns":{"network":{"refuse_period":"1ms","refuse_burst":3}}}`)
-	for refused := 0; refused < 7; { // three bursts
+	s.post(t, `{"apns":{"network":{"refuse_period":"20ms","refuse_burst":3}}}`)
+	refused, between := 0, 0 // between: accepted after a burst
+	for refused < 7 || between == 0 {
 		id := r.push(s, bearer, aToken)
 		f := r.until(func(f http2.Frame) bool { return headersOf(id)(f) || resetOf(id, http2.ErrCodeRefusedStream)(f) })
-		if f.Header().Type == http2.FrameRSTStream {
+		switch {
+		case f.Header().Type == http2.FrameRSTStream:
 			refused++
+		case refused > 0:
+			between++
 		}
 	}
 	s.post(t, `{"apns":{"network":{"refuse_period":"0s"}}}`)
 	r.until(headersOf(r.push(s, bearer, aToken)))
 	a := s.ledger.Accounts("")[tocsin.APNs]
-	if a.Answers["none"] != 7 || a.Accepted != a.Received-7 {
-		t.Errorf("%+v: want 7 refused, the rest accepted", a)
+	if a.Answers["none"] != refused || a.Accepted != a.Received-refused {
+		t.Errorf("%+v: want %d refused, the rest accepted", a, refused)
 	}
 }
 
@@ -200,6 +204,21 @@ func TestThen(t *testing.T) {
 	r.until(settingsWith(80))
 	if o := s.Options(tocsin.APNs); o.Quota != 3 || len(o.Then) != 0 {
 		t.Fatalf("%+v", o)
+	}
+	// A change whose time came while other options were being set comes too late.
+	v := s.service(tocsin.APNs)
+	before := v.rules.Load()
+	late, err := before.with([]byte(`{"quota":4}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	next, err := late.compile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.post(t, `{"apns":{"quota":5}}`)
+	if v.install(next, before); s.Options(tocsin.APNs).Quota != 5 {
+		t.Fatalf("%+v", s.Options(tocsin.APNs))
 	}
 }
 
