@@ -25,18 +25,22 @@ type LanesConfig struct {
 	Reopen  time.Duration // wait after a lane that could not be opened
 	Close   time.Duration // limit for the answers that a lane which closes waits for
 	Idle    time.Duration // after which a lane that nobody used is closed
+	Most    int           // lanes open at a time; the next one waits until one is idle
 	Workers int           // goroutines that load, render and account for ranges; 0: one a processor
 }
 
 // DefaultLanes are the settings for production.
 func DefaultLanes() LanesConfig {
-	return LanesConfig{Pace: pace.Default(), Look: 20 * time.Millisecond, Warm: 10 * time.Second, Reopen: 5 * time.Second, Close: 10 * time.Second, Idle: time.Hour}
+	return LanesConfig{Pace: pace.Default(), Look: 20 * time.Millisecond, Warm: 10 * time.Second, Reopen: 5 * time.Second, Close: 10 * time.Second, Idle: time.Hour, Most: 2048}
 }
 
 // Validate says what is wrong with the settings.
 func (c LanesConfig) Validate() error {
 	if c.Look <= 0 || c.Warm <= 0 || c.Reopen <= 0 || c.Close <= 0 || c.Idle <= 0 || c.Workers < 0 {
 		return fmt.Errorf("fanout: times of lanes must be above 0, workers not below")
+	}
+	if c.Most < 1 {
+		return fmt.Errorf("fanout: at least 1 lane must be allowed")
 	}
 	return c.Pace.Validate()
 }
@@ -130,7 +134,8 @@ type way struct {
 	subject  string // "" until it was opened once
 	pending  []pace.Ask
 	capacity int
-	reopen   time.Time // after a failure; zero while opening or open
+	placed   bool      // counts among LanesConfig.Most
+	reopen   time.Time // after a failure, or for want of a place; zero while opening or open
 	idle     time.Time // since when nothing was asked or under way; zero: something is
 }
 
@@ -142,6 +147,8 @@ type pacer struct {
 	machine *pace.Machine
 	ways    map[provider.Route]*way
 	order   []*way
+	placed  int // ways that hold a place
+	pending int // asks of ways that were not open yet
 	owners  map[tocsin.Shard]*mailbox[message]
 	timer   *time.Timer
 	fuller  bool // the admission was not looked at since a shard told what is open
@@ -217,20 +224,15 @@ func (p *pacer) request(event pace.Event) {
 		w := p.way(e.Route, e.Project)
 		if w.subject == "" {
 			w.pending = append(w.pending, e)
+			p.pending++
 			return
 		}
 		e.Subject = w.subject
 		p.step(e)
 	case pace.Drop:
-		for _, w := range p.order {
-			for i, ask := range w.pending {
-				if ask.Ticket == e.Ticket {
-					w.pending = append(w.pending[:i], w.pending[i+1:]...)
-					return
-				}
-			}
+		if !p.unpend(e.Ticket) {
+			p.step(e)
 		}
-		p.step(e)
 	case pace.Left, pace.Steered, pace.Unsteered:
 		p.step(e)
 	case pace.Opened:
@@ -248,6 +250,23 @@ func (p *pacer) request(event pace.Event) {
 			p.lookAt(w) // a first answer may have opened the lane wide
 		}
 	}
+}
+
+// unpend takes an ask back that waits for its lane, and reports whether it did.
+func (p *pacer) unpend(t pace.Ticket) bool {
+	if p.pending == 0 {
+		return false
+	}
+	for _, w := range p.order {
+		for i, ask := range w.pending {
+			if ask.Ticket == t {
+				w.pending = slices.Delete(w.pending, i, i+1)
+				p.pending--
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func (p *pacer) step(e pace.Event) {
@@ -285,8 +304,17 @@ func (p *pacer) way(r provider.Route, project tocsin.ProjectID) *way {
 	return w
 }
 
-// openWay opens the lane of a way off this goroutine.
+// openWay opens the lane of a way off this goroutine, as soon as there is a
+// place for it.
 func (p *pacer) openWay(w *way) {
+	if !w.placed {
+		if p.placed == p.Lanes.config.Most {
+			w.reopen = time.Now()
+			return
+		}
+		w.placed = true
+		p.placed++
+	}
 	w.reopen = time.Time{}
 	version, route, project := w.version, w.route, w.project
 	p.tasks.Go(func() {
@@ -338,6 +366,7 @@ func (p *pacer) opened(e opened) {
 	if e.err != nil {
 		p.log.Warn("a lane could not be opened", "provider", w.route.Provider.String(), "project", w.project.String(), "error", e.err)
 		w.reopen = time.Now().Add(p.Lanes.config.Reopen)
+		p.unplace(w)
 		return
 	}
 	w.lane, w.subject = e.lane, e.subject
@@ -349,6 +378,7 @@ func (p *pacer) opened(e opened) {
 		ask.Subject = w.subject
 		p.step(ask)
 	}
+	p.pending -= len(w.pending)
 	w.pending = nil
 	p.lookAt(w)
 }
@@ -383,6 +413,7 @@ func (p *pacer) closeLane(w *way, lane provider.Lane) {
 // and closes what nobody uses.
 func (p *pacer) look() {
 	now := time.Now()
+	p.makeRoom(now)
 	p.order = slices.DeleteFunc(p.order, func(w *way) bool {
 		if !w.reopen.IsZero() && now.After(w.reopen) {
 			p.openWay(w)
@@ -406,8 +437,37 @@ func (p *pacer) look() {
 	}
 }
 
+// makeRoom ends the time of as many idle ways as others wait for a place, the
+// longest idle first.
+func (p *pacer) makeRoom(now time.Time) {
+	if p.placed < p.Lanes.config.Most {
+		return
+	}
+	waiting, idle := 0, []*way(nil)
+	for _, w := range p.order {
+		switch {
+		case !w.placed && now.After(w.reopen):
+			waiting++
+		case w.placed && !w.idle.IsZero():
+			idle = append(idle, w)
+		}
+	}
+	slices.SortStableFunc(idle, func(a, b *way) int { return a.idle.Compare(b.idle) })
+	for _, w := range idle[:min(waiting, len(idle))] {
+		w.idle = now.Add(-p.Lanes.config.Idle)
+	}
+}
+
+func (p *pacer) unplace(w *way) {
+	if w.placed {
+		w.placed = false
+		p.placed--
+	}
+}
+
 // forget closes the lane of a way that is idle; whoever asks opens it anew.
 func (p *pacer) forget(w *way) {
+	p.unplace(w)
 	p.shut(w)
 	delete(p.ways, w.route)
 	p.step(pace.Closed{Route: w.route})
