@@ -36,7 +36,7 @@ func (c *conn) settings(flags byte, stream uint32, b []byte) error {
 				return violation{codeFlowControl, "initial window too large"}
 			}
 			// It counts for open streams too, and may leave them below 0.
-			if c.rest.window += int64(value) - c.streamOpen; c.rest.window > maxWindow {
+			if c.rest.window += int64(value) - c.streamOpen; c.rest.window > maxWindow && c.rest.body != nil {
 				return violation{codeFlowControl, "window of a stream too large"}
 			}
 			c.streamOpen = int64(value)
