@@ -65,8 +65,8 @@ func (s *Service) OnReplace(hear func(provider.Credential)) {
 // Web Push key pair that never was is made here. Note
 // that subscriptions of browsers belong to the pair they were made with.
 func (s *Service) SetCredential(ctx context.Context, project tocsin.ProjectID, c provider.Credential) (provider.Credential, error) {
-	if s.providers[c.Provider] == nil {
-		return provider.Credential{}, invalid("provider", "%q is not offered here", c.Provider)
+	if err := s.offers(c.Provider); err != nil {
+		return provider.Credential{}, err
 	}
 	if _, err := s.Project(ctx, project); err != nil {
 		return provider.Credential{}, err
@@ -91,15 +91,9 @@ func (s *Service) SetCredential(ctx context.Context, project tocsin.ProjectID, c
 	if err != nil {
 		return provider.Credential{}, err
 	}
-	if err := s.check(c); err != nil {
-		return provider.Credential{}, err
-	}
-	clear, err := json.Marshal(contentsOf(c))
+	clear, err := s.contents(c)
 	if err != nil {
 		return provider.Credential{}, err
-	}
-	if len(clear) > maxContents {
-		return provider.Credential{}, invalid("credential", "%d bytes with its certificates, the limit is %d", len(clear), maxContents)
 	}
 	row = credentialRow{format, c.ID, c.Version, c.Provider, s.seal.close(c, clear)}
 	if err := put(ctx, s.store, credentialsOf(project), c.Provider.String(), old, row, time.Time{}); err != nil {
@@ -112,6 +106,38 @@ func (s *Service) SetCredential(ctx context.Context, project tocsin.ProjectID, c
 		hear(c)
 	}
 	return c, nil
+}
+
+// CheckCredential says what SetCredential would refuse in a project's first one
+// of this provider.
+func (s *Service) CheckCredential(c provider.Credential) error {
+	if err := s.offers(c.Provider); err != nil {
+		return err
+	}
+	if err := complete(&c, nil); err != nil {
+		return err
+	}
+	_, err := s.contents(c)
+	return err
+}
+
+func (s *Service) offers(p tocsin.Provider) error {
+	if s.providers[p] == nil {
+		return invalid("provider", "%q is not offered here", p)
+	}
+	return nil
+}
+
+// contents checks a credential and brings what is sealed of it.
+func (s *Service) contents(c provider.Credential) ([]byte, error) {
+	if err := s.check(c); err != nil {
+		return nil, err
+	}
+	clear, err := json.Marshal(contentsOf(c))
+	if err == nil && len(clear) > maxContents {
+		err = invalid("credential", "%d bytes with its certificates, the limit is %d", len(clear), maxContents)
+	}
+	return clear, err
 }
 
 // maxContents keeps a row, in base64 twice, under the store's limit of a value.

@@ -13,6 +13,13 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 )
 
+// largeBody is the size above which bodies are worked on a few at a time: what
+// is wrong with each of their values takes far more memory than they do.
+const (
+	largeBody   = 4 << 10
+	largeBodies = 8
+)
+
 // guard reads a JSON body within its limits and checks it before anything is
 // built from it.
 func (s *Server) guard(limit int) func(huma.Context, func(huma.Context)) {
@@ -24,6 +31,15 @@ func (s *Server) guard(limit int) func(huma.Context, func(huma.Context)) {
 			return
 		}
 		r.Body = &keptBody{bytes.NewReader(body), body}
+		if len(body) > largeBody {
+			select {
+			case s.large <- struct{}{}:
+				defer func() { <-s.large }()
+			case <-time.After(s.RequestTime):
+				writeProblem(w, busy(http.StatusServiceUnavailable, "unavailable", "too many large requests at the same time", time.Second))
+				return
+			}
+		}
 		next(ctx)
 	}
 }
@@ -36,11 +52,6 @@ func (s *Server) readJSON(w http.ResponseWriter, r *http.Request, limit int) ([]
 	if r.Header.Get("Content-Encoding") != "" {
 		return nil, fail(http.StatusUnsupportedMediaType, "media_type", "Content-Encoding is not taken")
 	}
-	// Where there is no connection to set it on, a test's recorder, there is
-	// nothing to wait for either.
-	deadline := http.NewResponseController(w)
-	deadline.SetReadDeadline(time.Now().Add(s.BodyTime))
-	defer deadline.SetReadDeadline(time.Time{})
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(limit)))
 	var large *http.MaxBytesError
 	switch {
@@ -51,6 +62,9 @@ func (s *Server) readJSON(w http.ResponseWriter, r *http.Request, limit int) ([]
 	case err != nil:
 		return nil, fail(http.StatusBadRequest, "invalid", "the body broke off")
 	}
+	// Where there is no connection to set it on, a test's recorder, there is
+	// nothing to wait for either.
+	http.NewResponseController(w).SetReadDeadline(time.Time{})
 	if err := checkJSON(body, s.Depth, s.Values); err != nil {
 		code := "invalid"
 		if errors.Is(err, errDeep) {

@@ -30,6 +30,10 @@ func checkJSON(body []byte, depth, values int) error {
 	return nil
 }
 
+// maxItems is one more than the longest array of the API may hold, so that the
+// schema says which limit it is, and nothing is built of a longer one.
+const maxItems = 10_001
+
 var errDeep = errors.New("too deep")
 
 type scanner struct {
@@ -191,6 +195,9 @@ func (s *scanner) array(depth int, item func(index int) error) error {
 		return nil
 	}
 	for i := 0; ; i++ {
+		if i == maxItems {
+			return fmt.Errorf("more than %d items in one array at byte %d", maxItems, s.at)
+		}
 		s.space()
 		if err := item(i); err != nil {
 			return err

@@ -118,7 +118,9 @@ func (l listing) page(ctx context.Context, project tocsin.ProjectID, before tocs
 	from, at := "", now.UTC()
 	if !before.IsZero() {
 		from = newestFirst(before) + "\x00"
-		at = before.Time().UTC()
+		if t := before.Time().UTC(); t.Before(at) {
+			at = t
+		}
 	}
 	oldest := project.Time().UTC()
 	if floor := now.Add(-sendLife).UTC(); floor.After(oldest) {

@@ -126,6 +126,9 @@ func writeProblem(w http.ResponseWriter, f failure) {
 	json.NewEncoder(w).Encode(f.Problem)
 }
 
+// maxErrors is how many wrong fields are told: a body can hold very many.
+const maxErrors = 20
+
 // reshape gives huma's own errors (its validation of parameters and bodies)
 // the form of every other problem. Values are not echoed.
 func reshape(_ huma.Context, _ string, body any) (any, error) {
@@ -135,6 +138,10 @@ func reshape(_ huma.Context, _ string, body any) (any, error) {
 	case *huma.ErrorModel:
 		f := fail(m.Status, code(m.Status), m.Detail)
 		for _, e := range m.Errors {
+			if len(f.Errors) == maxErrors {
+				f.Detail += "; more is wrong than is told"
+				break
+			}
 			if e != nil {
 				f.Errors = append(f.Errors, client.FieldError{Field: strings.TrimPrefix(e.Location, "body."), Reason: e.Message})
 			}

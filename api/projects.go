@@ -51,26 +51,35 @@ func (s *Server) createProject(ctx context.Context, in *body[client.ProjectReque
 	if environment == 0 {
 		environment = tocsin.Production
 	}
+	for i := range in.Body.Credentials {
+		if err := s.Accounts.CheckCredential(credentialOf(&in.Body.Credentials[i])); err != nil {
+			return nil, ofCredential(i, err)
+		}
+	}
 	project, first, err := s.Accounts.CreateProject(ctx, in.Body.Name, environment, in.Body.Origins)
 	if err != nil {
 		return nil, err
 	}
 	for i := range in.Body.Credentials {
 		if _, err := s.Accounts.SetCredential(ctx, project.ID, credentialOf(&in.Body.Credentials[i])); err != nil {
-			f, known := problemOf(err)
-			if !known {
-				return nil, err
-			}
-			for n := range f.Errors {
-				f.Errors[n].Field = fmt.Sprintf("credentials[%d].%s", i, f.Errors[n].Field)
-			}
-			f.Detail = fmt.Sprintf("project %s was made, but a credential was not taken: set it with PUT /v1/projects/%s/credentials", project.ID, project.ID)
-			return nil, f
+			return nil, err
 		}
 	}
 	out := projectBody(project)
 	out.Key = first.Reveal()
 	return &body[client.Project]{out}, nil
+}
+
+// ofCredential says which of several credentials an error is about.
+func ofCredential(i int, err error) error {
+	f, known := problemOf(err)
+	if !known {
+		return err
+	}
+	for n := range f.Errors {
+		f.Errors[n].Field = fmt.Sprintf("credentials[%d].%s", i, f.Errors[n].Field)
+	}
+	return f
 }
 
 func projectBody(p account.Project) client.Project {

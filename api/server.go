@@ -64,6 +64,7 @@ type Server struct {
 	requests  *gate // of keys; the next of devices
 	devices   *gate
 	streams   *gate
+	large     chan struct{}   // a place for each large body that may be worked on
 	tasks     *sync.WaitGroup // appends and askings under way
 }
 
@@ -75,7 +76,7 @@ func New(c Config, d Deps) (*Server, error) {
 	if d.Shards < 1 || d.Shards > tocsin.MaxShards {
 		return nil, errors.New("api: number of shards is out of range")
 	}
-	s := &Server{Config: c, Deps: d, listing: listing{d.Store}, steering: steering{d.Store}, imports: &imports{store: d.Store, running: map[tocsin.ImportID]*importRow{}}, requests: newGate(c.Requests), devices: newGate(c.Requests), streams: newGate(c.Streams), tasks: new(sync.WaitGroup)}
+	s := &Server{Config: c, Deps: d, listing: listing{d.Store}, steering: steering{d.Store}, imports: &imports{store: d.Store, running: map[tocsin.ImportID]*importRow{}}, requests: newGate(c.Requests), devices: newGate(c.Requests), streams: newGate(c.Streams), large: make(chan struct{}, largeBodies), tasks: new(sync.WaitGroup)}
 	s.marks = &marks{journal: d.Journal, shards: d.Shards, tasks: s.tasks}
 	for i := range d.Shards {
 		s.followers = append(s.followers, &follower{listing: s.listing, steering: s.steering, journal: d.Journal, shard: tocsin.Shard(i), shards: d.Shards, log: d.Log})
@@ -92,6 +93,7 @@ func New(c Config, d Deps) (*Server, error) {
 		}
 	}
 	mux := http.NewServeMux()
+	casing.Do(func() { huma.ValidateStrictCasing = true })
 	s.api = humago.New(mux, describe())
 	s.projectRoutes()
 	s.subscriptionRoutes()
@@ -151,8 +153,16 @@ func (s *Server) plainRoutes(mux *http.ServeMux) error {
 	return nil
 }
 
+// casing has the library compare names as they are written. It keeps that for
+// all of the process.
+var casing sync.Once
+
 // ServeHTTP answers one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Body != http.NoBody {
+		// Also for what nobody reads: the connection waits for it before the answer.
+		http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.BodyTime))
+	}
 	h := w.Header()
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-store")

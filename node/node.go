@@ -11,12 +11,14 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/net/netutil"
 
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/account"
@@ -197,10 +199,21 @@ func serve(parts *stages, c Config, handler http.Handler, listener net.Listener,
 			}
 			cut()
 		})
-		err := web.Serve(listener)
+		err := web.Serve(netutil.LimitListener(listener, connections()))
 		<-requests.Done()
 		return err
 	})
+}
+
+// connections is how many clients may be connected at the same time: they must
+// leave files to the engines and to the providers' connections.
+func connections() int {
+	const most = 8192
+	var files syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
+		return most / 8
+	}
+	return int(min(max(files.Cur/2, 16), most))
 }
 
 // closing closes an engine as the last of its users has returned.
