@@ -101,7 +101,7 @@ func appendStatus(b []byte, status int) []byte {
 }
 
 // appendHeader adds a literal header; name and value are at most 126 bytes.
-func appendHeader(b []byte, name, value string) []byte {
+func appendHeader[T ~string | ~[]byte](b []byte, name string, value T) []byte {
 	b = append(b, 0, byte(len(name)))
 	b = append(b, name...)
 	b = append(b, byte(len(value)))

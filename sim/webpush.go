@@ -75,9 +75,10 @@ func (w *webPushSession) answer(r *request, status int, no pushError, v *verdict
 	s := &w.session
 	s.block = appendStatus(s.block[:0], status)
 	if status/100 == 2 {
-		s.text = append(append(append(s.text[:0], w.origin...), "/m/"...), base64.RawURLEncoding.EncodeToString(message[:])...)
-		s.block = appendHeader(s.block, "location", string(s.text))
-		s.block = appendHeader(s.block, "ttl", string(r.get(fieldTTL)))
+		s.text = append(append(s.text[:0], w.origin...), "/m/"...)
+		s.text = base64.RawURLEncoding.AppendEncode(s.text, message[:])
+		s.block = appendHeader(s.block, "location", s.text)
+		s.block = appendHeader(s.block, "ttl", r.get(fieldTTL))
 		s.conn.reply(r.stream, v.delay, s.block, nil)
 		return
 	}
