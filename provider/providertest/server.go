@@ -25,7 +25,8 @@ type Server struct {
 
 	server *httptest.Server
 	mu     sync.Mutex
-	change sync.Cond
+	came   sync.Cond // another request
+	freed  sync.Cond // held may be false
 	got    []Request
 	held   bool
 	answer func(w http.ResponseWriter, r Request)
@@ -35,7 +36,7 @@ type Server struct {
 func NewServer(t testing.TB, answer func(w http.ResponseWriter, r Request)) *Server {
 	t.Helper()
 	s := &Server{answer: answer}
-	s.change.L = &s.mu
+	s.came.L, s.freed.L = &s.mu, &s.mu
 	s.server = httptest.NewUnstartedServer(http.HandlerFunc(s.serve))
 	s.server.EnableHTTP2 = true
 	s.server.Config.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: 5000}
@@ -61,9 +62,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	request := Request{Path: r.URL.RequestURI(), Header: r.Header, Body: body}
 	s.mu.Lock()
 	s.got = append(s.got, request)
-	s.change.Broadcast()
+	s.came.Broadcast()
 	for s.held {
-		s.change.Wait()
+		s.freed.Wait()
 	}
 	answer := s.answer
 	s.mu.Unlock()
@@ -81,7 +82,7 @@ func (s *Server) Answer(answer func(w http.ResponseWriter, r Request)) {
 func (s *Server) Hold(held bool) {
 	s.mu.Lock()
 	s.held = held
-	s.change.Broadcast()
+	s.freed.Broadcast()
 	s.mu.Unlock()
 }
 
@@ -89,7 +90,7 @@ func (s *Server) Hold(held bool) {
 func (s *Server) Await(n int) {
 	s.mu.Lock()
 	for len(s.got) < n {
-		s.change.Wait()
+		s.came.Wait()
 	}
 	s.mu.Unlock()
 }

@@ -1,7 +1,6 @@
 package webpush
 
 import (
-	"runtime"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -116,7 +115,6 @@ func (j *job) secret(s *sealer, sub subscription, today uint16) (of secret, why 
 			return of, 0
 		}
 	}
-	defer runtime.Gosched() // as long as a key exchange others need not wait
 	own, err := p.pairs.take()
 	if err != nil {
 		return of, tocsin.ReasonRender

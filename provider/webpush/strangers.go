@@ -22,10 +22,10 @@ type Strangers struct {
 }
 
 func defaultStrangers() Strangers {
-	s := Strangers{Bulk: bulk.Default(), Connections: 128, Project: 16}
+	s := Strangers{Bulk: bulk.Default(), Connections: 128, Project: 32}
 	s.Bulk.Min, s.Bulk.Max = 0, 1
 	s.Bulk.Streams, s.Bulk.Buffer = 100, 16<<10
-	s.Bulk.DialTimeout, s.Bulk.AnswerTimeout, s.Bulk.IdleTimeout = 5*time.Second, 10*time.Second, 20*time.Second
+	s.Bulk.DialTimeout, s.Bulk.AnswerTimeout, s.Bulk.IdleTimeout = 10*time.Second, 10*time.Second, time.Second
 	return s
 }
 
@@ -46,12 +46,13 @@ type strangers struct {
 	mu       sync.Mutex
 	open     int
 	projects map[tocsin.ProjectID]int
+	closed   chan struct{} // itself closed, and replaced, when a connection is
 }
 
 func newStrangers(limits Strangers) strangers {
 	return strangers{
 		limits: limits, lookup: net.DefaultResolver.LookupNetIP, dialer: net.Dialer{Control: control},
-		projects: map[tocsin.ProjectID]int{},
+		projects: map[tocsin.ProjectID]int{}, closed: make(chan struct{}),
 	}
 }
 
@@ -76,17 +77,20 @@ func (s *strangers) dial(ctx context.Context, network, address string) (net.Conn
 
 var errCrowded = errors.New("webpush: as many connections to unknown push services as there may be")
 
-// limited dials for a project as long as it and all have connections to spare.
+// limited dials for a project once it and all have a connection to spare.
 func (s *strangers) limited(project tocsin.ProjectID) func(context.Context, string, string) (net.Conn, error) {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
-		s.mu.Lock()
-		if s.open >= s.limits.Connections || s.projects[project] >= s.limits.Project {
-			s.mu.Unlock()
-			return nil, errCrowded
+		for {
+			wait := s.enter(project)
+			if wait == nil {
+				break
+			}
+			select {
+			case <-wait:
+			case <-ctx.Done():
+				return nil, errCrowded
+			}
 		}
-		s.open++
-		s.projects[project]++
-		s.mu.Unlock()
 		c, err := s.dial(ctx, network, address)
 		if err != nil {
 			s.leave(project)
@@ -96,6 +100,18 @@ func (s *strangers) limited(project tocsin.ProjectID) func(context.Context, stri
 	}
 }
 
+// enter counts a connection, or returns what to wait for.
+func (s *strangers) enter(project tocsin.ProjectID) <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.open >= s.limits.Connections || s.projects[project] >= s.limits.Project {
+		return s.closed
+	}
+	s.open++
+	s.projects[project]++
+	return nil
+}
+
 func (s *strangers) leave(project tocsin.ProjectID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -103,6 +119,8 @@ func (s *strangers) leave(project tocsin.ProjectID) {
 	if s.projects[project]--; s.projects[project] == 0 {
 		delete(s.projects, project)
 	}
+	close(s.closed)
+	s.closed = make(chan struct{})
 }
 
 // counted gives its place back when it is closed.

@@ -79,34 +79,46 @@ func TestStrangersAreCounted(t *testing.T) {
 	s.lookup = func(context.Context, string, string) ([]netip.Addr, error) {
 		return []netip.Addr{netip.MustParseAddr("142.250.74.10")}, nil
 	}
+	over, cancel := context.WithCancel(context.Background())
+	cancel()
 	one, other := tocsin.ProjectID{1}, tocsin.ProjectID{2}
-	open := func(project tocsin.ProjectID, address string) (net.Conn, error) {
-		return s.limited(project)(context.Background(), "tcp", address)
-	}
 	here := listener.Addr().String()
-	var conns []net.Conn
-	for _, step := range []struct {
-		project tocsin.ProjectID
-		good    bool
-	}{{one, true}, {one, true}, {one, false}, {other, true}, {other, false}} {
-		c, err := open(step.project, here)
-		if (err == nil) != step.good || err != nil && err != errCrowded {
-			t.Fatalf("project %v: %v", step.project, err)
+	dial := func(project tocsin.ProjectID) net.Conn {
+		t.Helper()
+		c, err := s.limited(project)(context.Background(), "tcp", here)
+		if err != nil {
+			t.Fatal(err)
 		}
-		if c != nil {
-			conns = append(conns, c)
+		return c
+	}
+	crowded := func(project tocsin.ProjectID) {
+		t.Helper()
+		if _, err := s.limited(project)(over, "tcp", here); err != errCrowded {
+			t.Errorf("another connection: %v", err)
 		}
 	}
+	conns := []net.Conn{dial(one), dial(one)}
+	crowded(one)
+	conns = append(conns, dial(other))
+	crowded(other)
+	waits := make(chan net.Conn)
+	go func() {
+		c, err := s.limited(other)(context.Background(), "tcp", here)
+		if err != nil {
+			t.Error(err)
+		}
+		waits <- c
+	}()
 	conns[0].Close()
 	conns[0].Close() // counts once
-	if _, err := open(one, "127.0.0.1:1"); err == nil || err == errCrowded {
-		t.Fatalf("dialled nobody: %v", err)
+	conns = append(conns, <-waits)
+	crowded(one)
+	conns[1].Close()
+	if _, err := s.limited(one)(context.Background(), "tcp", "127.0.0.1:1"); err == nil || err == errCrowded {
+		t.Errorf("dialled nobody: %v", err)
 	}
-	c, err := open(other, here)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range append(conns[1:], c) {
+	conns = append(conns, dial(one))
+	for _, c := range conns {
 		c.Close()
 	}
 	if s.open != 0 || len(s.projects) != 0 {
