@@ -12,6 +12,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/audience"
 	"github.com/tocsin-push/tocsin/client"
 	"github.com/tocsin-push/tocsin/record"
 )
@@ -45,6 +47,9 @@ func (s *Server) stream(ctx context.Context, in *StreamInput, row *importRow) (*
 	// What was read becomes durable and is noted, also after the client left.
 	ctx = context.WithoutCancel(ctx)
 	run := &importing{server: s, scope: who, reader: reader, row: &started}
+	for range s.Shards {
+		run.admitted = append(run.admitted, audience.NewAdmitted())
+	}
 	source := &cutter{in: bufio.NewReaderSize(s.patient(in), 256<<10), quotes: row.Format == client.CSV, limit: s.Line,
 		offset: row.Offset, lines: row.Lines}
 	readErr := run.header(source)
@@ -73,6 +78,8 @@ type importing struct {
 	scope   record.Scope
 	reader  *intake // copied for each piece
 	columns []column
+	// By shard; shared by the pieces.
+	admitted []*audience.Admitted
 
 	mu     sync.Mutex
 	row    *importRow // durable; replaced, never changed
@@ -160,6 +167,9 @@ func (i *importing) parse(p *piece) {
 	for _, s := range p.lines {
 		u, err := i.line(&reader, p.data[s.from:s.to], s.long, &row)
 		if err == nil {
+			err = i.admit(u)
+		}
+		if err == nil {
 			p.changes.add(u)
 			p.imported++
 			continue
@@ -183,6 +193,15 @@ func (i *importing) line(reader *intake, data []byte, long bool, row *[]string) 
 		return nil, err
 	}
 	return reader.row(i.columns, *row)
+}
+
+// admit refuses what the audience would leave out, as a whole or in part.
+func (i *importing) admit(u *record.Upsert) error {
+	shard := tocsin.ShardOf(i.scope.Project, u.Profile, i.server.Shards)
+	if attribute, set, ok := i.server.Audience[shard].Admit(i.scope.Project, u, i.admitted[shard]); !ok {
+		return leftOut(attribute, set)
+	}
+	return nil
 }
 
 // settle waits for the changes of a piece and moves the offset behind it.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"reflect"
 	"sort"
@@ -125,19 +124,28 @@ func (s *Server) settle(ctx context.Context, project tocsin.ProjectID, u *record
 // any more, so that none is left out silently.
 func (s *Server) fit(project tocsin.ProjectID, at tocsin.Shard, attributes []*record.Attribute, tags []*record.TagSet) error {
 	attribute, set, ok := s.Audience[at].Fit(project, attributes, tags)
-	switch {
-	case ok:
+	if ok {
 		return nil
-	case attribute != "":
-		return invalid("attributes."+attribute, fmt.Sprintf("the project has %d attributes already", audience.MaxAttributes))
 	}
-	return invalid("tags."+set, fmt.Sprintf("the project has %d sets of tags already", audience.MaxTagSets))
+	return fieldProblem(leftOut(attribute, set))
+}
+
+// leftOut tells what a project has no room for: an attribute, a set of tags or,
+// without a name, a route.
+func leftOut(attribute, set string) error {
+	switch {
+	case attribute != "":
+		return wrong("attributes."+attribute, "the project has %d attributes already", audience.MaxAttributes)
+	case set != "":
+		return wrong("tags."+set, "the project has %d sets of tags already", audience.MaxTagSets)
+	}
+	return wrong("endpoint", "the project's subscriptions use %d push services and topics already", audience.MaxRoutes)
 }
 
 // fitUpsert refuses a subscription that would be left out, as a whole or in part.
 func (s *Server) fitUpsert(project tocsin.ProjectID, at tocsin.Shard, u *record.Upsert) error {
 	if !s.Audience[at].FitRoute(project, u) {
-		return invalid("endpoint", fmt.Sprintf("the project's subscriptions use %d push services and topics already", audience.MaxRoutes))
+		return fieldProblem(leftOut("", ""))
 	}
 	return s.fit(project, at, u.Attributes, u.Tags)
 }
