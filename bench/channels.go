@@ -29,7 +29,7 @@ func overFCM(ctx context.Context, l *lab, s *Section) error {
 		return err
 	}
 	s.Title = "FCM: the token in the body of each push"
-	s.Text = []string{"The simulator grants FCM no quota here, and the credential is configured so; HTTP/2 with 100 streams a connection, as FCM allows. The simulator parses every body."}
+	s.Text = []string{"The simulator grants FCM no quota here, and the credential is configured so; HTTP/2 with 100 streams a connection, as FCM allows. The simulator parses every body. Sends are urgent: others rise to the quota in a minute, as FCM asks."}
 	return compareRoads(ctx, l, s, n, other, news, "FCM", 15)
 }
 

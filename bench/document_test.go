@@ -73,6 +73,15 @@ func TestChartIsWellFormedAndPutsPointsInPlace(t *testing.T) {
 	if want := `points="86.0,360.0 576.0,50.0"`; !strings.Contains(text, want) {
 		t.Errorf("no %s in\n%s", want, text)
 	}
+	// Every tick has its name: 10 k, 100 k and 1 M below, 10, 100 and 1 k beside.
+	for _, want := range []string{`<text x="86.0" y="380" text-anchor="middle">10 k</text>`, `>100 k<`, `>1 M<`, `>10<`, `>100<`, `>1 k<`} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %s in\n%s", want, text)
+		}
+	}
+	if strings.Contains(text, "%!") {
+		t.Errorf("a value is missing in\n%s", text)
+	}
 	linear := Chart{Linear: true, Series: []Series{{"a", []Point{{0, 0}, {37, 4}}}}}
 	if text, want := linear.svg(), `points="86.0,360.0 539.2,50.0"`; strings.Contains(text, "NaN") || !strings.Contains(text, want) {
 		t.Errorf("no %s in\n%s", want, text)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/client"
 )
 
@@ -22,7 +23,7 @@ type RoadRun struct {
 }
 
 // measure sends to the first people of the audience and compares the account
-// with the simulator's.
+// with the simulator's. The send is urgent: no ramp holds it back.
 func (n *newsroom) measure(ctx context.Context, message client.Message, size int) (run RoadRun, err error) {
 	ctx, stop := context.WithTimeout(ctx, stepLimit)
 	defer stop()
@@ -37,7 +38,7 @@ func (n *newsroom) measure(ctx context.Context, message client.Message, size int
 	if err != nil {
 		return run, err
 	}
-	made, err := n.api.Send(ctx, client.SendRequest{Target: n.everybody(size), Message: message}, "")
+	made, err := n.api.Send(ctx, client.SendRequest{Class: tocsin.Urgent, Target: n.everybody(size), Message: message}, "")
 	if err != nil {
 		return run, err
 	}

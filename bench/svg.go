@@ -28,6 +28,8 @@ type Point struct{ X, Y float64 }
 const (
 	chartWidth, chartHeight               = 760, 430
 	plotLeft, plotTop, plotWidth, plotEnd = 86, 50, 490, 360
+
+	mostDots = 30 // points of a line that are marked
 )
 
 // lineColours are told apart on white and on black, also by most who do not
@@ -125,7 +127,7 @@ func (c *Chart) svg() string {
 	out(`<rect class="back" width="%d" height="%d" rx="6"/>`, chartWidth, chartHeight)
 	out(`<text x="%d" y="26" style="font-size:15px;font-weight:600">%s</text>`, plotLeft, escape(c.Title))
 	for _, v := range x.ticks() {
-		out(`<line class="grid" x1="%.1f" x2="%.1[1]f" y1="%d" y2="%d"/><text x="%.1[1]f" y="%d" text-anchor="middle">%s</text>`, x.at(v), plotTop, plotEnd, plotEnd+20, tick(v))
+		out(`<line class="grid" x1="%.1[1]f" x2="%.1[1]f" y1="%[2]d" y2="%[3]d"/><text x="%.1[1]f" y="%[4]d" text-anchor="middle">%[5]s</text>`, x.at(v), plotTop, plotEnd, plotEnd+20, tick(v))
 	}
 	for _, v := range y.ticks() {
 		out(`<line class="grid" x1="%d" x2="%d" y1="%.1f" y2="%.1[3]f"/><text x="%d" y="%.1f" text-anchor="end">%s</text>`, plotLeft, plotLeft+plotWidth, y.at(v), plotLeft-8, y.at(v)+4, tick(v))
@@ -139,6 +141,9 @@ func (c *Chart) svg() string {
 			fmt.Fprintf(&line, "%.1f,%.1f ", x.at(p.X), y.at(p.Y))
 		}
 		out(`<polyline fill="none" stroke="%s" stroke-width="2" points="%s"/>`, colour, strings.TrimSpace(line.String()))
+		if len(s.Points) > mostDots {
+			s.Points = nil
+		}
 		for _, p := range s.Points {
 			out(`<circle cx="%.1f" cy="%.1f" r="3.5" fill="%s"><title>%s: %s, %s</title></circle>`, x.at(p.X), y.at(p.Y), colour, escape(s.Name), tick(p.X), tick(p.Y))
 		}

@@ -315,7 +315,7 @@ func (l *lab) bulkBeside(ctx context.Context, n *newsroom, alone float64) (b *Bu
 			done <- ended{nil, err}
 			return
 		}
-		send, err := n.finish(ctx, client.SendRequest{Target: n.everybody(size), Message: news})
+		send, err := n.finish(ctx, client.SendRequest{Class: tocsin.Normal, Target: n.everybody(size), Message: news})
 		done <- ended{send, err}
 	}()
 	var bulk ended
