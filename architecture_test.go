@@ -25,7 +25,7 @@ var levels = [][]string{
 	{"plan", "fanout", "receipt"},
 	{"account", "audience", "provider/apns", "provider/fcm", "provider/webpush", "sim"},
 	{"client"},
-	{"index", "pace", "content", "bulk", "journal/mem", "journal/disk", "store/mem", "store/disk"},
+	{"index", "pace", "content", "ask", "bulk", "journal/mem", "journal/disk", "store/mem", "store/disk"},
 	{"target", "ledger", "provider", "journal", "store", "store/disk/folder"},
 	{"record"},
 	{"."},

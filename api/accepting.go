@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/client"
 	"github.com/tocsin-push/tocsin/journal"
 	"github.com/tocsin-push/tocsin/record"
 	"github.com/tocsin-push/tocsin/store"
@@ -30,6 +31,8 @@ func (s *Server) accept(ctx context.Context, in *sendInput, send *record.Send) (
 	}
 	envelope := &record.Envelope{Body: &record.Envelope_Send{Send: send}}
 	arrived := time.Unix(0, send.Accepted)
+	told := s.foretold(ctx, who, send)
+	var expected *client.Forecast
 	machine := NewAccept(in.Key != "", in.hash, tocsin.SendID(send.Send))
 	effect := machine.Step(arrived, Arrived{})
 	for {
@@ -51,8 +54,14 @@ func (s *Server) accept(ctx context.Context, in *sendInput, send *record.Send) (
 			home := tocsin.ShardOf(who.Project, e.Send.String(), s.Shards)
 			err := s.sends[home].append(ctx, envelope, s.Now(), who)
 			if err == nil {
-				// follow writes the row too, so that a failure here loses nothing.
-				if err := s.listing.put(ctx, who.Project, mustRow(who, envelope, s.Shards)); err != nil {
+				// The follower writes the row too, so that a failure here loses nothing.
+				row := mustRow(who, envelope, s.Shards)
+				if f := wait(told, s.Forecast); f != nil {
+					expected = &f.Forecast
+					row.Forecast = expected
+					s.teacher.await(who.Project, row, f)
+				}
+				if err := s.listing.put(ctx, who.Project, row); err != nil {
 					s.log(ctx).Warn("send is listed late", "class", who.Class.String(), "send", e.Send.String(), "error", err)
 				}
 			}
@@ -67,7 +76,9 @@ func (s *Server) accept(ctx context.Context, in *sendInput, send *record.Send) (
 				}
 			}
 			s.adopt(send, AppendSend{e.Send, e.Accepted})
-			return mustRow(who, envelope, s.Shards), nil
+			row := mustRow(who, envelope, s.Shards)
+			row.Forecast = expected
+			return row, nil
 		}
 		effect = machine.Step(s.Now(), event)
 	}

@@ -19,6 +19,7 @@ type Config struct {
 	Streams     int           // of one project at the same time: imports and event streams
 	Line        int           // bytes of one line of an import
 	Poll        time.Duration // between two looks at what an event stream follows
+	Forecast    time.Duration // that the answer to a send waits for its forecast
 	Target      target.Config
 }
 
@@ -27,14 +28,14 @@ func Default() Config {
 	return Config{
 		Body: 2 << 20, Batch: 16 << 20, Depth: 32, Values: 400_000,
 		BodyTime: 30 * time.Second, RequestTime: 30 * time.Second,
-		Requests: 256, Streams: 32, Line: 64 << 10, Poll: 200 * time.Millisecond,
+		Requests: 256, Streams: 32, Line: 64 << 10, Poll: 200 * time.Millisecond, Forecast: 20 * time.Millisecond,
 		Target: target.Default(),
 	}
 }
 
 // Validate refuses limits that would refuse every request.
 func (c Config) Validate() error {
-	if min(c.Body, c.Batch, c.Depth, c.Values, c.Requests, c.Streams, c.Line) < 1 || min(c.BodyTime, c.RequestTime, c.Poll) <= 0 {
+	if min(c.Body, c.Batch, c.Depth, c.Values, c.Requests, c.Streams, c.Line) < 1 || min(c.BodyTime, c.RequestTime, c.Poll, c.Forecast) <= 0 {
 		return errors.New("api: every limit is above 0")
 	}
 	return c.Target.Validate()

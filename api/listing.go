@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/client"
 	"github.com/tocsin-push/tocsin/record"
 	"github.com/tocsin-push/tocsin/store"
 )
@@ -33,6 +34,7 @@ type sendRow struct {
 	Shards      []tocsin.Shard     `json:"shards,omitempty"`    // that can hold a recipient; empty: all
 	Cancelled   int64              `json:"cancelled,omitempty"` // when its cancel was durable
 	Rate        int                `json:"rate,omitempty"`      // that it began with, pushes a minute
+	Forecast    *client.Forecast   `json:"forecast,omitempty"`
 }
 
 func sendPlace(project tocsin.ProjectID, month time.Time) store.Place {
@@ -83,6 +85,13 @@ func (r *sendRow) home(project tocsin.ProjectID, shards int) tocsin.Shard {
 	return tocsin.ShardOf(project, r.ID.String(), shards)
 }
 
+// Versions of a row: what the log alone tells never takes the place of more.
+const (
+	listed = 1 + iota
+	listedForecast
+	listedCancelled
+)
+
 // listing reads and writes the rows.
 type listing struct{ store store.Store }
 
@@ -91,9 +100,12 @@ func (l listing) put(ctx context.Context, project tocsin.ProjectID, row *sendRow
 	if err != nil {
 		return err
 	}
-	w := store.Write{Key: newestFirst(row.ID), Value: value, Version: 1, Expires: fromNanos(row.Due).Add(sendLife)}
-	if row.Cancelled != 0 {
-		w.Version = 2
+	w := store.Write{Key: newestFirst(row.ID), Value: value, Version: listed, Expires: fromNanos(row.Due).Add(sendLife)}
+	switch {
+	case row.Cancelled != 0:
+		w.Version = listedCancelled
+	case row.Forecast != nil:
+		w.Version = listedForecast
 	}
 	return l.store.Write(ctx, sendPlace(project, row.ID.Time()), w)
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/account"
+	"github.com/tocsin-push/tocsin/ask"
 	"github.com/tocsin-push/tocsin/client"
 	"github.com/tocsin-push/tocsin/record"
 )
@@ -41,6 +42,8 @@ func (s *Server) sendRoutes() {
 // sendInput keeps the body's hash beside the body: an idempotency key belongs
 // to one body, byte for byte.
 type sendInput struct {
+	DryRun bool `query:"dry_run" doc:"Check the request and tell what is to be expected; nothing is sent"`
+
 	Key  string `header:"Idempotency-Key" maxLength:"255" doc:"Repeating the request with this key, within 24 hours at least, makes no second send"`
 	Body client.SendRequest
 
@@ -54,6 +57,7 @@ func (in *sendInput) Resolve(ctx huma.Context) []error {
 }
 
 type sendAnswer struct {
+	Status   int    // 0 is accepted
 	Location string `header:"Location"`
 	Body     client.Send
 }
@@ -74,6 +78,9 @@ func (s *Server) createSend(ctx context.Context, in *sendInput) (*sendAnswer, er
 	if err := s.routeRecipients(ctx, c.Project, send.Recipients); err != nil {
 		return nil, err
 	}
+	if in.DryRun {
+		return s.dryRun(ctx, send)
+	}
 	if !send.Scheduled { // that one begins later
 		if refusal, is := s.Crowded(c.Project, tocsin.Class(send.Options.Class)); is {
 			return nil, crowded(refusal)
@@ -86,7 +93,7 @@ func (s *Server) createSend(ctx context.Context, in *sendInput) (*sendAnswer, er
 	if err != nil {
 		return nil, err
 	}
-	return &sendAnswer{"/v1/sends/" + row.ID.String(), sendBody(row)}, nil
+	return &sendAnswer{http.StatusAccepted, "/v1/sends/" + row.ID.String(), sendBody(row)}, nil
 }
 
 func newID[I ~[16]byte](random io.Reader, now time.Time) (id I, err error) {
@@ -100,7 +107,7 @@ func newID[I ~[16]byte](random io.Reader, now time.Time) (id I, err error) {
 // sendBody is a send as lists show it.
 func sendBody(row *sendRow) client.Send {
 	out := client.Send{ID: row.ID, Name: row.Name, Environment: row.Environment, Class: row.Class, Status: client.SendAccepted,
-		AcceptedAt: fromNanos(row.Accepted), DueAt: fromNanos(row.Due), Rate: row.Rate}
+		AcceptedAt: fromNanos(row.Accepted), DueAt: fromNanos(row.Due), Rate: row.Rate, Forecast: row.Forecast}
 	if row.Scheduled {
 		out.Status = client.SendScheduled
 	}
@@ -183,7 +190,7 @@ func (s *Server) appendCancel(ctx context.Context, row *sendRow) error {
 // appendLedgers writes a record of its own to the ledger of every shard that
 // may hold a recipient.
 func (s *Server) appendLedgers(ctx context.Context, row *sendRow, make func() *record.Envelope, now time.Time, in record.Scope) error {
-	return s.eachShard(row.touched(s.Shards), func(_ int, shard tocsin.Shard) error {
+	return ask.Each(row.touched(s.Shards), func(_ int, shard tocsin.Shard) error {
 		return s.ledger[shard].append(ctx, make(), now, in)
 	})
 }

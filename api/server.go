@@ -16,6 +16,7 @@ import (
 
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/account"
+	"github.com/tocsin-push/tocsin/ask"
 	"github.com/tocsin-push/tocsin/audience"
 	"github.com/tocsin-push/tocsin/journal"
 	"github.com/tocsin-push/tocsin/pace"
@@ -35,6 +36,9 @@ type Deps struct {
 
 	// Refused tells since when a provider refuses a credential.
 	Refused func(tocsin.CredentialID) (since time.Time, refused bool)
+
+	// Outlook tells what stands before a send that goes out on some routes.
+	Outlook func(context.Context, tocsin.ProjectID, tocsin.Class, []ask.Share, bool) (ask.Outlook, error)
 
 	// Crowded tells whether too much is open for another send of a project.
 	Crowded func(tocsin.ProjectID, tocsin.Class) (pace.Refusal, bool)
@@ -60,6 +64,8 @@ type Server struct {
 	listing   listing
 	followers []*follower // by shard
 	steering  steering
+	ask       ask.Shards
+	teacher   *teacher
 	imports   *imports
 	requests  *gate // of keys; the next of devices
 	devices   *gate
@@ -79,6 +85,7 @@ func New(c Config, d Deps) (*Server, error) {
 	s := &Server{Config: c, Deps: d, listing: listing{d.Store}, steering: steering{d.Store}, imports: &imports{store: d.Store, running: map[tocsin.ImportID]*importRow{}}, requests: newGate(c.Requests), devices: newGate(c.Requests), streams: newGate(c.Streams), large: make(chan struct{}, largeBodies), tasks: new(sync.WaitGroup)}
 	s.marks = &marks{journal: d.Journal, shards: d.Shards, tasks: s.tasks}
 	for i := range d.Shards {
+		s.ask = append(s.ask, answers{d.Audience[i], d.Receipts[i], d.Now})
 		s.followers = append(s.followers, &follower{listing: s.listing, steering: s.steering, journal: d.Journal, shard: tocsin.Shard(i), shards: d.Shards, log: d.Log})
 		for _, to := range [...]struct {
 			topic journal.Topic
@@ -92,6 +99,7 @@ func New(c Config, d Deps) (*Server, error) {
 				partition: journal.Partition{Topic: to.topic, Shard: tocsin.Shard(i)}})
 		}
 	}
+	s.teacher = newTeacher(s.ask, d.Store, d.Log, d.Now)
 	mux := http.NewServeMux()
 	casing.Do(func() { huma.ValidateStrictCasing = true })
 	s.api = humago.New(mux, describe())
@@ -188,6 +196,11 @@ func (s *Server) Run(ctx context.Context) error {
 			}
 		})
 	}
+	all.Go(func() {
+		if err := s.teacher.run(ctx); err != nil {
+			stop(err)
+		}
+	})
 	all.Wait()
 	if err := context.Cause(ctx); err != nil && !errors.Is(err, context.Canceled) {
 		return err

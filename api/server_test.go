@@ -18,6 +18,7 @@ import (
 
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/account"
+	"github.com/tocsin-push/tocsin/ask"
 	"github.com/tocsin-push/tocsin/audience"
 	"github.com/tocsin-push/tocsin/client"
 	"github.com/tocsin-push/tocsin/journal"
@@ -83,6 +84,13 @@ func newWorldOn(t testing.TB, j journal.Journal, st store.Store, keyFile string,
 	}
 	deps := Deps{Accounts: w.accounts, Journal: j, Store: st, Shards: testShards, Log: log, Now: time.Now, Random: rand.Reader,
 		Refused: func(tocsin.CredentialID) (since time.Time, refused bool) { return since, false },
+		Outlook: func(_ context.Context, _ tocsin.ProjectID, _ tocsin.Class, shares []ask.Share, _ bool) (o ask.Outlook, err error) {
+			o.Now = time.Now()
+			for _, s := range shares {
+				o.Ways = append(o.Ways, ask.Way{Provider: s.Route.Provider, Subject: s.Route.Provider.String(), Pushes: int(s.Pushes), Quota: 2})
+			}
+			return o, nil
+		},
 		Crowded: func(tocsin.ProjectID, tocsin.Class) (pace.Refusal, bool) { return pace.Refusal{}, false },
 		Metrics: http.NotFoundHandler(), Ready: func(context.Context) error { return nil }}
 	var running sync.WaitGroup

@@ -3,9 +3,9 @@ package api
 import (
 	"context"
 	"errors"
-	"sync"
 
 	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/ask"
 	"github.com/tocsin-push/tocsin/audience"
 	"github.com/tocsin-push/tocsin/receipt"
 	"github.com/tocsin-push/tocsin/record"
@@ -19,12 +19,7 @@ func (s *Server) fresh(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for i, end := range ends {
-		if err := s.Audience[i].Await(ctx, end); err != nil {
-			return err
-		}
-	}
-	return nil
+	return s.ask.Await(ctx, ends)
 }
 
 // find looks for a subscription of a project on every shard, first where an
@@ -81,52 +76,14 @@ func (s *Server) routeRecipients(ctx context.Context, project tocsin.ProjectID, 
 	return nil
 }
 
-// eachShard asks all shards at once.
-func (s *Server) eachShard(shards []tocsin.Shard, ask func(i int, shard tocsin.Shard) error) error {
-	errs := make([]error, len(shards))
-	var all sync.WaitGroup
-	for i, shard := range shards {
-		all.Go(func() { errs[i] = ask(i, shard) })
-	}
-	all.Wait()
-	return errors.Join(errs...)
-}
-
-func (s *Server) allShards() []tocsin.Shard { return (&sendRow{}).touched(s.Shards) }
-
-// selection is a target as the shards take it: a query, or explicit
-// recipients by shard.
-type selection struct {
-	query    *target.Query
-	explicit map[tocsin.Shard][]*record.Recipient
-}
-
-func (s *Server) selection(ctx context.Context, project tocsin.ProjectID, query []byte, recipients []*record.Recipient) (*selection, error) {
+// selection reads a target that was checked.
+func (s *Server) selection(ctx context.Context, project tocsin.ProjectID, query []byte, recipients []*record.Recipient) (ask.Target, error) {
 	if len(query) > 0 {
 		q, err := target.Parse(s.Target, query)
-		return &selection{query: q}, err
+		return ask.Target{Query: q}, err
 	}
-	if err := s.routeRecipients(ctx, project, recipients); err != nil {
-		return nil, err
-	}
-	sel := &selection{explicit: map[tocsin.Shard][]*record.Recipient{}}
-	for _, r := range recipients {
-		shard := tocsin.ShardOf(project, r.Profile, s.Shards)
-		sel.explicit[shard] = append(sel.explicit[shard], r)
-	}
-	return sel, nil
-}
-
-// counters reads what each shard that the send touches knows of it; nil where
-// it was not opened.
-func (s *Server) counters(ctx context.Context, row *sendRow) ([]*record.Counters, error) {
-	shards := row.touched(s.Shards)
-	found := make([]*record.Counters, len(shards))
-	err := s.eachShard(shards, func(i int, shard tocsin.Shard) (err error) {
-		found[i], err = s.Receipts[shard].Status(ctx, row.ID)
-		return err
-	})
-	return found, err
+	err := s.routeRecipients(ctx, project, recipients)
+	return ask.Target{Explicit: byShard(project, recipients, s.Shards)}, err
 }
 
 // trace asks the shard of a subscription for its story in a send.

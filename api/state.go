@@ -29,7 +29,7 @@ func (s *Server) state(ctx context.Context, project tocsin.ProjectID, row *sendR
 		return out, err
 	}
 	out.Rate, out.Paused, out.SteeredAt = steered.Rate, steered.Paused, fromNanos(steered.At)
-	found, err := s.counters(ctx, row)
+	found, err := s.ask.Counters(ctx, row.touched(s.Shards), row.ID)
 	if err != nil {
 		return out, err
 	}
@@ -77,6 +77,7 @@ func (s *Server) state(ctx context.Context, project tocsin.ProjectID, row *sendR
 		out.Drift = &client.Drift{First: milliseconds(sum.FirstWrite.Sub(fromNanos(row.Due))), P50: milliseconds(sum.Decided.P50),
 			P99: milliseconds(sum.Decided.P99), Last: milliseconds(sum.Decided.Last), QuotaWait: milliseconds(sum.Quota.Last)}
 	}
+	out.Forecast = judged(row.Forecast, &out)
 	return out, nil
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/account"
+	"github.com/tocsin-push/tocsin/ask"
 	"github.com/tocsin-push/tocsin/audience"
 	"github.com/tocsin-push/tocsin/client"
 	"github.com/tocsin-push/tocsin/content"
@@ -31,43 +32,21 @@ func (s *Server) countTarget(ctx context.Context, in *body[client.CountRequest])
 
 // choose checks a target and waits until the shards have applied what was
 // acknowledged before.
-func (s *Server) choose(ctx context.Context, project tocsin.ProjectID, t *client.Target) (*selection, error) {
+func (s *Server) choose(ctx context.Context, project tocsin.ProjectID, t *client.Target) (ask.Target, error) {
 	query, recipients, err := targetRecord(s.Target, t)
 	if err != nil {
-		return nil, err
+		return ask.Target{}, err
 	}
 	sel, err := s.selection(ctx, project, query, recipients)
 	if err != nil {
-		return nil, err
+		return sel, err
 	}
 	return sel, s.fresh(ctx)
 }
 
-func (s *Server) count(ctx context.Context, project tocsin.ProjectID, sel *selection) (client.Count, error) {
-	each := make([]client.Count, s.Shards)
-	err := s.eachShard(s.allShards(), func(i int, shard tocsin.Shard) error {
-		if sel.query != nil {
-			c := s.Audience[shard].Count(project, sel.query)
-			each[i] = client.Count{Count: int64(c.Reachable), Matched: int64(c.Matched)}
-			return ctx.Err()
-		}
-		if named := sel.explicit[shard]; len(named) > 0 {
-			a, _ := s.Audience[shard].Explicit(project, named, s.Now())
-			each[i].Unknown = int64(a.Unknown)
-			for _, lot := range a.Lots {
-				each[i].Matched += int64(lot.Ordinals.GetCardinality())
-			}
-			each[i].Count = each[i].Matched
-		}
-		return ctx.Err()
-	})
-	var sum client.Count
-	for _, c := range each {
-		sum.Count += c.Count
-		sum.Matched += c.Matched
-		sum.Unknown += c.Unknown
-	}
-	return sum, err
+func (s *Server) count(ctx context.Context, project tocsin.ProjectID, t ask.Target) (client.Count, error) {
+	sum, err := s.ask.Count(ctx, project, t)
+	return client.Count{Count: int64(sum.Reachable), Matched: int64(sum.Matched), Unknown: int64(sum.Unknown)}, err
 }
 
 func (s *Server) previewTarget(ctx context.Context, in *body[client.PreviewRequest]) (*body[client.Preview], error) {
@@ -109,15 +88,15 @@ type sampled struct {
 }
 
 // sample is a few recipients of one shard.
-func (s *Server) sample(project tocsin.ProjectID, sel *selection, shard tocsin.Shard, limit int) (found []sampled) {
-	if sel.query != nil {
-		_, some := s.Audience[shard].Preview(project, sel.query, limit)
+func (s *Server) sample(project tocsin.ProjectID, sel ask.Target, shard tocsin.Shard, limit int) (found []sampled) {
+	if sel.Query != nil {
+		_, some := s.Audience[shard].Preview(project, sel.Query, limit)
 		for _, one := range some {
 			found = append(found, sampled{one, nil})
 		}
 		return found
 	}
-	for _, r := range sel.explicit[shard] {
+	for _, r := range sel.Explicit[shard] {
 		if len(r.Subscription) > 0 {
 			if one, ok := s.Audience[shard].Find(project, tocsin.SubscriptionID(r.Subscription)); ok && one.Live {
 				found = append(found, sampled{one, r.Values})

@@ -122,13 +122,7 @@ func (s *Shard) Explicit(project tocsin.ProjectID, recipients []*record.Recipien
 				values[ordinal] = r.Values
 			}
 		}
-		if len(r.Subscription) == len(tocsin.SubscriptionID{}) {
-			if o, ok := p.alive(r.Subscription); ok {
-				take(o)
-			}
-		} else {
-			p.subscriptions(r.Profile, take)
-		}
+		p.named(r, take)
 		if !found {
 			a.Unknown++
 		}

@@ -61,6 +61,7 @@ type send struct {
 	Class    tocsin.Class `help:"urgent, transactional or normal." default:"normal"`
 	At       time.Time    `help:"When it is due (RFC 3339); at once when absent."`
 	Rate     int          `help:"Pushes a minute at most; as fast as possible when absent."`
+	DryRun   bool         `help:"Check it and tell what is to be expected; nothing is sent."`
 	Request  string       `help:"Whole request as JSON or a file of it, in place of the other flags." placeholder:"JSON"`
 	Once     string       `help:"Idempotency key: repeated with the same key, it is one send."`
 	Wait     bool         `help:"Follow it until every push has its outcome."`
@@ -86,6 +87,13 @@ func (c *send) Run(s *session) error {
 	api, err := c.client()
 	if err != nil {
 		return err
+	}
+	if c.DryRun {
+		would, err := api.DryRun(s.ctx, request)
+		if err != nil {
+			return err
+		}
+		return c.print(s, would, func(w io.Writer) { printForecast(w, would.Forecast) })
 	}
 	made, err := api.Send(s.ctx, request, c.Once)
 	if err != nil {
@@ -154,7 +162,25 @@ func (r *remote) printSend(s *session, found client.Send) error {
 			fmt.Fprintf(w, "drift first %.1f ms, p50 %.1f ms, p99 %.1f ms, last %.1f ms, of that quota wait %.1f ms\n",
 				d.First, d.P50, d.P99, d.Last, d.QuotaWait)
 		}
+		printForecast(w, found.Forecast)
 	})
+}
+
+func printForecast(w io.Writer, f *client.Forecast) {
+	if f == nil {
+		return
+	}
+	fmt.Fprintf(w, "forecast of %d pushes: drift first %.1f ms, p99 %.1f ms, last %.1f ms, mostly for %s", f.Pushes, f.First, f.P99, f.Last, f.Reason)
+	if f.Partial {
+		fmt.Fprint(w, ", the audience estimated")
+	}
+	if f.Error != nil {
+		fmt.Fprintf(w, "; the last came %+.0f %% of its drift later", 100**f.Error)
+	}
+	fmt.Fprintln(w)
+	for _, r := range f.Audience {
+		fmt.Fprintf(w, "  %-8s %d\n", r.Provider, r.Pushes)
+	}
 }
 
 // steering says how a client lets a send go, if it was ever asked to.

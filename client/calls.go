@@ -115,6 +115,12 @@ func (c *Client) Send(ctx context.Context, r SendRequest, key string) (s Send, e
 	return s, err
 }
 
+// DryRun checks a request and tells what is to be expected of it. Nothing is sent.
+func (c *Client) DryRun(ctx context.Context, r SendRequest) (s Send, err error) {
+	err = c.do(ctx, call{method: http.MethodPost, path: "/v1/sends", query: url.Values{"dry_run": {"true"}}, body: r}, &s)
+	return s, err
+}
+
 // Sends reads a page of sends older than one, newest first.
 func (c *Client) Sends(ctx context.Context, before tocsin.SendID, limit int) (s Sends, err error) {
 	err = c.do(ctx, call{method: http.MethodGet, path: "/v1/sends", query: paging("before", before.String(), limit)}, &s)

@@ -70,6 +70,26 @@ type Send struct {
 	Forgotten   bool               `json:"forgotten,omitempty" doc:"It is so old that its counters and traces are not kept any more, or only in part"`
 	Counters    *Counters          `json:"counters,omitempty" doc:"Absent in lists, and when they are not kept any more"`
 	Drift       *Drift             `json:"drift,omitempty" doc:"Absent before the first push left, and in lists"`
+	Forecast    *Forecast          `json:"forecast,omitempty" doc:"As it was when the send was accepted; absent for up to 1,024 explicit recipients, and when it was not there in time"`
+}
+
+// Forecast is what was expected of a send before it began. Drifts are in
+// milliseconds, as those of Drift.
+type Forecast struct {
+	Audience []Reach  `json:"audience" doc:"By provider"`
+	Pushes   int64    `json:"pushes"`
+	Partial  bool     `json:"partial,omitempty" doc:"Not all of the audience could be counted in time: the rest is estimated"`
+	First    float64  `json:"first"`
+	P99      float64  `json:"p99"`
+	Last     float64  `json:"last"`
+	Reason   string   `json:"reason" enum:"ours,quota,latency,rate" doc:"What most of the last one's drift is owed to: this node, the provider's quota, the time that it takes to answer, or the send's own rate"`
+	Error    *float64 `json:"error,omitempty" doc:"Once the send has ended: by how much the last push came later than expected, as a part of its drift. Absent after its rate was changed or it was paused"`
+}
+
+// Reach is how many pushes go out over a provider.
+type Reach struct {
+	Provider tocsin.Provider `json:"provider"`
+	Pushes   int64           `json:"pushes"`
 }
 
 // SendStatus is where a send stands.
@@ -81,6 +101,7 @@ const (
 	SendSending   SendStatus = "sending"   // the whole audience is stored, pushes leave
 	SendFinished  SendStatus = "finished"  // every push has its outcome
 	SendCancelled SendStatus = "cancelled" // as finished, after a cancel
+	SendDryRun    SendStatus = "dry_run"   // not made: this is what would be
 )
 
 // Ended reports whether nothing will change any more.

@@ -67,6 +67,7 @@ type Lanes struct {
 	underWay    atomic.Int64  // ranges granted and not accounted for
 
 	admission atomic.Pointer[pace.Admission]
+	stated    atomic.Pointer[stated]
 
 	mu      sync.RWMutex
 	open    map[provider.Route]openLane

@@ -1,0 +1,84 @@
+package audience
+
+import (
+	"slices"
+
+	"github.com/RoaringBitmap/roaring/v2"
+
+	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/ask"
+	"github.com/tocsin-push/tocsin/provider"
+	"github.com/tocsin-push/tocsin/record"
+	"github.com/tocsin-push/tocsin/target"
+)
+
+// sample is how many of a target are looked at for their routes.
+const sample = 256
+
+// Spread tells on which routes a send to a query, or to explicit recipients,
+// would go now. The sum is exact; the parts of more than sample subscriptions
+// are in proportion to that many of them, taken at even distances.
+func (s *Shard) Spread(project tocsin.ProjectID, q *target.Query, recipients []*record.Recipient) []ask.Share {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	p := s.projects[project]
+	if p == nil {
+		return nil
+	}
+	rows := p.reachable
+	switch {
+	case recipients != nil:
+		rows = roaring.New()
+		for _, r := range recipients {
+			p.named(r, func(o uint32) { rows.Add(o) })
+		}
+	case q != nil:
+		rows = p.matching(q, p.reachable)
+	}
+	all := rows.GetCardinality()
+	taken := min(all, sample)
+	var counts []uint64
+	for i := range taken {
+		o, err := rows.Select(uint32(all * i / taken))
+		if err != nil {
+			panic(err) // below the cardinality there is one
+		}
+		r := int(p.rows.route[o])
+		if r >= len(counts) {
+			counts = append(counts, make([]uint64, r+1-len(counts))...)
+		}
+		counts[r]++
+	}
+	var shares []ask.Share
+	left := all
+	for r, n := range counts {
+		if n == 0 {
+			continue
+		}
+		at := p.routes[r]
+		shares = append(shares, ask.Share{Pushes: all * n / taken,
+			Route: provider.Route{Provider: at.Provider, Credential: at.Vapid, Host: at.Host, Topic: at.Topic}})
+		left -= all * n / taken
+	}
+	if len(shares) > 0 { // what rounding left over
+		largest := slices.MaxFunc(shares, func(a, b ask.Share) int { return int(a.Pushes) - int(b.Pushes) })
+		for i := range shares {
+			if shares[i] == largest {
+				shares[i].Pushes += left
+				break
+			}
+		}
+	}
+	return shares
+}
+
+// named finds the live subscriptions that a recipient names.
+func (p *project) named(r *record.Recipient, take func(ordinal uint32)) {
+	if len(r.Subscription) == len(tocsin.SubscriptionID{}) {
+		if o, ok := p.alive(r.Subscription); ok {
+			take(o)
+		}
+		return
+	}
+	p.subscriptions(r.Profile, take)
+}

@@ -1,0 +1,42 @@
+package audience
+
+import (
+	"testing"
+
+	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/record"
+)
+
+// The parts add up to what a send would go to, and are in proportion.
+func TestSpread(t *testing.T) {
+	w := newWorld(t)
+	if shares := w.shard.Spread(news, nil, nil); shares != nil {
+		t.Fatalf("nobody is on %v", shares)
+	}
+	const people = 3000
+	for n := range people {
+		u := phone(n, with("country", []string{"FR", "DE"}[n%2]))
+		if n%3 == 0 {
+			u.GetUpsert().Provider, u.GetUpsert().Topic = uint32(tocsin.FCM), ""
+		}
+		w.apply(news, u)
+	}
+	w.apply(news, optIn(0, false))
+	for text, want := range map[string]uint64{`{}`: people - 1, `{"country":"FR"}`: people/2 - 1, `{"country":"IT"}`: 0} {
+		parts := map[tocsin.Provider]uint64{}
+		for _, s := range w.shard.Spread(news, query(t, text), nil) {
+			parts[s.Route.Provider] += s.Pushes
+		}
+		if have := parts[tocsin.FCM] + parts[tocsin.APNs]; have != want {
+			t.Errorf("%s: %v is not %d", text, parts, want)
+		}
+		if third := want / 3; parts[tocsin.FCM] < third-third/10 || parts[tocsin.FCM] > third+third/10 {
+			t.Errorf("%s: %v, want a third on FCM", text, parts)
+		}
+	}
+	shares := w.shard.Spread(news, nil, []*record.Recipient{{Subscription: subscription(1).Bytes()}, {Subscription: subscription(1).Bytes()},
+		{Subscription: subscription(3).Bytes()}, {Subscription: subscription(people + 1).Bytes()}})
+	if len(shares) != 2 || shares[0].Pushes != 1 || shares[1].Pushes != 1 {
+		t.Errorf("%v", shares)
+	}
+}
