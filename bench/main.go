@@ -30,15 +30,16 @@ type measurement struct {
 // town stand together.
 func measurements() []*measurement {
 	return []*measurement{
-		{"send", "a million recipients over the whole road, beside the wire and the peers", leastPairs, 130 * time.Second, send},
-		{"fcm", "a million recipients over FCM", 5, 30 * time.Second, overFCM},
-		{"personal", "a million recipients, each by name", 5, 20 * time.Second, named},
-		{"latency", "a provider that answers late, and one whose latency jumps", 3, 25 * time.Second, latency},
-		{"steer", "a send slowed, paused and resumed while it runs", 3, 20 * time.Second, steer},
-		{"quota", "a provider that grants less than agreed", 1, 125 * time.Second, quota},
-		{"webpush", "Web Push per core, beside webpush-go and npm web-push", 5, 60 * time.Second, overWebPush},
-		{"election", "1 to 200 projects at once, and beside bulk sends", 5, 120 * time.Second, election},
-		{"sizes", "drift, cost and memory by size of the audience", 5, 70 * time.Second, sizes},
+		{"send", "a million recipients over the whole road, beside the wire and the peers", leastPairs, 110 * time.Second, send},
+		{"fcm", "a million recipients over FCM", 5, 25 * time.Second, overFCM},
+		{"personal", "a million recipients, each by name", 5, 18 * time.Second, named},
+		{"latency", "a provider that answers late, and one whose latency jumps", 3, 22 * time.Second, latency},
+		{"steer", "a send slowed, paused and resumed while it runs", 3, 16 * time.Second, steer},
+		{"quota", "a provider that grants less than agreed", 1, 110 * time.Second, quota},
+		{"webpush", "Web Push per core, beside webpush-go and npm web-push", 5, 40 * time.Second, overWebPush},
+		{"election", "1 to 200 projects at once, and beside bulk sends", 5, 110 * time.Second, election},
+		{"sizes", "drift, cost and memory by size of the audience", 5, 60 * time.Second, sizes},
+		{"forecast", "the error of the forecast of the last push", 5, 40 * time.Second, forecast},
 		{"transactional", "single sends from the request to the wire, also during a bulk send", 1, 80 * time.Second, transactional},
 		{"overload", "four times what it can send, with urgent sends between", 1, 80 * time.Second, overload},
 	}

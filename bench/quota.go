@@ -14,7 +14,7 @@ import (
 const (
 	quotaConfigured = 900_000          // pushes a minute
 	quotaPhase      = 45 * time.Second // and in all
-	quotaInAll      = 37 * time.Second
+	quotaInAll      = 35 * time.Second
 	quotaAdapt      = 30 * time.Second // after which the offer must fit what is granted
 	quotaRetryAfter = time.Second      // that the provider asks for in a 429
 	quotaSends      = 2                // of a million each: more than is granted in all
