@@ -42,7 +42,11 @@ func appendUpsert(b []byte, u *record.Upsert) []byte {
 	if u.OptedIn != nil {
 		b = flagField(b, 13, *u.OptedIn)
 	}
-	return bytesField(b, 14, u.Vapid)
+	b = bytesField(b, 14, u.Vapid)
+	if u.Derived {
+		b = flagField(b, 15, true)
+	}
+	return b
 }
 
 // appendAttribute writes the value even when it is zero: it is set.

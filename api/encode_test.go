@@ -22,7 +22,7 @@ func TestUpsertsAreEncodedAsTheLibraryDoes(t *testing.T) {
 			Zone: text.Draw(t, "zone"), Active: rapid.Int64().Draw(t, "active"), Secret: some.Draw(t, "secret"), Vapid: some.Draw(t, "vapid")}
 		if rapid.Bool().Draw(t, "opted") {
 			yes := rapid.Bool().Draw(t, "in")
-			u.OptedIn = &yes
+			u.OptedIn, u.Derived = &yes, !yes
 		}
 		for range rapid.IntRange(0, 4).Draw(t, "attributes") {
 			a := &record.Attribute{Name: text.Draw(t, "name")}

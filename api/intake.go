@@ -110,7 +110,7 @@ func (in *intake) finish(d *draft) (*record.Upsert, error) {
 		if len(u.Address) == 0 {
 			return nil, wrong("id", "give the id of a subscription, or its address")
 		}
-		d.id = derivedID(in.project, d.user, u)
+		d.id, u.Derived = derivedID(in.project, d.user, u), true
 	}
 	u.Subscription = d.id.Bytes()
 	u.Profile = profileKey(d.user, d.id)

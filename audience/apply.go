@@ -95,7 +95,12 @@ func (p *project) upsert(pos uint64, u *record.Upsert) {
 	if !alive && len(u.Address) == 0 {
 		return // deleted meanwhile, or never there
 	}
-	route := routeOf(u)
+	route, optedIn := routeOf(u), true
+	if other, held := p.otherHolder(ordinal, alive, u); held && u.Derived && p.isOf(other, u.Profile) {
+		ordinal, known, alive = other, true, true
+	} else if held {
+		optedIn = p.reachable.Contains(other)
+	}
 	if len(u.Address) > 0 {
 		if alive {
 			route = route.after(p.routes[p.rows.route[ordinal]])
@@ -116,8 +121,11 @@ func (p *project) upsert(pos uint64, u *record.Upsert) {
 	if !alive || u.Profile != "" {
 		p.belong(ordinal, u.Profile, !alive)
 	}
-	if !alive || u.OptedIn != nil {
-		p.optIn(ordinal, u.OptedIn == nil || *u.OptedIn)
+	switch {
+	case u.OptedIn != nil:
+		p.optIn(ordinal, *u.OptedIn)
+	case !alive || !optedIn: // an opt-out stays with its address
+		p.optIn(ordinal, optedIn)
 	}
 	if u.Language != "" {
 		p.known.Set(ordinal, fieldLanguage, index.Value{Kind: index.Text, Text: target.LanguageTag(u.Language)})
@@ -127,6 +135,15 @@ func (p *project) upsert(pos uint64, u *record.Upsert) {
 	}
 	p.rows.active[ordinal] = max(p.rows.active[ordinal], seconds(u.Active))
 	setAll(p.known, ordinal, u.Attributes, u.Tags)
+}
+
+// otherHolder finds the live subscription, other than the one at ordinal, whose
+// address a change brings.
+func (p *project) otherHolder(ordinal uint32, alive bool, u *record.Upsert) (other uint32, held bool) {
+	if len(u.Address) == 0 || alive && p.hasAddress(ordinal, tocsin.Provider(u.Provider), u.Address) {
+		return 0, false
+	}
+	return p.holder(tocsin.Provider(u.Provider), u.Address)
 }
 
 // register gives a subscription its address, new or the same again.

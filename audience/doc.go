@@ -11,7 +11,10 @@
 //   - a subscription comes into being with its address; changes to one that is
 //     not there do nothing, so repeats and late changes are harmless;
 //   - an address has one live subscription: a newer registration deletes the
-//     older one (within the shard);
+//     older one (within the shard). An opt-out of the older one stays with the
+//     address, unless the newer one says otherwise. When nobody chose the newer
+//     one's identifier and it is the same person's, the older one goes on in
+//     its place, with its identifier and secret;
 //   - attributes and tags set on a profile go to all its subscriptions, those
 //     that it gets later included; the last change of a name wins, wherever it
 //     was made;

@@ -39,6 +39,18 @@ func (s *Shard) Find(project tocsin.ProjectID, id tocsin.SubscriptionID) (Subscr
 	return Subscription{}, false
 }
 
+// Holder returns the live subscription of this shard that has an address.
+func (s *Shard) Holder(project tocsin.ProjectID, provider tocsin.Provider, address []byte) (id tocsin.SubscriptionID, held bool) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if p := s.projects[project]; p != nil {
+		if o, ok := p.holder(provider, address); ok {
+			return p.rows.ids[o], true
+		}
+	}
+	return id, false
+}
+
 // FindProfile returns the live subscriptions of a profile key.
 func (s *Shard) FindProfile(project tocsin.ProjectID, key string) (found []Subscription) {
 	s.mu.RLock()

@@ -119,6 +119,7 @@ func story(random *rand.Rand, n int) (changes []*record.Change) {
 				func(u *record.Upsert) {
 					u.Address = token(random.IntN(60))
 					u.Active = noon.Add(time.Duration(random.IntN(100)) * time.Hour).UnixNano()
+					u.Derived = random.IntN(2) == 0
 					if random.IntN(3) == 0 {
 						u.Tags = []*record.TagSet{{Name: "tags", Replace: []string{"t1"}, Remove: []string{"t2"}}}
 					}

@@ -71,7 +71,17 @@ func (m *model) apply(pos uint64, change *record.Change) {
 
 func (m *model) upsert(pos uint64, u *record.Upsert) {
 	id := tocsin.SubscriptionID(u.Subscription)
-	s := m.all[id]
+	s, optedIn := m.all[id], true
+	for _, other := range m.all {
+		if len(u.Address) == 0 || !other.Live || other.ID == id || string(other.Address) != string(u.Address) {
+			continue
+		}
+		if u.Derived && other.Profile == u.Profile {
+			s, id = other, other.ID
+		} else {
+			optedIn = other.OptedIn
+		}
+	}
 	if (s == nil || !s.Live) && len(u.Address) == 0 {
 		return
 	}
@@ -111,6 +121,7 @@ func (m *model) upsert(pos uint64, u *record.Upsert) {
 			}
 		}
 	}
+	s.OptedIn = s.OptedIn && optedIn
 	if u.OptedIn != nil {
 		s.OptedIn = *u.OptedIn
 	}

@@ -106,6 +106,16 @@ func (p *project) belong(ordinal uint32, key string, anew bool) {
 	}
 }
 
+// isOf reports whether a subscription is the key's; all anonymous ones count as
+// one's, for they are told apart by nothing but their address.
+func (p *project) isOf(ordinal uint32, key string) bool {
+	if !strings.HasPrefix(key, userPrefix) {
+		return p.rows.profile[ordinal] == 0
+	}
+	number, ok := p.person(key)
+	return ok && p.rows.profile[ordinal] == number+1
+}
+
 // keyOf is the profile key of a subscription.
 func (p *project) keyOf(ordinal uint32) string {
 	if n := p.rows.profile[ordinal]; n != 0 {

@@ -131,13 +131,16 @@ func (p *project) hashOfAddress(ordinal uint32) uint64 {
 // holder finds the live subscription that has an address.
 func (p *project) holder(provider tocsin.Provider, address []byte) (uint32, bool) {
 	wanted := identity(provider, address)
-	return p.byAddress.Find(p.hashAddress(provider, wanted), func(o uint32) bool {
-		if p.routes[p.rows.route[o]].Provider != provider {
-			return false
-		}
-		have, _ := p.stored(o)
-		return string(identity(provider, have)) == string(wanted)
-	})
+	return p.byAddress.Find(p.hashAddress(provider, wanted), func(o uint32) bool { return p.hasAddress(o, provider, address) })
+}
+
+// hasAddress reports whether a live subscription is reached at an address.
+func (p *project) hasAddress(ordinal uint32, provider tocsin.Provider, address []byte) bool {
+	if p.routes[p.rows.route[ordinal]].Provider != provider {
+		return false
+	}
+	have, _ := p.stored(ordinal)
+	return string(identity(provider, have)) == string(identity(provider, address))
 }
 
 func (p *project) routeFits(r Route) bool {

@@ -10,7 +10,7 @@ import (
 // registers the address, or changes what is set of one that is known; fields
 // that are absent stay as they are.
 type Subscription struct {
-	ID         tocsin.SubscriptionID `json:"id,omitzero" doc:"When absent it follows from user, provider and address, so that a repeated request changes nothing"`
+	ID         tocsin.SubscriptionID `json:"id,omitzero" doc:"When absent it is that of this person's subscription with the address, or follows from user, provider and address, so that a repeated request changes nothing"`
 	User       string                `json:"user,omitempty" maxLength:"256" doc:"Your identifier of the person; absent for an anonymous one"`
 	Provider   tocsin.Provider       `json:"provider,omitzero"`
 	Token      string                `json:"token,omitempty" maxLength:"4096" doc:"APNs: device token in hexadecimal. FCM: registration token"`
@@ -21,7 +21,7 @@ type Subscription struct {
 	Language   string                `json:"language,omitempty" maxLength:"35" doc:"BCP 47 tag, such as fr or fr-CA"`
 	Zone       string                `json:"zone,omitempty" maxLength:"64" doc:"IANA time zone, such as Europe/Paris"`
 	Active     time.Time             `json:"active,omitzero" doc:"When the person was last seen"`
-	OptedIn    *bool                 `json:"opted_in,omitempty" doc:"Whether pushes may be sent; true for a new one"`
+	OptedIn    *bool                 `json:"opted_in,omitempty" doc:"Whether pushes may be sent; when absent, a new one is as the address was before, and true for a new address"`
 	Attributes map[string]Value      `json:"attributes,omitempty" doc:"At most 100; null removes one"`
 	Tags       map[string]Tags       `json:"tags,omitempty" doc:"Sets of tags by name; a list replaces the set"`
 }

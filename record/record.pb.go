@@ -2196,7 +2196,8 @@ type Upsert struct {
 	Attributes    []*Attribute           `protobuf:"bytes,11,rep,name=attributes,proto3" json:"attributes,omitempty"`
 	Tags          []*TagSet              `protobuf:"bytes,12,rep,name=tags,proto3" json:"tags,omitempty"`
 	OptedIn       *bool                  `protobuf:"varint,13,opt,name=opted_in,json=optedIn,proto3,oneof" json:"opted_in,omitempty"`
-	Vapid         []byte                 `protobuf:"bytes,14,opt,name=vapid,proto3" json:"vapid,omitempty"` // Web Push: credential of the key it subscribed with
+	Vapid         []byte                 `protobuf:"bytes,14,opt,name=vapid,proto3" json:"vapid,omitempty"`      // Web Push: credential of the key it subscribed with
+	Derived       bool                   `protobuf:"varint,15,opt,name=derived,proto3" json:"derived,omitempty"` // nobody chose the identifier: whoever has the address for this profile stands for it
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2327,6 +2328,13 @@ func (x *Upsert) GetVapid() []byte {
 		return x.Vapid
 	}
 	return nil
+}
+
+func (x *Upsert) GetDerived() bool {
+	if x != nil {
+		return x.Derived
+	}
+	return false
 }
 
 type Attribute struct {
@@ -3827,7 +3835,7 @@ const file_record_proto_rawDesc = "" +
 	"\x06delete\x18\x03 \x01(\v2\x15.tocsin.record.DeleteH\x00R\x06delete\x12,\n" +
 	"\x04gone\x18\x04 \x01(\v2\x16.tocsin.record.AddressH\x00R\x04gone\x128\n" +
 	"\aprofile\x18\x05 \x01(\v2\x1c.tocsin.record.ProfileUpdateH\x00R\aprofileB\b\n" +
-	"\x06change\"\xae\x03\n" +
+	"\x06change\"\xc8\x03\n" +
 	"\x06Upsert\x12\"\n" +
 	"\fsubscription\x18\x01 \x01(\fR\fsubscription\x12\x18\n" +
 	"\aprofile\x18\x02 \x01(\tR\aprofile\x12\x1a\n" +
@@ -3845,7 +3853,8 @@ const file_record_proto_rawDesc = "" +
 	"attributes\x12)\n" +
 	"\x04tags\x18\f \x03(\v2\x15.tocsin.record.TagSetR\x04tags\x12\x1e\n" +
 	"\bopted_in\x18\r \x01(\bH\x00R\aoptedIn\x88\x01\x01\x12\x14\n" +
-	"\x05vapid\x18\x0e \x01(\fR\x05vapidB\v\n" +
+	"\x05vapid\x18\x0e \x01(\fR\x05vapid\x12\x18\n" +
+	"\aderived\x18\x0f \x01(\bR\aderivedB\v\n" +
 	"\t_opted_in\"\xca\x01\n" +
 	"\tAttribute\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
