@@ -74,14 +74,21 @@ func (s *Server) state(ctx context.Context, project tocsin.ProjectID, row *sendR
 	sum := receipt.Merge(known...)
 	out.Counters = counterBody(&sum)
 	if !sum.FirstWrite.IsZero() {
-		out.Drift = &client.Drift{First: milliseconds(sum.FirstWrite.Sub(fromNanos(row.Due))), P50: milliseconds(sum.Decided.P50),
-			P99: milliseconds(sum.Decided.P99), Last: milliseconds(sum.Decided.Last), QuotaWait: milliseconds(sum.Quota.Last)}
+		out.Drift = driftBody(&sum, fromNanos(row.Due))
 	}
 	out.Forecast = judged(row.Forecast, &out)
 	return out, nil
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+// driftBody keeps the order of what it tells: the first is exact, and the
+// others may be a little too low by the width of a histogram's bucket.
+func driftBody(s *receipt.Status, due time.Time) *client.Drift {
+	first := max(0, s.FirstWrite.Sub(due))
+	return &client.Drift{First: milliseconds(first), P50: milliseconds(max(s.Decided.P50, first)), P99: milliseconds(max(s.Decided.P99, first)),
+		Last: milliseconds(max(s.Decided.Last, first)), QuotaWait: milliseconds(s.Quota.Last)}
+}
 
 func counterBody(s *receipt.Status) *client.Counters {
 	c := &client.Counters{Audience: int64(s.Audience), Pending: int64(s.Open()), Later: int64(s.Later), Unknown: int64(s.Unknown)}

@@ -44,7 +44,7 @@ type commands struct {
 	Pause      pause      `cmd:"" help:"Let a send stand still."`
 	Resume     resume     `cmd:"" help:"Let a paused send go on."`
 	Rate       rate       `cmd:"" help:"Set how many pushes of a send leave a minute, also while it runs."`
-	Why        why        `cmd:"" help:"Tell what became of one subscription in a send, and why."`
+	Why        why        `cmd:"" help:"Tell what became of a subscription, or of a user, in a send, and why."`
 	Completion completion `cmd:"" help:"Print a completion script for bash."`
 }
 

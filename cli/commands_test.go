@@ -217,6 +217,11 @@ func TestCommands(t *testing.T) {
 	if err != nil || len(reader.Recipients) != 1 {
 		t.Fatalf("%+v, %v", reader, err)
 	}
+	var traces []client.Trace
+	if text = s.ok(&traces, "why", sent.ID.String(), "--user", "reader-0"); len(traces) != 1 || traces[0].Subscription != reader.Recipients[0].Subscription ||
+		!strings.Contains(text, "over apns: taken by the provider") {
+		t.Fatalf("%s %+v", text, traces)
+	}
 	var trace client.Trace
 	if text = s.ok(&trace, "why", sent.ID.String(), reader.Recipients[0].Subscription.String()); trace.Outcome != tocsin.Accepted ||
 		!strings.Contains(text, "taken by the provider") || !strings.Contains(text, "attempt 1: claimed") {
@@ -309,6 +314,7 @@ func TestExitStatuses(t *testing.T) {
 		"completion":       {[]string{"completion"}, 0, ""},
 		"unknown command":  {[]string{"ring"}, 2, "ring"},
 		"unknown flag":     {[]string{"status", "--loud"}, 2, "--loud"},
+		"why nobody":       {s.to("why", send), 2, "--user"},
 		"no argument":      {[]string{"status"}, 2, "<send-id>"},
 		"bad id":           {[]string{"status", "snd_x"}, 2, "send-id"},
 		"bad rate":         {s.to("rate", send, "0"), 2, "minute"},

@@ -217,22 +217,50 @@ func (c *cancel) Run(s *session) error {
 type why struct {
 	remote
 	Send         tocsin.SendID         `arg:"" name:"send-id"`
-	Subscription tocsin.SubscriptionID `arg:""`
+	Subscription tocsin.SubscriptionID `arg:"" optional:""`
+	User         string                `help:"Instead of a subscription: all those that this user has now." placeholder:"ID"`
 }
 
 func (c *why) Run(s *session) error {
+	if c.Subscription.IsZero() == (c.User == "") {
+		return fmt.Errorf("%w: give either a subscription or --user", errUsage)
+	}
 	api, err := c.client()
 	if err != nil {
 		return err
 	}
-	trace, err := api.Trace(s.ctx, c.Send, c.Subscription)
+	if c.User == "" {
+		trace, err := api.Trace(s.ctx, c.Send, c.Subscription)
+		if err != nil {
+			return err
+		}
+		return c.print(s, trace, func(w io.Writer) { printTrace(w, trace) })
+	}
+	const most = 100 // of one user
+	found, err := api.Preview(s.ctx, client.PreviewRequest{Target: client.Target{Recipients: []client.Recipient{{User: c.User}}}, Limit: most})
 	if err != nil {
 		return err
 	}
-	return c.print(s, trace, func(w io.Writer) {
-		fmt.Fprintln(w, trace.Explanation)
-		for _, a := range trace.Attempts {
-			fmt.Fprintf(w, "  attempt %d: claimed %s, %s %s\n", a.Number, a.ClaimedAt.Format(time.RFC3339Nano), a.Result, a.Reason)
+	if len(found.Recipients) == 0 {
+		return fmt.Errorf("user %s has no subscription", c.User)
+	}
+	traces := make([]client.Trace, len(found.Recipients))
+	for i, r := range found.Recipients {
+		if traces[i], err = api.Trace(s.ctx, c.Send, r.Subscription); err != nil {
+			return err
+		}
+	}
+	return c.print(s, traces, func(w io.Writer) {
+		for _, t := range traces {
+			fmt.Fprintf(w, "%s over %s: ", t.Subscription, t.Provider)
+			printTrace(w, t)
 		}
 	})
+}
+
+func printTrace(w io.Writer, t client.Trace) {
+	fmt.Fprintln(w, t.Explanation)
+	for _, a := range t.Attempts {
+		fmt.Fprintf(w, "  attempt %d: claimed %s, %s %s\n", a.Number, a.ClaimedAt.Format(time.RFC3339Nano), a.Result, a.Reason)
+	}
 }
