@@ -51,6 +51,12 @@ func (s *Server) log(ctx context.Context) *slog.Logger {
 func (s *Server) authenticate(need access) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
 		r, w := humago.Unwrap(ctx)
+		if need.scope == account.Device {
+			if wait := s.addresses.call(s.Now(), r.RemoteAddr); wait > 0 {
+				writeProblem(w, busy(http.StatusTooManyRequests, "too_many", "too many calls from this address", wait))
+				return
+			}
+		}
 		c, err := s.whoCalls(r, need)
 		if err == nil {
 			err = s.admitOrigin(r.Context(), w, r, c.Project)

@@ -70,9 +70,13 @@ type Server struct {
 	requests  *gate // of keys; the next of devices
 	devices   *gate
 	streams   *gate
+	addresses *addresses      // of devices
 	large     chan struct{}   // a place for each large body that may be worked on
 	tasks     *sync.WaitGroup // appends and askings under way
 }
+
+// mostAddresses bounds the addresses of devices that are remembered: some 20 MB.
+const mostAddresses = 100_000
 
 // New builds the server and its routes.
 func New(c Config, d Deps) (*Server, error) {
@@ -82,7 +86,7 @@ func New(c Config, d Deps) (*Server, error) {
 	if d.Shards < 1 || d.Shards > tocsin.MaxShards {
 		return nil, errors.New("api: number of shards is out of range")
 	}
-	s := &Server{Config: c, Deps: d, listing: listing{d.Store}, steering: steering{d.Store}, imports: &imports{store: d.Store, running: map[tocsin.ImportID]*importRow{}}, requests: newGate(c.Requests), devices: newGate(c.Requests), streams: newGate(c.Streams), large: make(chan struct{}, largeBodies), tasks: new(sync.WaitGroup)}
+	s := &Server{Config: c, Deps: d, listing: listing{d.Store}, steering: steering{d.Store}, imports: &imports{store: d.Store, running: map[tocsin.ImportID]*importRow{}}, requests: newGate(c.Requests), devices: newGate(c.Requests), streams: newGate(c.Streams), addresses: newAddresses(c.DeviceRate, c.DeviceBurst, mostAddresses), large: make(chan struct{}, largeBodies), tasks: new(sync.WaitGroup)}
 	s.marks = &marks{journal: d.Journal, shards: d.Shards, tasks: s.tasks}
 	for i := range d.Shards {
 		s.ask = append(s.ask, answers{d.Audience[i], d.Receipts[i], d.Now})
