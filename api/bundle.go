@@ -62,5 +62,6 @@ func (b *bundle) wait(ctx context.Context) error {
 			return err
 		}
 	}
+	b.waiting = nil
 	return nil
 }

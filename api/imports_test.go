@@ -16,6 +16,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/client"
 	journalmem "github.com/tocsin-push/tocsin/journal/mem"
 	storemem "github.com/tocsin-push/tocsin/store/mem"
@@ -322,5 +323,58 @@ func TestAnOpenQuoteIsNamed(t *testing.T) {
 				t.Fatalf("%+v", got.BadLines)
 			}
 		})
+	}
+}
+
+// Lines that name only their subscription reach it, whatever its shard and
+// whatever came just before; those that name nobody are bad lines.
+func TestImportsChangeByIdentifier(t *testing.T) {
+	w := newWorld(t)
+	p, c := w.newProject("a")
+	ids := make([]tocsin.SubscriptionID, 20)
+	var lines, rows strings.Builder
+	rows.WriteString("id,opted_in,provider,token,user\n")
+	for n := range ids {
+		one := client.Subscription{Provider: tocsin.FCM, Token: fmt.Sprint("tok-", n)}
+		if n%2 == 0 {
+			one.User = fmt.Sprint("user-", n)
+		}
+		made, err := c.PutSubscription(t.Context(), one)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids[n] = made.ID
+		fmt.Fprintf(&lines, `{"id":"%s","opted_in":false}`+"\n", made.ID)
+		fmt.Fprintf(&rows, "%s,true,,,\n", made.ID)
+	}
+	other, new := tocsin.SubscriptionID{1, 1}, tocsin.SubscriptionID{1, 2}
+	for _, user := range []string{"", `"user":"nobody",`} {
+		fmt.Fprintf(&lines, `{"id":"%s",%s"opted_in":false}`+"\n", other, user)
+	}
+	fmt.Fprintf(&lines, `{"id":"%s","user":"mallory","opted_in":true}`+"\n", ids[0])
+	fmt.Fprintf(&lines, `{"id":"%s","user":"newcomer","provider":"fcm","token":"new"}`+"\n", new)
+	fmt.Fprintf(&lines, `{"id":"%s","opted_in":false}`+"\n", new)
+	lines.WriteString("{}\n")
+	for _, each := range []struct {
+		kind, body    string
+		imported, bad int64
+		first, last   int64 // bad lines
+		reachable     int64
+	}{
+		{"application/x-ndjson", lines.String(), 22, 4, 21, 26, 0},
+		{"text/csv", rows.String() + other.String() + ",true,,,\n" + ids[0].String() + ",false,fcm,tok-0,user-0\n" + ids[0].String() + ",true,,,\n", 22, 1, 22, 22, 20},
+	} {
+		_, text := w.raw("POST", "/v1/imports", p.Key, each.body, "Content-Type", each.kind)
+		var got client.Import
+		if err := json.Unmarshal([]byte(text), &got); err != nil || got.Imported != each.imported || got.Bad != each.bad {
+			t.Fatalf("%s: %s", each.kind, text)
+		}
+		if b := got.BadLines; b[0].Line != each.first || b[0].Field != "id" || b[len(b)-1].Line != each.last {
+			t.Fatalf("%s: %+v", each.kind, b)
+		}
+		n, err := c.Count(t.Context(), client.Target{Query: json.RawMessage(`{}`)})
+		if err != nil || n.Matched != 21 || n.Count != each.reachable {
+			t.Fatalf("%s: %+v %v", each.kind, n, err)
+		}
 	}
 }

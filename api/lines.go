@@ -11,6 +11,7 @@ import (
 	"unicode"
 
 	"github.com/tocsin-push/tocsin/client"
+	"github.com/tocsin-push/tocsin/record"
 )
 
 // piece is a part of an import's stream: whole lines only.
@@ -22,9 +23,24 @@ type piece struct {
 
 	parsed   chan struct{} // closed when the rest is there
 	changes  *bundle
+	held     []heldLine // from the first line on that names its subscription only
 	imported int64
 	failed   int64
 	bad      []client.BadLine // the first of those
+}
+
+// heldLine waits for what comes before it.
+type heldLine struct {
+	span   span
+	change *record.Upsert
+}
+
+// refuse notes that a line was not taken.
+func (p *piece) refuse(s span, err error) {
+	p.failed += s.lines
+	if len(p.bad) < client.MaxBadLines {
+		p.bad = append(p.bad, badLine(s, err))
+	}
 }
 
 // span is one record of the stream: a line, or a CSV row of several.

@@ -2,6 +2,7 @@ package api
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -83,7 +85,7 @@ type importing struct {
 
 	mu     sync.Mutex
 	row    *importRow // durable; replaced, never changed
-	failed error      // of an append
+	failed error      // of an append, or of a look at the shards
 	noted  time.Time  // when the row was stored
 }
 
@@ -119,20 +121,26 @@ func (i *importing) header(source *cutter) error {
 func (i *importing) pieces(ctx context.Context, source *cutter) error {
 	toAppend, toWait := make(chan *piece, piecesAhead), make(chan *piece, piecesAhead)
 	slots := make(chan struct{}, runtime.GOMAXPROCS(0))
-	var stages sync.WaitGroup
+	var stages, ahead sync.WaitGroup // ahead: pieces that are not settled yet
 	stages.Go(func() {
 		defer close(toWait)
 		for p := range toAppend {
 			<-p.parsed
 			if i.failure() == nil {
 				p.changes.send(ctx, i.server, i.scope)
+				if len(p.held) > 0 {
+					ahead.Wait()
+					i.fail(i.place(ctx, p))
+				}
 			}
+			ahead.Add(1)
 			toWait <- p
 		}
 	})
 	stages.Go(func() {
 		for p := range toWait {
 			i.settle(ctx, p)
+			ahead.Done()
 		}
 	})
 	var err error
@@ -166,20 +174,49 @@ func (i *importing) parse(p *piece) {
 	var row []string
 	for _, s := range p.lines {
 		u, err := i.line(&reader, p.data[s.from:s.to], s.long, &row)
-		if err == nil {
+		held := err == nil && (len(p.held) > 0 || len(u.Address) == 0)
+		if err == nil && !held {
 			err = i.admit(u)
 		}
-		if err == nil {
+		switch {
+		case err != nil:
+			p.refuse(s, err)
+		case held:
+			p.held = append(p.held, heldLine{s, u})
+		default:
 			p.changes.add(u)
 			p.imported++
-			continue
-		}
-		p.failed += s.lines
-		if len(p.bad) < client.MaxBadLines {
-			p.bad = append(p.bad, badLine(s, err))
 		}
 	}
 	p.data, p.lines = nil, nil
+}
+
+// place appends the lines of a piece that were held, after everything before
+// them was: a line that names only its subscription goes to where that is.
+func (i *importing) place(ctx context.Context, p *piece) error {
+	if err := p.changes.wait(ctx); err != nil {
+		return err
+	}
+	p.changes = newBundle(i.scope.Project, i.server.Shards)
+	placing := i.server.placing(i.scope.Project)
+	for _, line := range p.held {
+		err := placing.place(ctx, line.change)
+		if err == nil {
+			err = i.admit(line.change)
+		}
+		if err == nil {
+			p.changes.add(line.change)
+			p.imported++
+		} else if wrong, ok := aboutOne(err); ok {
+			p.refuse(line.span, wrong)
+		} else {
+			return err
+		}
+	}
+	p.held = nil
+	slices.SortFunc(p.bad, func(a, b client.BadLine) int { return cmp.Compare(a.Line, b.Line) })
+	p.changes.send(ctx, i.server, i.scope)
+	return nil
 }
 
 func (i *importing) line(reader *intake, data []byte, long bool, row *[]string) (u *record.Upsert, err error) {
@@ -210,9 +247,7 @@ func (i *importing) settle(ctx context.Context, p *piece) {
 		return
 	}
 	if err := p.changes.wait(ctx); err != nil {
-		i.mu.Lock()
-		i.failed = err
-		i.mu.Unlock()
+		i.fail(err)
 		return
 	}
 	row := *i.row
@@ -229,10 +264,15 @@ func (i *importing) settle(ctx context.Context, p *piece) {
 		return
 	}
 	i.noted = time.Now()
-	if err := i.server.imports.put(ctx, i.scope.Project, &row); err != nil {
-		i.mu.Lock()
+	i.fail(i.server.imports.put(ctx, i.scope.Project, &row))
+}
+
+// fail ends the import unless err is nil.
+func (i *importing) fail(err error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.failed == nil {
 		i.failed = err
-		i.mu.Unlock()
 	}
 }
 

@@ -86,7 +86,7 @@ func (s *Server) putSubscription(ctx context.Context, in *rawInput) (*body[clien
 	if err != nil {
 		return nil, fieldProblem(err)
 	}
-	if err := s.settle(ctx, project, u); err != nil {
+	if err := s.placing(project).place(ctx, u); err != nil {
 		return nil, err
 	}
 	at := tocsin.ShardOf(project, u.Profile, s.Shards)
@@ -96,28 +96,15 @@ func (s *Server) putSubscription(ctx context.Context, in *rawInput) (*body[clien
 	if err := s.change(ctx, at, upsert(u)); err != nil {
 		return nil, err
 	}
-	return &body[client.Registered]{client.Registered{ID: tocsin.SubscriptionID(u.Subscription)}}, nil
+	ids, err := s.standing(ctx, project, u)
+	if err != nil {
+		return nil, err
+	}
+	return &body[client.Registered]{client.Registered{ID: ids[0]}}, nil
 }
 
 func upsert(u *record.Upsert) *record.Change {
 	return &record.Change{Change: &record.Change_Upsert{Upsert: u}}
-}
-
-// settle finds the profile, and so the shard, of a change that names only the
-// subscription. It must be there: such a change makes none.
-func (s *Server) settle(ctx context.Context, project tocsin.ProjectID, u *record.Upsert) error {
-	if len(u.Address) > 0 {
-		return nil
-	}
-	found, _, err := s.live(ctx, project, tocsin.SubscriptionID(u.Subscription))
-	if err != nil {
-		return err
-	}
-	if strings.HasPrefix(u.Profile, audience.UserKey("")) && u.Profile != found.Profile {
-		return invalid("user", "the subscription belongs to somebody else; register its address again")
-	}
-	u.Profile = found.Profile
-	return nil
 }
 
 // fit refuses names of attributes and tag sets that the project has no room for
@@ -174,36 +161,34 @@ func (s *Server) putBatch(ctx context.Context, in *rawInput) (*body[client.Batch
 	if err != nil {
 		return nil, err
 	}
-	out := &body[client.BatchResult]{client.BatchResult{IDs: make([]tocsin.SubscriptionID, len(request.Subscriptions))}}
-	set := newBundle(project, s.Shards)
+	var out client.BatchResult
+	set, place, taken := newBundle(project, s.Shards), s.placing(project), make([]*record.Upsert, len(request.Subscriptions))
 	for i, line := range request.Subscriptions {
 		u, err := reader.subscription(line)
 		if err == nil {
-			err = s.settle(ctx, project, u)
+			err = place.place(ctx, u)
 		}
 		if err == nil {
 			err = s.fitUpsert(project, tocsin.ShardOf(project, u.Profile, s.Shards), u)
 		}
 		if err == nil {
-			out.Body.IDs[i] = tocsin.SubscriptionID(u.Subscription)
-			out.Body.Accepted++
+			taken[i] = u
+			out.Accepted++
 			set.add(u)
 			continue
 		}
-		one := client.BatchError{Index: i}
-		if f, known := problemOf(err); known && len(f.Errors) > 0 {
-			one.Field, one.Reason = f.Errors[0].Field, f.Errors[0].Reason
-		} else if known && f.Status != http.StatusNotFound {
+		one, ok := aboutOne(err)
+		if !ok {
 			return nil, err
-		} else if known {
-			one.Field, one.Reason = "id", f.Detail
-		} else {
-			one.Field, one.Reason = fieldOf(err)
 		}
-		out.Body.Errors = append(out.Body.Errors, one)
+		out.Errors = append(out.Errors, client.BatchError{Index: i, Field: one.field, Reason: one.reason})
 	}
 	set.send(ctx, s, scope(ctx, 0))
-	return out, set.wait(ctx)
+	if err := set.wait(ctx); err != nil {
+		return nil, err
+	}
+	out.IDs, err = s.standing(ctx, project, taken...)
+	return &body[client.BatchResult]{out}, err
 }
 
 // maxBatch is the greatest number of subscriptions of a batch.

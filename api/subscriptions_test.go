@@ -227,3 +227,36 @@ func TestDevicesBringAFewNamesOnly(t *testing.T) {
 		t.Errorf("known names: %d %s", answer.StatusCode, text)
 	}
 }
+
+// An app keeps what it registered, and its person's opt-out, when the client
+// registers or imports the same address.
+func TestAnInstallOutlivesAnImport(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	p, c := w.newProject("a")
+	device := w.client(p.DeviceKey)
+	d, err := device.RegisterDevice(ctx, client.Subscription{User: "olga", Provider: tocsin.FCM, Token: "tok"})
+	if err == nil {
+		err = device.OptDevice(ctx, d, false)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	const line = `{"user":"olga","provider":"fcm","token":"tok","attributes":{"city":"Lyon"}}`
+	if answer, text := w.raw("POST", "/v1/imports", p.Key, line, "Content-Type", "application/x-ndjson"); answer.StatusCode != http.StatusCreated {
+		t.Fatal(text)
+	}
+	one := client.Subscription{User: "olga", Provider: tocsin.FCM, Token: "tok", Language: "fr"}
+	if made, err := c.PutSubscription(ctx, one); err != nil || made.ID != d.ID {
+		t.Errorf("known as %v, the install as %v: %v", made.ID, d.ID, err)
+	}
+	if made, err := c.PutSubscriptions(ctx, client.Batch{Subscriptions: []client.Subscription{one}}); err != nil || made.IDs[0] != d.ID {
+		t.Errorf("known as %v, the install as %v: %v", made.IDs, d.ID, err)
+	}
+	if known, err := c.Subscription(ctx, d.ID); err != nil || known.OptedIn || known.Attributes["city"].Text() != "Lyon" || known.Language != "fr" {
+		t.Errorf("%+v %v", known, err)
+	}
+	if err := device.OptDevice(ctx, d, true); err != nil {
+		t.Errorf("the install is nobody any more: %v", err)
+	}
+}
