@@ -30,6 +30,8 @@ import (
 const (
 	briefMost = 4 << 10  // bytes of the rows of one send
 	blockMost = 64 << 10 // bytes of a block before it is compressed
+
+	deflateFrom = 8 << 10 // a smaller block is kept as it is: its tables would cost more
 )
 
 // BriefRange is where the block of a send is, if it was packed.
@@ -63,7 +65,10 @@ func (m *Machine) pack(position uint64, sends []tocsin.SendID) (batches []store.
 				continue
 			}
 		}
-		block.Rows = m.rows.deflater.deflate(marshal(&rows))
+		block.Rows, block.Plain = nil, marshal(&rows)
+		if len(block.Plain) >= deflateFrom {
+			block.Rows, block.Plain = m.rows.deflater.deflate(block.Plain), nil
+		}
 		m.rows.blocks++
 		batches = append(batches, store.Batch{Place: at, Writes: []store.Write{{
 			Key: fmt.Sprintf("%s%016x-%d", from, m.incarnation, m.rows.blocks), Value: marshal(&block), Version: position, Expires: expires}}})
@@ -85,7 +90,10 @@ func FindBrief(rows []store.Row, id tocsin.SendID) ([]store.Row, error) {
 				continue
 			}
 			sends := new(record.BriefRows)
-			data, err := io.ReadAll(flate.NewReader(bytes.NewReader(block.Rows)))
+			data, err := block.Plain, error(nil)
+			if len(block.Rows) > 0 {
+				data, err = io.ReadAll(flate.NewReader(bytes.NewReader(block.Rows)))
+			}
 			if err == nil {
 				err = proto.Unmarshal(data, sends)
 			}

@@ -2987,8 +2987,9 @@ func (x *ReceiptState) GetDead() []*Dead {
 // Briefs are closed sends that are kept together.
 type Briefs struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Ids           []byte                 `protobuf:"bytes,1,opt,name=ids,proto3" json:"ids,omitempty"`   // 16 bytes each
-	Rows          []byte                 `protobuf:"bytes,2,opt,name=rows,proto3" json:"rows,omitempty"` // BriefRows, deflated (RFC 1951)
+	Ids           []byte                 `protobuf:"bytes,1,opt,name=ids,proto3" json:"ids,omitempty"`     // 16 bytes each
+	Rows          []byte                 `protobuf:"bytes,2,opt,name=rows,proto3" json:"rows,omitempty"`   // BriefRows, deflated (RFC 1951)
+	Plain         []byte                 `protobuf:"bytes,3,opt,name=plain,proto3" json:"plain,omitempty"` // instead, where there are few
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3033,6 +3034,13 @@ func (x *Briefs) GetIds() []byte {
 func (x *Briefs) GetRows() []byte {
 	if x != nil {
 		return x.Rows
+	}
+	return nil
+}
+
+func (x *Briefs) GetPlain() []byte {
+	if x != nil {
+		return x.Plain
 	}
 	return nil
 }
@@ -3902,10 +3910,11 @@ const file_record_proto_rawDesc = "" +
 	"\x04next\x18\x01 \x01(\x04R\x04next\x12\x12\n" +
 	"\x04fold\x18\x02 \x01(\fR\x04fold\x12+\n" +
 	"\x04open\x18\x03 \x03(\v2\x17.tocsin.record.CountersR\x04open\x12'\n" +
-	"\x04dead\x18\x04 \x03(\v2\x13.tocsin.record.DeadR\x04dead\".\n" +
+	"\x04dead\x18\x04 \x03(\v2\x13.tocsin.record.DeadR\x04dead\"D\n" +
 	"\x06Briefs\x12\x10\n" +
 	"\x03ids\x18\x01 \x01(\fR\x03ids\x12\x12\n" +
-	"\x04rows\x18\x02 \x01(\fR\x04rows\"7\n" +
+	"\x04rows\x18\x02 \x01(\fR\x04rows\x12\x14\n" +
+	"\x05plain\x18\x03 \x01(\fR\x05plain\"7\n" +
 	"\tBriefRows\x12*\n" +
 	"\x05sends\x18\x01 \x03(\v2\x14.tocsin.record.BriefR\x05sends\"4\n" +
 	"\x05Brief\x12+\n" +
