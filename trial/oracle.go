@@ -155,7 +155,7 @@ func (w *World) open() string {
 				continue // cancelled before it was opened
 			}
 			if c == nil || !c.Closed {
-				return fmt.Sprintf("%s is not closed on shard %d: %v", r.key, shard, c)
+				return fmt.Sprintf("%s is not closed on shard %d: %d unclaimed, %d claimed, %d later", r.key, shard, c.GetUnclaimed(), c.GetClaimed(), c.GetLater())
 			}
 			w.truth.closed[closedKey{r.number, int(shard)}] = true
 		}
