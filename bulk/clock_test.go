@@ -177,6 +177,7 @@ func TestSilenceWithAnswersToPingIsKept(t *testing.T) {
 func TestOneStreamUntilTheFirstIsAccepted(t *testing.T) {
 	cfg := quick()
 	cfg.OneUntilAccepted = true
+	cfg.PingAfter, cfg.PingTimeout = time.Minute, time.Minute // only the first, which is waited for
 	piped(t, cfg, func(_ int, p *peer) {
 		p.settings()
 		for k := range 3 {
@@ -200,6 +201,7 @@ func TestOneStreamUntilTheFirstIsAccepted(t *testing.T) {
 		if err := pool.Warm(context.Background()); err != nil {
 			t.Fatal(err)
 		}
+		<-time.After(time.Second) // for the first PING
 		if n := pool.Capacity(); n != 1 {
 			t.Errorf("Capacity is %d before the first is accepted", n)
 		}

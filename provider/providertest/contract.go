@@ -174,7 +174,11 @@ func (b *bench) fault() {
 	if counts[provider.Fault] == 0 || counts[provider.Later] > 50 || answered < 100 || counts[provider.Unsent] == 0 || answered+counts[provider.Unsent] != 20_000 {
 		b.Errorf("results %v: want a fault for what was in flight, the rest unsent", counts)
 	}
-	b.expect(behind.wait(), map[provider.Result]int{provider.Unsent: 100})
+	// Another connection may have begun with it meanwhile.
+	counts = behind.wait()
+	if answered := counts[provider.Fault] + counts[provider.Later]; answered+counts[provider.Unsent] != 100 {
+		b.Errorf("results %v of the batch behind: want a fault for what was in flight, the rest unsent", counts)
+	}
 	// Once the credential is good again, a probe goes through.
 	b.server.Answer(b.Accept)
 	b.expect(b.send(0, 1).wait(), map[provider.Result]int{provider.Accepted: 1})
