@@ -33,7 +33,7 @@ type Message struct {
 	Priority  Priority           `json:"priority,omitempty" enum:"high,normal" doc:"high shows at once and is the default; normal may wait for the device"`
 	TTL       int64              `json:"ttl,omitempty" minimum:"0" maximum:"2419200" doc:"Time to live in seconds, from when the send is due; 0 is the default of 24 hours"`
 	OnDoubt   tocsin.OnDoubt     `json:"on_doubt,omitzero" doc:"What happens to a push that may have left unanswered; resend when absent"`
-	Attempts  int                `json:"attempts,omitempty" minimum:"0" maximum:"20" doc:"Limit of attempts, the first included; 0 is the default of 5"`
+	Attempts  int                `json:"attempts,omitempty" minimum:"0" maximum:"20" doc:"How often the push may leave whose answer is lost; 0 is the default of 5. An answer that says it was not taken costs nothing: it is tried again until ttl ends"`
 	Defaults  map[string]string  `json:"defaults,omitempty" doc:"Values of template outputs that a recipient lacks"`
 	APNs      json.RawMessage    `json:"apns,omitempty" doc:"Object merged over the APNs payload"`
 	FCM       json.RawMessage    `json:"fcm,omitempty" doc:"Object merged over the FCM message"`

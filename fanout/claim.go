@@ -186,7 +186,7 @@ func (m *Machine) readClaim(seq uint64, v ledger.Verdict) {
 	m.underway[t.ref] = t
 	m.emit(Deliver{
 		Claim: t.ref, Send: j.send, Slice: j.position, Content: j.content, Route: t.feed.route,
-		Page: t.page, Span: t.Span, Attempt: t.attempt, Last: j.send.Page(t.page).Push(t.From).Last(j.send.Attempts),
+		Page: t.page, Span: t.Span, Attempt: t.attempt, Last: j.send.OnDoubt == tocsin.Skip || j.send.Page(t.page).Push(t.From).Last(j.send.Attempts),
 	})
 }
 

@@ -15,7 +15,7 @@ type Config struct {
 	Chunk     int           // bytes of ordinals in one record of an open
 	Retake    time.Duration // wait before taking again after losing the shard or a failed append
 	OpenWait  time.Duration // how long an open waits for the grant of the claim that it would carry
-	Attempts  int           // limit where a send names none
+	Attempts  int           // whose answer may be lost, where a send names no limit
 	Leave     time.Duration // how long a clean end may take
 
 	// Waits before a push is tried again, unless the provider says otherwise:

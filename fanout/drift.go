@@ -38,10 +38,11 @@ func (f *flight) drift(e *Answered) {
 			switch b.Results[i] {
 			case provider.Accepted, provider.Gone, provider.Refused:
 				decided++
+			case provider.Lost:
+				if f.last {
+					decided++
+				}
 			}
-		}
-		if f.last {
-			decided = w.To - w.From
 		}
 		differ = differ || decided < w.To-w.From
 		if decided > 0 {

@@ -178,7 +178,7 @@ type (
 		Page    int
 		Span    ledger.Span
 		Attempt int
-		Last    bool // whatever comes back decides these pushes
+		Last    bool // an answer that is lost decides these pushes
 	}
 
 	// Halt stops a Deliver: what was not written stays so. It is still answered.

@@ -70,7 +70,6 @@ func (m *Machine) decide(t *task, push ledger.Push, a Answer, jitter float64, co
 	run := &record.Run{Count: uint32(count), Reason: uint32(a.Reason)}
 	end := func(o tocsin.Outcome) { run.Result = uint32(o) }
 	s := t.feed.job.send
-	last := push.Last(s.Attempts)
 	later := func(retry Retry) {
 		run.Result = uint32(ledger.Later)
 		at := m.now.Add(retry.after(push, a.RetryAfter, jitter))
@@ -93,20 +92,12 @@ func (m *Machine) decide(t *task, push ledger.Push, a Answer, jitter float64, co
 		later(m.config.Credential)
 	case a.Result == provider.Lost:
 		run.Mark, run.Reason = true, uint32(tocsin.ReasonUnanswered)
-		if last || s.OnDoubt == tocsin.Skip {
+		if push.Last(s.Attempts) || s.OnDoubt == tocsin.Skip {
 			end(tocsin.InDoubt)
 			break
 		}
 		later(m.retry(t.feed.route.Provider))
 	case a.Result == provider.Later || a.Result == provider.Unprocessed:
-		if last {
-			end(tocsin.Refused)
-			if push.Mark() {
-				end(tocsin.InDoubt)
-			}
-			run.Reason = uint32(tocsin.ReasonAttempts)
-			break
-		}
 		if a.Result == provider.Unprocessed {
 			run.Reason = uint32(tocsin.ReasonNotProcessed)
 			later(m.config.Unprocessed)
@@ -132,17 +123,15 @@ func (m *Machine) retry(p tocsin.Provider) Retry {
 	return m.config.WebPush
 }
 
-// after is the wait after an attempt. What the provider asked for is a least.
+// after is the wait after an attempt: what the provider asked for, or First,
+// doubled with every attempt. What was asked for is a least.
 func (r Retry) after(push ledger.Push, asked time.Duration, jitter float64) time.Duration {
 	wait := asked
 	if wait <= 0 {
 		wait = r.First
-		for range push.Attempt() - 1 {
-			if wait *= 2; wait >= r.Most {
-				wait = r.Most
-				break
-			}
-		}
+	}
+	for n := 1; n < push.Attempt() && wait < r.Most; n++ {
+		wait = min(2*wait, r.Most)
 	}
 	return wait + time.Duration(jitter*float64(wait)/4)
 }

@@ -58,7 +58,7 @@ func (s State) String() string {
 const MaxAttempt = 1<<11 - 1
 
 // Push is the whole state of one push in 32 bits: state (4), doubt mark (1),
-// reason (5), attempt (11), attempts that a refused credential cost (11).
+// reason (5), attempt (11), attempts that cost nothing (11).
 type Push uint32
 
 func (p Push) State() State            { return State(p & 15) }
@@ -71,7 +71,8 @@ func (p Push) Reason() tocsin.Reason   { return tocsin.Reason(p >> 5 & 31) }
 func (p Push) Attempt() int { return int(p >> 10 & MaxAttempt) }
 
 // Spent is how many attempts up to this one count against the limit: those
-// that ended in a refused credential do not.
+// whose answer said that the push was not taken do not. They are repeated until
+// the time to live ends.
 func (p Push) Spent() int { return p.Attempt() - int(p>>21) }
 
 const fresh = Push(1 << 10) // unclaimed, attempt 1
@@ -92,7 +93,7 @@ func (p Push) Claimable() int {
 	return 0
 }
 
-// Last reports whether Later on this attempt would end the push.
+// Last reports whether an answer that is lost on this attempt ends the push.
 func (p Push) Last(limit int) bool { return p.Attempt() == MaxAttempt || p.Spent() >= limit }
 
 func (p Push) claim() Push {
@@ -138,7 +139,7 @@ func (p Push) settle(s *Send, result Result, reason tocsin.Reason, mark bool) Pu
 	switch {
 	case mark && s.OnDoubt == tocsin.Skip:
 		return p.with(Ended(tocsin.InDoubt), reason)
-	case reason == tocsin.ReasonCredential && p.Attempt() < MaxAttempt:
+	case !mark && p.Attempt() < MaxAttempt:
 		return p.with(Waiting, reason) + 1<<21
 	case !p.Last(s.Attempts):
 		return p.with(Waiting, reason)

@@ -23,7 +23,7 @@ type Send struct {
 	Due        time.Time
 	Expiry     time.Time // nothing leaves after it; zero never
 	OnDoubt    tocsin.OnDoubt
-	Attempts   int    // limit, first one included
+	Attempts   int    // limit of those whose answer is lost
 	Unknown    uint64 // explicit recipients that nobody knows
 	Audience   int    // pushes of all lots
 	Cancelled  bool

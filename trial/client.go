@@ -252,7 +252,7 @@ func (r *request) record(w *World, e api.AppendSend, mark []uint64) *record.Enve
 	return record.NewWriter(w.newID()).Next(&record.Envelope{Body: &record.Envelope_Send{Send: s}}, time.Unix(0, s.Accepted), r.project.scope())
 }
 
-// attempts is the limit of every send.
+// attempts is the limit of every send, of those whose answer is lost.
 const attempts = 4
 
 // stop cancels a send, once it has been acknowledged.

@@ -268,8 +268,8 @@ func (w *World) judgePush(r *request, shard tocsin.Shard, o receipt.Outcome, num
 		w.broken("L3", "%s: without the mark", who())
 	case o.Outcome == tocsin.Gone && !t.saidGone:
 		w.broken("L1", "%s: the provider never said so", who())
-	case o.Outcome == tocsin.Refused && t.writes < attempts:
-		w.broken("L1", "%s: it was not tried %d times", who(), attempts)
+	case o.Outcome == tocsin.Refused:
+		w.broken("L1", "%s: nobody refused it", who())
 	case o.Outcome == tocsin.Suppressed && !x.blocking && !x.dead:
 		w.broken("L1", "%s: nobody opted out", who())
 	case o.Outcome == tocsin.Cancelled && !r.cancel:
