@@ -9,9 +9,12 @@ import (
 	"net/http"
 	"reflect"
 	"runtime"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"google.golang.org/protobuf/proto"
 
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/ask"
@@ -91,22 +94,23 @@ func TestTheErrorOfAForecast(t *testing.T) {
 // pupil is a shard on which a send has ended once ended is set.
 type pupil struct {
 	ask.Shard
-	ended    *bool
+	ended    *atomic.Bool
 	counters *record.Counters
 }
 
 func (p pupil) Counters(context.Context, tocsin.SendID) (*record.Counters, error) {
-	p.counters.Closed = *p.ended
-	return p.counters, nil
+	now := proto.CloneOf(p.counters)
+	now.Closed = p.ended.Load()
+	return now, nil
 }
 
 // A large send that has ended teaches what this node can do, and that is kept.
 func TestForecastsStandOnWhatWasMeasured(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		due, ended := time.Now(), false
+		due, ended := time.Now(), new(atomic.Bool)
 		counters := &record.Counters{Audience: 50_000, Attempts: 50_000, Due: due.UnixNano(), FirstWrite: due.Add(10 * time.Millisecond).UnixNano(),
 			Decided: []*record.Bucket{{Micros: 1_010_000, Count: 50_000}}}
-		shards, st := ask.Shards{pupil{ended: &ended, counters: counters}, pupil{ended: &ended, counters: counters}}, storemem.New(time.Now)
+		shards, st := ask.Shards{pupil{ended: ended, counters: counters}, pupil{ended: ended, counters: counters}}, storemem.New(time.Now)
 		ctx, stop := context.WithCancel(t.Context())
 		defer stop()
 		begin := func() *teacher {
@@ -121,7 +125,7 @@ func TestForecastsStandOnWhatWasMeasured(t *testing.T) {
 		if first.measured().Ways["a"] != 0 {
 			t.Fatal("learned before the end")
 		}
-		ended = true
+		ended.Store(true)
 		<-time.After(2 * time.Second)
 		m := first.measured()
 		if rate := m.Ways["a"]; math.Abs(rate-100_000) > 1_000 || m.PerSecond != rate {
