@@ -2,6 +2,7 @@ package account
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -139,6 +140,43 @@ func (s *Service) UpdateProject(ctx context.Context, id tocsin.ProjectID, name *
 	defer s.projects.forget(id)
 	if err := put(ctx, s.store, projectsPlace(), id.String(), old, row, time.Time{}); err != nil {
 		return Project{}, err
+	}
+	return row.project(), nil
+}
+
+// RotateDeviceKey gives a project another device key. The ones before end: in
+// this process at once, elsewhere within Fresh. After an error it may be
+// repeated.
+func (s *Service) RotateDeviceKey(ctx context.Context, id tocsin.ProjectID) (Project, error) {
+	var row projectRow
+	old, err := read(ctx, s.store, projectsPlace(), id.String(), &row)
+	if err != nil {
+		return Project{}, err
+	}
+	before, err := s.Keys(ctx, id)
+	if err != nil {
+		return Project{}, err
+	}
+	if len(before) >= MaxKeys {
+		return Project{}, fmt.Errorf("%w: %d keys, revoked ones of the last 90 days included", ErrLimit, MaxKeys)
+	}
+	now, device := instant(), mint(devicePrefix)
+	made, err := s.addKey(ctx, Key{Project: id, Name: "device key", Scopes: Device, Created: now}, device)
+	if err != nil {
+		return Project{}, err
+	}
+	row.DeviceKey = device.Reveal()
+	defer s.projects.forget(id)
+	if err := put(ctx, s.store, projectsPlace(), id.String(), old, row, time.Time{}); err != nil {
+		return Project{}, errors.Join(err, s.RevokeKey(ctx, id, made.ID))
+	}
+	for _, key := range before {
+		if key.Scopes != Device || !key.Live(now) {
+			continue
+		}
+		if err := s.RevokeKey(ctx, id, key.ID); err != nil {
+			return Project{}, err
+		}
 	}
 	return row.project(), nil
 }

@@ -238,6 +238,9 @@ func (in *intake) origin(endpoint string) (string, error) {
 	if webpush.CheckOrigin("https://"+host, nil) != nil { // no lane would ever open to it
 		return "", errors.New("want a public host name")
 	}
+	if known, _ := webpush.Known("https://" + host); !known && !in.install.IsZero() {
+		return "", errors.New("not a push service of a browser; an admin may list its origin with the Web Push credential")
+	}
 	return "https://" + host, nil
 }
 

@@ -142,7 +142,7 @@ func TestDocument(t *testing.T) {
 			}
 		}
 	}
-	if operations != 32 {
+	if operations != 33 {
 		t.Errorf("%d operations in the document", operations)
 	}
 	var walk func(any)

@@ -37,6 +37,8 @@ func (s *Server) projectRoutes() {
 		summary: "List API keys", need: admin}, s.listKeys)
 	route(s, operation{id: "revoke-key", method: http.MethodDelete, path: path + "/keys/{key}", tag: "Keys",
 		summary: "Revoke an API key", status: http.StatusNoContent, need: admin}, s.revokeKey)
+	route(s, operation{id: "rotate-device-key", method: http.MethodPost, path: path + "/device-key", tag: "Keys", limit: -1,
+		summary: "Replace the public device key; the one before is refused from then on", need: admin}, s.rotateDeviceKey)
 	route(s, operation{id: "set-credential", method: http.MethodPut, path: path + "/credentials", tag: "Credentials",
 		summary: "Set or replace the credential of one provider", need: admin}, s.setCredential)
 	route(s, operation{id: "list-credentials", method: http.MethodGet, path: path + "/credentials", tag: "Credentials",
@@ -205,6 +207,17 @@ func (s *Server) revokeKey(ctx context.Context, in *struct {
 		return nil, err
 	}
 	return nil, absent(s.Accounts.RevokeKey(ctx, in.Project, in.Key), "key")
+}
+
+func (s *Server) rotateDeviceKey(ctx context.Context, in *ProjectPath) (*body[client.Project], error) {
+	if err := mayName(ctx, in.Project); err != nil {
+		return nil, err
+	}
+	p, err := s.Accounts.RotateDeviceKey(ctx, in.Project)
+	if err != nil {
+		return nil, absent(err, "project")
+	}
+	return &body[client.Project]{projectBody(p)}, nil
 }
 
 func (s *Server) setCredential(ctx context.Context, in *struct {

@@ -90,7 +90,7 @@ func (s *Server) putSubscription(ctx context.Context, in *rawInput) (*body[clien
 		return nil, err
 	}
 	at := tocsin.ShardOf(project, u.Profile, s.Shards)
-	if err := s.fitUpsert(project, at, u); err != nil {
+	if err := s.fitUpsert(project, at, u, audience.MaxRoutes); err != nil {
 		return nil, err
 	}
 	if err := s.change(ctx, at, upsert(u)); err != nil {
@@ -129,9 +129,10 @@ func leftOut(attribute, set string) error {
 	return wrong("endpoint", "the project's subscriptions use %d push services and topics already", audience.MaxRoutes)
 }
 
-// fitUpsert refuses a subscription that would be left out, as a whole or in part.
-func (s *Server) fitUpsert(project tocsin.ProjectID, at tocsin.Shard, u *record.Upsert) error {
-	if !s.Audience[at].FitRoute(project, u) {
+// fitUpsert refuses a subscription that would be left out, as a whole or in
+// part, or whose route would be one more than most.
+func (s *Server) fitUpsert(project tocsin.ProjectID, at tocsin.Shard, u *record.Upsert, most int) error {
+	if !s.Audience[at].FitRoute(project, u, most) {
 		return fieldProblem(leftOut("", ""))
 	}
 	return s.fit(project, at, u.Attributes, u.Tags)
@@ -169,7 +170,7 @@ func (s *Server) putBatch(ctx context.Context, in *rawInput) (*body[client.Batch
 			err = place.place(ctx, u)
 		}
 		if err == nil {
-			err = s.fitUpsert(project, tocsin.ShardOf(project, u.Profile, s.Shards), u)
+			err = s.fitUpsert(project, tocsin.ShardOf(project, u.Profile, s.Shards), u, audience.MaxRoutes)
 		}
 		if err == nil {
 			taken[i] = u

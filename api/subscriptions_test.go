@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -34,7 +35,7 @@ func TestASubscriptionsLife(t *testing.T) {
 		t.Fatalf("known as %+v\n want %+v (%v)", known, want, err)
 	}
 	// Once more is the same subscription; by its id alone it can be changed.
-	if again, err := c.PutSubscription(ctx, in); err != nil || again != made {
+	if again, err := c.PutSubscription(ctx, in); err != nil || again.ID != made.ID {
 		t.Fatalf("%+v %v", again, err)
 	}
 	out := false
@@ -108,6 +109,9 @@ func TestADeviceSpeaksForItself(t *testing.T) {
 	p, c := w.newProject("a")
 	other, _ := w.newProject("b")
 	device := w.client(p.DeviceKey)
+	if err := c.UpdateProfile(ctx, "ann", client.ProfileUpdate{Tags: map[string]client.Tags{"topics": {Add: []string{"sport"}}}}); err != nil {
+		t.Fatal(err)
+	}
 	d, err := device.RegisterDevice(ctx, client.Subscription{Provider: tocsin.FCM, Token: "tok", Language: "fr"})
 	if err != nil || d.Secret == "" {
 		t.Fatalf("%+v %v", d, err)
@@ -191,9 +195,10 @@ func TestAProfileIsNamedInUTF8(t *testing.T) {
 	}
 }
 
-// The device key is public: what devices bring is small, and names of their
-// making come to an end.
-func TestDevicesBringAFewNamesOnly(t *testing.T) {
+// The device key is public: what devices bring is small, and they use names and
+// push services that others have brought. Else whoever has read the key closes
+// the project for good.
+func TestDevicesBringNoNamesOrHosts(t *testing.T) {
 	w := newWorld(t)
 	p, c := w.newProject("a")
 	const path = "/v1/device/subscriptions"
@@ -201,30 +206,37 @@ func TestDevicesBringAFewNamesOnly(t *testing.T) {
 	if answer, _ := w.raw("POST", path, p.DeviceKey, large); answer.StatusCode != http.StatusRequestEntityTooLarge {
 		t.Fatalf("a body of %d bytes: %d", len(large), answer.StatusCode)
 	}
-	register := func(from int) (*http.Response, string) {
-		var names []string
-		for n := range 64 {
-			names = append(names, fmt.Sprintf(`"name%d":"x"`, from+n))
-		}
-		return w.raw("POST", path, p.DeviceKey, `{"provider":"fcm","user":"ann","token":"tok","attributes":{`+strings.Join(names, ",")+`}}`)
+	device := w.client(p.DeviceKey)
+	one := client.Subscription{Provider: tocsin.FCM, Token: "tok", Attributes: map[string]client.Value{"country": client.TextValue("FR")},
+		Tags: map[string]client.Tags{"topics": {Add: []string{"sport"}}}}
+	d, err := device.RegisterDevice(t.Context(), one)
+	if err != nil || !slices.Equal(d.Ignored, []string{"attributes.country", "tags.topics"}) {
+		t.Fatalf("%+v %v", d, err)
 	}
-	refused := 0
-	for n := range 20 {
-		answer, text := register(64 * n)
-		if answer.StatusCode == http.StatusUnprocessableEntity && strings.Contains(text, "attributes already") {
-			refused++
-		} else if answer.StatusCode != http.StatusCreated {
-			t.Fatalf("%d %s", answer.StatusCode, text)
-		}
-		if _, err := c.Count(t.Context(), client.Target{Recipients: []client.Recipient{{User: "ann"}}}); err != nil { // applied by now
-			t.Fatal(err)
+	if known, err := c.Subscription(t.Context(), d.ID); err != nil || len(known.Attributes)+len(known.Tags) > 0 {
+		t.Fatalf("%+v %v", known, err)
+	}
+	// Once the server has used a name, wherever, devices may.
+	if err := c.UpdateProfile(t.Context(), "ann", client.ProfileUpdate{Attributes: one.Attributes, Tags: one.Tags}); err != nil {
+		t.Fatal(err)
+	}
+	if d, err = device.RegisterDevice(t.Context(), one); err != nil || d.Ignored != nil {
+		t.Fatalf("%+v %v", d, err)
+	}
+	if known, err := c.Subscription(t.Context(), d.ID); err != nil || known.Attributes["country"].Text() != "FR" || len(known.Tags["topics"]) != 1 {
+		t.Fatalf("%+v %v", known, err)
+	}
+	browser := func(host string) client.Subscription {
+		return client.Subscription{Provider: tocsin.WebPush, Endpoint: "https://" + host + "/a", P256DH: goodKey, Auth: goodAuth}
+	}
+	for host, good := range map[string]bool{"h1.evil.example.com": false, "fcm.googleapis.com": true, "web.push.apple.com": true,
+		"wns2-par02p.notify.windows.com": true, "fcm.googleapis.com.evil.example.com": false, "notify.windows.com": false} {
+		if _, err := device.RegisterDevice(t.Context(), browser(host)); (err == nil) != good {
+			t.Errorf("%s: %v", host, err)
 		}
 	}
-	if refused < 12 || refused == 20 {
-		t.Errorf("%d of 20 refused", refused)
-	}
-	if answer, text := register(0); answer.StatusCode != http.StatusCreated {
-		t.Errorf("known names: %d %s", answer.StatusCode, text)
+	if _, err := c.PutSubscription(t.Context(), browser("push.example.com")); err != nil {
+		t.Errorf("the server API: %v", err)
 	}
 }
 
@@ -259,4 +271,27 @@ func TestAnInstallOutlivesAnImport(t *testing.T) {
 	if err := device.OptDevice(ctx, d, true); err != nil {
 		t.Errorf("the install is nobody any more: %v", err)
 	}
+}
+
+func TestADeviceKeyIsReplaced(t *testing.T) {
+	w := newWorld(t)
+	p, c := w.newProject("a")
+	one := client.Subscription{Provider: tocsin.FCM, Token: "tok"}
+	before, err := w.client(p.DeviceKey).RegisterDevice(t.Context(), one)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now, err := c.RotateDeviceKey(t.Context(), p.ID)
+	if err != nil || now.DeviceKey == p.DeviceKey {
+		t.Fatalf("%+v %v", now, err)
+	}
+	if _, err := w.client(p.DeviceKey).RegisterDevice(t.Context(), one); !errors.Is(err, client.ErrUnauthorized) {
+		t.Errorf("the old key: %v", err)
+	}
+	if err := w.client(now.DeviceKey).OptDevice(t.Context(), before, false); err != nil {
+		t.Errorf("the new key: %v", err)
+	}
+	other, _ := w.newProject("b")
+	_, err = c.RotateDeviceKey(t.Context(), other.ID)
+	wantProblem(t, err, http.StatusNotFound, "not_found", "")
 }

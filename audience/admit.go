@@ -15,12 +15,19 @@ type Admitted struct {
 	mu         sync.RWMutex
 	attributes map[string]bool
 	sets       map[string]bool
-	routes     map[Route]bool
+	routes     [2]map[Route]bool // of Web Push, of the others
+}
+
+func (a *Admitted) routesLike(p tocsin.Provider) map[Route]bool {
+	if p == tocsin.WebPush {
+		return a.routes[0]
+	}
+	return a.routes[1]
 }
 
 // NewAdmitted begins with nothing.
 func NewAdmitted() *Admitted {
-	return &Admitted{attributes: map[string]bool{}, sets: map[string]bool{}, routes: map[Route]bool{}}
+	return &Admitted{attributes: map[string]bool{}, sets: map[string]bool{}, routes: [2]map[Route]bool{{}, {}}}
 }
 
 func (a *Admitted) holds(u *record.Upsert) bool {
@@ -36,7 +43,7 @@ func (a *Admitted) holds(u *record.Upsert) bool {
 			return false
 		}
 	}
-	return len(u.Address) == 0 || a.routes[routeOf(u)]
+	return len(u.Address) == 0 || a.routesLike(tocsin.Provider(u.Provider))[routeOf(u)]
 }
 
 // Admit reports whether a shard has room for a change beside what was admitted
@@ -76,19 +83,19 @@ func (s *Shard) Admit(project tocsin.ProjectID, u *record.Upsert, a *Admitted) (
 	}
 	knownName := func(name string) bool { known, _ := p.known.Has(name); return known }
 	knownSet := func(name string) bool { _, known := p.known.Has(name); return known }
-	knownRoute := func(r Route) bool { _, known := p.routeOf[r]; return known }
+	like := tocsin.Provider(u.Provider)
 	if n := room(attributes, a.attributes, knownName, MaxAttributes-names); n < len(attributes) {
 		return attributes[n], "", false
 	}
 	if n := room(tags, a.sets, knownSet, MaxTagSets-sets); n < len(tags) {
 		return "", tags[n], false
 	}
-	if room(routes, a.routes, knownRoute, MaxRoutes-len(p.routes)) < len(routes) {
+	if room(routes, a.routesLike(like), p.routeInUse, MaxRoutes-p.routesInUse(like)) < len(routes) {
 		return "", "", false
 	}
 	admit(attributes, a.attributes)
 	admit(tags, a.sets)
-	admit(routes, a.routes)
+	admit(routes, a.routesLike(like))
 	return "", "", true
 }
 

@@ -105,7 +105,7 @@ func (p *project) upsert(pos uint64, u *record.Upsert) {
 		if alive {
 			route = route.after(p.routes[p.rows.route[ordinal]])
 		}
-		if !p.routeFits(route) {
+		if !p.routeFits(route, MaxRoutes) {
 			return
 		}
 	}
@@ -163,8 +163,10 @@ func (p *project) register(pos uint64, ordinal uint32, alive bool, route Route, 
 		}
 		if alive {
 			p.byAddress.Delete(p.hashOfAddress(ordinal), ordinal, p.hashOfAddress)
+			p.routeUses[p.rows.route[ordinal]]--
 		}
 		p.rows.route[ordinal] = number
+		p.routeUses[number]++
 		p.store(ordinal, u.Address, secret)
 		p.byAddress.Insert(p.hashOfAddress(ordinal), ordinal, p.hashOfAddress)
 		p.live.Add(ordinal)
@@ -189,10 +191,10 @@ func (p *project) update(u *record.ProfileUpdate) {
 	p.subscriptions(u.Profile, func(ordinal uint32) { setAll(p.known, ordinal, u.Attributes, u.Tags) })
 }
 
-// A project has at most so many names on a shard, native fields included, and
-// so many routes. A name costs 1 to 4 bytes for every row of the shard, a route
-// a lane with its connections, and devices, with a key that anybody can read,
-// may bring new ones.
+// A project has at most so many names in use on a shard, native fields
+// included, and so many routes of Web Push, and as many of the others together.
+// A name costs 1 to 4 bytes for every row of the shard, a route a lane with its
+// connections.
 const (
 	MaxAttributes = 512
 	MaxTagSets    = 64
@@ -200,12 +202,27 @@ const (
 )
 
 // FitRoute reports whether a shard has room for the route of a change that
-// brings an address. Without, the whole change is left out.
-func (s *Shard) FitRoute(project tocsin.ProjectID, u *record.Upsert) bool {
+// brings an address, when there may be so many, at most MaxRoutes. Beyond
+// those the whole change is left out.
+func (s *Shard) FitRoute(project tocsin.ProjectID, u *record.Upsert, most int) bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	p := s.projects[project]
-	return p == nil || len(u.Address) == 0 || p.routeFits(routeOf(u))
+	return p == nil || len(u.Address) == 0 || p.routeFits(routeOf(u), most)
+}
+
+// Uses reports whether a subscription or a person of a project has an
+// attribute, or a set of tags, of a name.
+func (s *Shard) Uses(project tocsin.ProjectID, name string) (attribute, set bool) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	p := s.projects[project]
+	if p == nil {
+		return false, false
+	}
+	attribute, set = p.known.Has(name)
+	ofPeople, setOfPeople := p.people.known.Has(name)
+	return attribute || ofPeople, set || setOfPeople
 }
 
 // setAll writes attributes and tags to one row; names of native fields, and
@@ -230,15 +247,19 @@ func setAll(x *index.Index, row uint32, attributes []*record.Attribute, tags []*
 }
 
 func attributeFits(x *index.Index, name string) bool {
-	known, _ := x.Has(name)
+	if known, _ := x.Has(name); known {
+		return true
+	}
 	n, _ := x.Names()
-	return known || n < MaxAttributes
+	return n < MaxAttributes
 }
 
 func setFits(x *index.Index, name string) bool {
-	_, known := x.Has(name)
+	if _, known := x.Has(name); known {
+		return true
+	}
 	_, n := x.Names()
-	return known || n < MaxTagSets
+	return n < MaxTagSets
 }
 
 // Fit reports whether a shard has room for the names of a change; when not, it

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/record"
 )
 
@@ -37,6 +38,9 @@ func TestNamesAreBounded(t *testing.T) {
 		fits(&record.Upsert{Attributes: []*record.Attribute{{Name: "another"}}}) || fits(&record.Upsert{Tags: []*record.TagSet{{Name: "another"}}}) {
 		t.Error("Fit says otherwise")
 	}
+	// Names that nobody has any more leave their room to others.
+	w.apply(news, remove(2), phone(3, with("late", "x")))
+	w.expect(`{"late":"x"}`, 2)
 }
 
 // Every route is a lane with connections of its own, and whoever has the device
@@ -48,6 +52,7 @@ func TestRoutesAreBounded(t *testing.T) {
 	for n := range 2 * MaxRoutes {
 		w.apply(news, phone(2+n, on(fmt.Sprintf("topic%d", n))))
 	}
+	full := func(u *record.Upsert) bool { return w.shard.FitRoute(news, u, MaxRoutes) }
 	p := w.shard.projects[news]
 	if live := p.live.GetCardinality(); len(p.routes) != MaxRoutes || live != MaxRoutes {
 		t.Errorf("%d routes, %d subscriptions", len(p.routes), live)
@@ -56,10 +61,18 @@ func TestRoutesAreBounded(t *testing.T) {
 	if live := p.live.GetCardinality(); live != MaxRoutes+1 {
 		t.Errorf("%d subscriptions: want all those before and one more on a known route", live)
 	}
-	if u := phone(1, on("one too many")).GetUpsert(); w.shard.FitRoute(news, u) {
+	if u := phone(1, on("one too many")).GetUpsert(); full(u) {
 		t.Error("FitRoute says otherwise")
 	}
-	if u := phone(1).GetUpsert(); !w.shard.FitRoute(news, u) {
+	if u := phone(1).GetUpsert(); !full(u) {
 		t.Error("FitRoute refuses a route that is known")
+	}
+	if u := (&record.Upsert{Provider: uint32(tocsin.WebPush), Host: "https://p.example.com", Address: []byte("a")}); !full(u) {
+		t.Error("topics leave no room for Web Push")
+	}
+	// A route that nobody is on any more leaves its room to another.
+	w.apply(news, remove(2), phone(6000, on("one too many")))
+	if s, _ := w.shard.Find(news, subscription(6000)); s.Route.Topic != "one too many" || len(p.routes) != MaxRoutes {
+		t.Errorf("%+v of %d routes", s.Route, len(p.routes))
 	}
 }

@@ -2,6 +2,7 @@ package audience
 
 import (
 	"hash/maphash"
+	"slices"
 	"strings"
 
 	"github.com/RoaringBitmap/roaring/v2"
@@ -31,6 +32,7 @@ type project struct {
 	byAddress index.Table // live ones
 	routes    []Route
 	routeOf   map[Route]uint32
+	routeUses []uint32 // live subscriptions on each; one without gives way to a new one
 	people    people
 }
 
@@ -143,17 +145,38 @@ func (p *project) hasAddress(ordinal uint32, provider tocsin.Provider, address [
 	return string(identity(provider, have)) == string(identity(provider, address))
 }
 
-func (p *project) routeFits(r Route) bool {
-	_, known := p.routeOf[r]
-	return known || len(p.routes) < MaxRoutes
+// routeFits reports whether a route is in use, or fewer than most are. Hosts of
+// Web Push take no room from APNs and FCM.
+func (p *project) routeFits(r Route, most int) bool {
+	return p.routeInUse(r) || p.routesInUse(r.Provider) < most
+}
+
+func (p *project) routeInUse(r Route) bool {
+	n, known := p.routeOf[r]
+	return known && p.routeUses[n] > 0
+}
+
+// routesInUse counts the routes of Web Push, or those of the other providers.
+func (p *project) routesInUse(like tocsin.Provider) (n int) {
+	for i, r := range p.routes {
+		if p.routeUses[i] > 0 && (r.Provider == tocsin.WebPush) == (like == tocsin.WebPush) {
+			n++
+		}
+	}
+	return n
 }
 
 func (p *project) routeNumber(r Route) uint32 {
 	n, ok := p.routeOf[r]
 	if !ok {
 		r.Host, r.Topic = strings.Clone(r.Host), strings.Clone(r.Topic)
-		n = uint32(len(p.routes))
-		p.routes = append(p.routes, r)
+		if free := slices.Index(p.routeUses, 0); free >= 0 {
+			delete(p.routeOf, p.routes[free])
+			p.routes[free], n = r, uint32(free)
+		} else {
+			n = uint32(len(p.routes))
+			p.routes, p.routeUses = append(p.routes, r), append(p.routeUses, 0)
+		}
 		p.routeOf[r] = n
 	}
 	return n
@@ -162,6 +185,7 @@ func (p *project) routeNumber(r Route) uint32 {
 // remove deletes a live subscription; ordinal and identifier stay taken.
 func (p *project) remove(ordinal uint32) {
 	p.byAddress.Delete(p.hashOfAddress(ordinal), ordinal, p.hashOfAddress)
+	p.routeUses[p.rows.route[ordinal]]--
 	p.addresses.Free(p.rows.address[ordinal])
 	p.rows.address[ordinal] = 0
 	p.rows.active[ordinal], p.rows.vouched[ordinal] = 0, 0

@@ -123,6 +123,7 @@ func decodeProject(d *index.Decoder) *project {
 		p.routes = append(p.routes, r)
 		p.routeOf[r] = uint32(n)
 	}
+	p.routeUses = make([]uint32, len(p.routes))
 	r, w := &p.rows, &p.people
 	flat := index.DecodeColumn[uint8](d)
 	r.ids = make([]tocsin.SubscriptionID, len(flat)/len(tocsin.SubscriptionID{}))
@@ -169,6 +170,7 @@ func (p *project) rebuild(d *index.Decoder) {
 		}
 		p.byAddress.Insert(p.hashOfAddress(o), o, p.hashOfAddress)
 		p.live.Add(o)
+		p.routeUses[r.route[o]]++
 		if in, _ := optedIn.Get(o); in.Bits != 0 {
 			p.reachable.Add(o)
 		}

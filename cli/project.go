@@ -64,7 +64,7 @@ func (c *projectList) Run(s *session) error {
 	}
 	return c.print(s, all, func(w io.Writer) {
 		for _, p := range all {
-			fmt.Fprintf(w, "%s  %-13s  %s\n", p.ID, p.Environment, p.Name)
+			fmt.Fprintf(w, "%s  %-13s  %s  %s\n", p.ID, p.Environment, p.DeviceKey, p.Name)
 		}
 	})
 }
@@ -73,6 +73,24 @@ type key struct {
 	Create keyCreate `cmd:"" help:"Create an API key; its text is printed once."`
 	List   keyList   `cmd:"" help:"List API keys."`
 	Revoke keyRevoke `cmd:"" help:"Revoke an API key."`
+	Device keyDevice `cmd:"" help:"Replace the public device key of apps and sites; the one before is refused from then on."`
+}
+
+type keyDevice struct {
+	remote
+	Of tocsin.ProjectID `arg:"" name:"project-id"`
+}
+
+func (c *keyDevice) Run(s *session) error {
+	api, err := c.client()
+	if err != nil {
+		return err
+	}
+	p, err := api.RotateDeviceKey(s.ctx, c.Of)
+	if err != nil {
+		return err
+	}
+	return c.print(s, p, func(w io.Writer) { fmt.Fprintln(w, p.DeviceKey) })
 }
 
 type keyCreate struct {

@@ -64,6 +64,12 @@ func (c *Client) RevokeKey(ctx context.Context, project tocsin.ProjectID, key to
 	return c.do(ctx, call{method: http.MethodDelete, path: projectPath(project) + "/keys/" + key.String()}, nil)
 }
 
+// RotateDeviceKey replaces the public key of apps and sites.
+func (c *Client) RotateDeviceKey(ctx context.Context, project tocsin.ProjectID) (Project, error) {
+	var p Project
+	return p, c.do(ctx, call{method: http.MethodPost, path: projectPath(project) + "/device-key"}, &p)
+}
+
 // SetCredential sets or replaces the credential of one provider.
 func (c *Client) SetCredential(ctx context.Context, project tocsin.ProjectID, r CredentialRequest) (out Credential, err error) {
 	err = c.do(ctx, call{method: http.MethodPut, path: projectPath(project) + "/credentials", body: r}, &out)

@@ -48,7 +48,8 @@ type BatchError struct {
 
 // Registered names the subscription that was registered or changed.
 type Registered struct {
-	ID tocsin.SubscriptionID `json:"id"`
+	ID      tocsin.SubscriptionID `json:"id"`
+	Ignored []string              `json:"ignored,omitempty" doc:"Device API: attributes and sets of tags that were left out, as nothing but this install has them: a name comes into use by the server API"`
 }
 
 // ProfileUpdate changes what is known of a person, whatever the device.
@@ -61,6 +62,8 @@ type ProfileUpdate struct {
 type Device struct {
 	ID     tocsin.SubscriptionID `json:"id"`
 	Secret string                `json:"secret,omitempty" doc:"Proves later that the caller is this install; shown once"`
+
+	Ignored []string `json:"ignored,omitempty" doc:"Attributes and sets of tags that were left out, as nothing but this install has them: a name comes into use by the server API"`
 }
 
 // OptIn sets whether pushes may be sent to a device.

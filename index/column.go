@@ -2,6 +2,7 @@ package index
 
 import (
 	"hash/maphash"
+	"slices"
 
 	"github.com/RoaringBitmap/roaring/v2"
 
@@ -88,6 +89,14 @@ func (c *column) remove(row uint32) {
 		c.codes.set(row, 0)
 		c.forget(row, old)
 	}
+}
+
+// empty reports whether no row has a value.
+func (c *column) empty() bool {
+	if c.plain != nil {
+		return !slices.ContainsFunc(c.plain.has, func(rows uint64) bool { return rows != 0 })
+	}
+	return c.dict.distinct() == 0
 }
 
 // forget takes a row away from a code.

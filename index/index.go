@@ -25,6 +25,7 @@ func New() *Index {
 func (x *Index) Set(row uint32, name string, v Value) {
 	c := x.columns[name]
 	if c == nil {
+		maps.DeleteFunc(x.columns, func(_ string, old *column) bool { return old.empty() })
 		c = newColumn(x.seed)
 		x.columns[name] = c
 	}
@@ -63,6 +64,7 @@ func (x *Index) ChangeTags(row uint32, name string, clear bool, replace, add, re
 		if len(replace)+len(add) == 0 {
 			return
 		}
+		maps.DeleteFunc(x.sets, func(_ string, old *set) bool { return old.dict.distinct() == 0 })
 		s = newSet(x.seed)
 		x.sets[name] = s
 	}
@@ -113,13 +115,26 @@ func (x *Index) TagSets(row uint32) iter.Seq2[string, []string] {
 	}
 }
 
-// Names is how many attributes and tag sets have a name here. Each costs memory
-// for every row, whoever has it.
-func (x *Index) Names() (attributes, sets int) { return len(x.columns), len(x.sets) }
+// Names is how many attributes and tag sets some row has. Each costs memory for
+// every row; what no row has any more goes when another name comes.
+func (x *Index) Names() (attributes, sets int) {
+	for _, c := range x.columns {
+		if !c.empty() {
+			attributes++
+		}
+	}
+	for _, s := range x.sets {
+		if s.dict.distinct() > 0 {
+			sets++
+		}
+	}
+	return attributes, sets
+}
 
-// Has reports whether an attribute, or a tag set, of this name was ever set.
+// Has reports whether some row has an attribute, or a tag set, of this name.
 func (x *Index) Has(name string) (attribute, set bool) {
-	return x.columns[name] != nil, x.sets[name] != nil
+	c, s := x.columns[name], x.sets[name]
+	return c != nil && !c.empty(), s != nil && s.dict.distinct() > 0
 }
 
 // Size is the memory in use, in bytes, but for small fixed parts.

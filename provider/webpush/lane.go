@@ -24,6 +24,13 @@ const (
 	windows
 )
 
+// Known reports whether an origin is that of a push service of a browser, and
+// whether it is one of many, known by the end of its name only.
+func Known(origin string) (known, oneOfMany bool) {
+	s := serviceOf(origin)
+	return s != unknown, s == apple || s == windows
+}
+
 func serviceOf(origin string) service {
 	u, err := url.Parse(origin)
 	if err != nil {
