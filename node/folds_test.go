@@ -1,12 +1,15 @@
 package node
 
 import (
+	"errors"
 	"log/slog"
 	"testing"
 	"time"
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/tocsin-push/tocsin/journal"
+	journalmem "github.com/tocsin-push/tocsin/journal/mem"
 	"github.com/tocsin-push/tocsin/ledger"
 	"github.com/tocsin-push/tocsin/plan"
 	"github.com/tocsin-push/tocsin/receipt"
@@ -58,5 +61,23 @@ func TestADamagedSnapshotIsPassedOver(t *testing.T) {
 		if _, _, err := look(); err == nil {
 			t.Fatal("both are damaged, and one was read")
 		}
+	}
+}
+
+func TestALogReachesWhatWasReadOfIt(t *testing.T) {
+	j := journalmem.New()
+	p := journal.Partition{Topic: journal.Ledger}
+	if _, err := j.Append(t.Context(), p, []byte("a"), []byte("b")); err != nil {
+		t.Fatal(err)
+	}
+	end, err := j.End(t.Context(), p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := reaches(t.Context(), j, p, uint64(end)); err != nil {
+		t.Error(err)
+	}
+	if err := reaches(t.Context(), j, p, uint64(end)+1); !errors.Is(err, errApart) {
+		t.Errorf("read beyond its end: %v", err)
 	}
 }

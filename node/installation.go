@@ -6,11 +6,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
 
+	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/account"
+	"github.com/tocsin-push/tocsin/audience"
+	"github.com/tocsin-push/tocsin/journal"
 	"github.com/tocsin-push/tocsin/store"
 )
 
@@ -23,11 +27,25 @@ var installationPlace = store.Place{Table: "node", Partition: "installation"}
 
 const installationKey = "settings"
 
-// settle writes the settings at the first start, and refuses others later.
-func settle(ctx context.Context, s store.Store, want installation) error {
+// settle writes the settings at the first start, and refuses others later. A
+// first start finds no log, and every other one finds the folder of the logs.
+func settle(ctx context.Context, s store.Store, j journal.Journal, logs bool, want installation) error {
 	value, err := json.Marshal(want)
 	if err != nil {
 		return err
+	}
+	switch _, err := s.GetLatest(ctx, installationPlace, installationKey); {
+	case err == nil && !logs:
+		return fmt.Errorf("node: the store was written, but there is no log: %w", errApart)
+	case errors.Is(err, store.ErrNotFound):
+		for _, topic := range journal.Topics {
+			for shard := range want.Shards {
+				p := journal.Partition{Topic: topic, Shard: tocsin.Shard(shard)}
+				if found, _, err := j.Read(ctx, p, 0, 1); len(found) > 0 || errors.Is(err, journal.ErrTrimmed) {
+					return fmt.Errorf("node: the log %s was written, but the store is empty: %w", p, errApart)
+				}
+			}
+		}
 	}
 	made, row, err := s.PutIf(ctx, installationPlace, installationKey, nil, value, time.Time{})
 	if errors.Is(err, store.ErrAmbiguous) {
@@ -45,6 +63,35 @@ func settle(ctx context.Context, s store.Store, want installation) error {
 	}
 	return fmt.Errorf("node: the data folder was set up with %d shards and cannot be used with %d: start with --shards %d",
 		have.Shards, want.Shards, have.Shards)
+}
+
+var errApart = errors.New("the parts of the data folder are not of one moment; put a backup of the whole folder back")
+
+// oneMoment refuses a log that ends before what was read of it: its folder was
+// lost, or is older than the others. What would be appended there now, nobody
+// would read.
+func oneMoment(ctx context.Context, j journal.Journal, s store.Store, followers []*audience.Follower, log *slog.Logger) error {
+	for i, f := range followers {
+		shard := tocsin.Shard(i)
+		read, _, err := folds(ctx, s, shard, log)
+		if err != nil {
+			return err
+		}
+		for topic, next := range map[journal.Topic]uint64{journal.Ledger: read.Next(), journal.Changes: f.Shard().Applied()} {
+			if err := reaches(ctx, j, journal.Partition{Topic: topic, Shard: shard}, next); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func reaches(ctx context.Context, j journal.Journal, p journal.Partition, next uint64) error {
+	end, err := j.End(ctx, p)
+	if err == nil && uint64(end) < next {
+		err = fmt.Errorf("node: the log %s ends at %d, but was read up to %d: %w", p, end, next, errApart)
+	}
+	return err
 }
 
 // firstKey makes the first admin key of a new installation, into a file that

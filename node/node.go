@@ -65,6 +65,8 @@ func Run(ctx context.Context, c Config, log *slog.Logger, up func(Up)) error {
 	}
 	jc := journaldisk.Default()
 	jc.Reserve, jc.Log, jc.Stop = c.Reserve, log, failStop
+	_, missing := os.Stat(filepath.Join(c.Dir, "journal"))
+	logs := !errors.Is(missing, os.ErrNotExist)
 	journal, err := journaldisk.Open(filepath.Join(c.Dir, "journal"), jc)
 	if err != nil {
 		return err
@@ -77,7 +79,7 @@ func Run(ctx context.Context, c Config, log *slog.Logger, up func(Up)) error {
 		return err
 	}
 	parts.onEnd(closing(log, "store", store.Close))
-	if err := settle(ctx, store, installation{Shards: c.Shards}); err != nil {
+	if err := settle(ctx, store, journal, logs, installation{Shards: c.Shards}); err != nil {
 		return err
 	}
 	metrics := prometheus.NewRegistry()
@@ -105,6 +107,9 @@ func Run(ctx context.Context, c Config, log *slog.Logger, up func(Up)) error {
 	}
 	followers, err := openAudience(c, journal, snapshots, log)
 	if err != nil {
+		return err
+	}
+	if err := oneMoment(ctx, journal, store, followers, log); err != nil {
 		return err
 	}
 	shards := make([]*audience.Shard, c.Shards)
