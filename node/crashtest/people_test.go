@@ -61,7 +61,7 @@ func newCrowd(seed uint64, size int) *crowd {
 			}
 			c.byToken[sim.Hash(p.token)] = len(c.people)
 			c.people = append(c.people, p)
-		default:
+		case len(c.guests) < guestPeople:
 			p.crowd = "guests"
 			c.guests = append(c.guests, p)
 		}
