@@ -25,6 +25,7 @@ type order struct {
 	id        tocsin.SendID
 	acked     bool
 	cancel    bool      // it is to be cancelled
+	steered   bool      // it is to get a rate
 	cancelled time.Time // when the cancel was acknowledged; zero: not
 	ended     client.Send
 }
@@ -41,7 +42,7 @@ type round struct {
 
 // plan draws a round. Its sends: one to everybody; one-time codes to a few
 // named people, so that open and claim are one record; one that is cancelled;
-// one for a later time.
+// one for a later time, which is steered before it comes.
 func (w *world) plan(random *rand.Rand, everybody tocsin.OnDoubt) *round {
 	w.rounds++
 	r := &round{number: w.rounds, cut: time.Duration(random.IntN(500)) * time.Millisecond, guests: fmt.Sprintf("guests %d", w.rounds)}
@@ -62,7 +63,7 @@ func (w *world) plan(random *rand.Rand, everybody tocsin.OnDoubt) *round {
 		{name: "everybody", part: "", request: client.SendRequest{Target: query(`{"crowd":"main"}`), Message: text(everybody)}, audience: w.crowd.size("")},
 		{name: "few", part: "any", request: client.SendRequest{Class: tocsin.Transactional, Target: few, Message: text(tocsin.Skip)}, audience: int64(len(distinct))},
 		{name: "stopped", part: "tenth", cancel: true, request: client.SendRequest{Target: query(`{"part":"tenth"}`), Message: text(tocsin.Resend)}, audience: w.crowd.size("tenth")},
-		{name: "later", part: "hundredth", request: client.SendRequest{At: time.Now().Add(400 * time.Millisecond).UTC().Truncate(time.Millisecond),
+		{name: "later", part: "hundredth", steered: true, request: client.SendRequest{At: new(time.Now().Add(400 * time.Millisecond).UTC().Truncate(time.Millisecond)),
 			Target: query(`{"part":"hundredth"}`), Message: text(tocsin.Resend)}, audience: w.crowd.size("hundredth")},
 	}
 	for _, o := range r.orders {
@@ -91,6 +92,9 @@ func (w *world) fire(ctx context.Context, r *round) {
 				}
 				w.stop(ctx, o)
 			}
+			if o.steered && o.acked {
+				w.steer(ctx, o)
+			}
 		})
 	}
 	all.Go(func() { w.imported(ctx, r.guests, w.crowd.guests) })
@@ -108,6 +112,16 @@ func (w *world) ask(ctx context.Context, o *order) error {
 	}
 	o.id, o.acked = made.ID, true
 	return nil
+}
+
+// steer gives a send a rate, far above what its part needs. One that has
+// finished already takes none.
+func (w *world) steer(ctx context.Context, o *order) error {
+	_, err := w.api.Steer(ctx, o.id, client.SendUpdate{Rate: client.AtMost(60_000_000)})
+	if errors.Is(err, client.ErrConflict) {
+		return nil
+	}
+	return err
 }
 
 // stop cancels a send. One that has finished already cannot be.
@@ -130,6 +144,9 @@ func (w *world) finish(ctx context.Context, r *round) {
 		w.survive(o.name, func() error { return w.ask(ctx, o) })
 		if o.cancel {
 			w.survive("cancel", func() error { return w.stop(ctx, o) })
+		}
+		if o.steered {
+			w.survive("steer", func() error { return w.steer(ctx, o) })
 		}
 	}
 	w.load(ctx, r.guests, w.crowd.guests)
