@@ -43,6 +43,10 @@ type Deps struct {
 	// Crowded tells whether too much is open for another send of a project.
 	Crowded func(tocsin.ProjectID, tocsin.Class) (pace.Refusal, bool)
 
+	// Damaged names a file of the storage that cannot be read, nil for none. What
+	// is accepted then may never be done.
+	Damaged func() error
+
 	Metrics http.Handler                // serves /metrics
 	Ready   func(context.Context) error // why the node does not serve yet; nil when it does
 	Log     *slog.Logger
@@ -153,7 +157,7 @@ func (s *Server) plainRoutes(mux *http.ServeMux) error {
 	})
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
-		if err := s.Ready(r.Context()); err != nil {
+		if err := errors.Join(s.Damaged(), s.Ready(r.Context())); err != nil {
 			writeProblem(w, busy(http.StatusServiceUnavailable, "unavailable", "not ready: "+err.Error(), time.Second))
 			return
 		}

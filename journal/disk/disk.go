@@ -174,6 +174,9 @@ func (j *Journal) Trim(ctx context.Context, at journal.Partition, before journal
 	return nil
 }
 
+// Damaged is an error that names a damaged file, nil while none was found.
+func (j *Journal) Damaged() error { return j.folder.Damaged() }
+
 func (j *Journal) Close() error {
 	j.calls.Lock()
 	defer j.calls.Unlock()

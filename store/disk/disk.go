@@ -184,6 +184,9 @@ func (s *Store) scan(at store.Place, from, to string, limit int) (found []store.
 	return found, nil
 }
 
+// Damaged is an error that names a damaged file, nil while none was found.
+func (s *Store) Damaged() error { return s.folder.Damaged() }
+
 func (s *Store) Close() error {
 	s.calls.Lock()
 	if s.closed {

@@ -35,6 +35,10 @@ type Folder struct {
 	space  sync.Mutex
 	looked time.Time
 	free   uint64
+
+	damage  sync.Mutex
+	damaged string               // the file found damaged first
+	told    map[string]time.Time // when a complaint went to the log last
 }
 
 // Open locks the folder, checks its logs and opens the database, new ones too.
@@ -48,7 +52,7 @@ func Open(dir string, c Config) (_ *Folder, err error) {
 	if err := makeDir(c.FS, dir); err != nil {
 		return nil, err
 	}
-	f := &Folder{dir: dir, c: c}
+	f := &Folder{dir: dir, c: c, told: map[string]time.Time{}}
 	if f.lock, err = pebble.LockDirectory(dir, c.FS); err != nil {
 		return nil, fmt.Errorf("it is in use by another process: %w", err)
 	}
@@ -99,7 +103,9 @@ func (f *Folder) open() (err error) {
 		FlushDelayDeleteRange: 10 * time.Second, // then trimmed space comes back on an idle node too
 		Logger:                logger{f},
 		EventListener: &pebble.EventListener{DataCorruption: func(i pebble.DataCorruptionInfo) {
-			f.c.Log.Error("a file is damaged", "file", i.Path, "error", i.Details)
+			if f.harm(i.Path) {
+				f.c.Log.Error("a file is damaged", "file", i.Path, "error", i.Details.Error()) // as an error it would bring its stack
+			}
 		}},
 	})
 	if err != nil {
@@ -125,6 +131,38 @@ func (f *Folder) Explain(err error) error {
 		return fmt.Errorf("%w (the log read last is %s)", err, f.guard.read)
 	}
 	return err
+}
+
+// harm notes a damaged file, and reports whether to say so.
+func (f *Folder) harm(path string) bool {
+	f.damage.Lock()
+	defer f.damage.Unlock()
+	if f.damaged == "" {
+		f.damaged = path
+	}
+	return f.due(path)
+}
+
+// due reports whether a complaint was not said for a minute: Pebble repeats
+// many times a second what fails. The caller holds damage.
+func (f *Folder) due(complaint string) bool {
+	now := f.c.Now()
+	if last, said := f.told[complaint]; said && now.Sub(last).Abs() < time.Minute {
+		return false
+	}
+	f.told[complaint] = now
+	return true
+}
+
+// Damaged is an error that names the first table found damaged since Open, nil
+// while there is none. It stays: nothing but a backup brings the rows back.
+func (f *Folder) Damaged() error {
+	f.damage.Lock()
+	defer f.damage.Unlock()
+	if f.damaged == "" {
+		return nil
+	}
+	return fmt.Errorf("%s is damaged", f.damaged)
 }
 
 // Apply makes a batch visible in the order of the calls; Wait makes it durable.
@@ -187,6 +225,13 @@ func (l logger) Infof(format string, args ...any) {
 	}
 }
 
-func (l logger) Errorf(format string, args ...any) { l.f.c.Log.Error(fmt.Sprintf(format, args...)) }
+func (l logger) Errorf(format string, args ...any) {
+	l.f.damage.Lock()
+	due := l.f.due(format)
+	l.f.damage.Unlock()
+	if due {
+		l.f.c.Log.Error(fmt.Sprintf(format, args...))
+	}
+}
 
 func (l logger) Fatalf(format string, args ...any) { l.f.stop(fmt.Errorf(format, args...)) }
