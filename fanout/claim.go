@@ -90,7 +90,7 @@ func (m *Machine) ask(f *feed, t todo) *task {
 	m.asked[a.id] = a
 	scope := record.Of(f.job.content)
 	m.toPace(pace.Ask{
-		Ticket: m.ticket(a.id), Route: f.route, Project: scope.Project, Class: scope.Class, Send: f.job.id, N: t.To - t.From,
+		Ticket: m.ticket(a.id), Route: f.route, Project: scope.Project, Environment: scope.Environment, Class: scope.Class, Send: f.job.id, N: t.To - t.From,
 	})
 	return a
 }

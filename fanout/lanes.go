@@ -202,7 +202,7 @@ func (p *pacer) do(item any) {
 func (p *pacer) request(event pace.Event) {
 	switch e := event.(type) {
 	case pace.Ask:
-		w := p.way(e.Route, e.Project)
+		w := p.way(e.Route, e.Project, e.Environment)
 		if w.subject == "" {
 			w.pending = append(w.pending, e)
 			p.pending++

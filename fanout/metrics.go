@@ -6,7 +6,8 @@ import (
 	"github.com/tocsin-push/tocsin/provider"
 )
 
-// metrics count by range; per project, environment and class (law L10).
+// metrics count by range; per project, environment and class (law L10), but
+// for a credential, which all classes share.
 type metrics struct {
 	pushes  *prometheus.CounterVec
 	refused *prometheus.GaugeVec
@@ -21,7 +22,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		refused: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "tocsin_fanout_credential_refused",
 			Help: "1 while the provider refuses a project's credential and its pushes wait.",
-		}, []string{"project", "provider"}),
+		}, []string{"project", "environment", "provider"}),
 	}
 	if err := r.Register(m.pushes); err != nil {
 		return nil, err

@@ -67,7 +67,7 @@ func (m *Machine) Loads() []pace.Load {
 		if !known {
 			i = len(loads)
 			at[k] = i
-			loads = append(loads, pace.Load{Route: r, Project: k.project, Class: k.class})
+			loads = append(loads, pace.Load{Route: r, Project: k.project, Environment: scope.Environment, Class: k.class})
 		}
 		loads[i].Slices += slices
 		loads[i].Pushes += pushes
@@ -111,7 +111,7 @@ var (
 	paceBacklog    = prometheus.NewDesc("tocsin_pace_backlog", "Pushes open, without an outcome.", subjectLabels, nil)
 	paceLatency    = prometheus.NewDesc("tocsin_pace_answer_seconds", "Time of an answer, of late.", subjectLabels, nil)
 	paceQuiet      = prometheus.NewDesc("tocsin_pace_quiet_seconds", "Until the provider wants to hear again, 0 for now.", subjectLabels, nil)
-	paceProject    = prometheus.NewDesc("tocsin_pace_project_backlog", "Pushes open of a project, without an outcome.", []string{"project"}, nil)
+	paceProject    = prometheus.NewDesc("tocsin_pace_project_backlog", "Pushes open of a project, without an outcome.", []string{"project", "environment"}, nil)
 	paceClass      = prometheus.NewDesc("tocsin_pace_class_backlog", "Pushes open of a class, without an outcome.", []string{"class"}, nil)
 )
 
@@ -143,7 +143,7 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 		gauge(paceQuiet, max(0, time.Until(s.Until).Seconds()), labels...)
 	}
 	for _, p := range state.Projects {
-		gauge(paceProject, float64(p.Pushes), p.Project.String())
+		gauge(paceProject, float64(p.Pushes), p.Project.String(), p.Environment.String())
 	}
 	for class := tocsin.Urgent; class <= tocsin.Synthetic; class++ {
 		gauge(paceClass, float64(state.Classes[class].Pushes), class.String())

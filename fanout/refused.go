@@ -22,14 +22,14 @@ func (p *pacer) heard(w *way, e pace.Finished) {
 	switch {
 	case e.Faulted > 0 && !was:
 		p.log.Error("the provider refuses the credential: its pushes wait until it is replaced",
-			"provider", w.route.Provider.String(), "project", w.project.String(), "credential", id.String())
-		p.metrics.refused.WithLabelValues(w.project.String(), w.route.Provider.String()).Set(1)
+			w.named("credential", id.String())...)
+		p.metrics.refused.WithLabelValues(w.project.String(), w.environment.String(), w.route.Provider.String()).Set(1)
 		p.mu.Lock()
 		p.refused[id] = time.Now()
 		p.mu.Unlock()
 	case e.Faulted == 0 && e.Proven > 0 && was:
-		p.log.Info("the credential is accepted again", "provider", w.route.Provider.String(), "project", w.project.String(), "credential", id.String())
-		p.metrics.refused.WithLabelValues(w.project.String(), w.route.Provider.String()).Set(0)
+		p.log.Info("the credential is accepted again", w.named("credential", id.String())...)
+		p.metrics.refused.WithLabelValues(w.project.String(), w.environment.String(), w.route.Provider.String()).Set(0)
 		p.mu.Lock()
 		delete(p.refused, id)
 		p.mu.Unlock()

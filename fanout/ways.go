@@ -19,9 +19,12 @@ type openLane struct {
 
 // way is a route in use.
 type way struct {
-	route    provider.Route
-	project  tocsin.ProjectID
-	lane     provider.Lane
+	route   provider.Route
+	project tocsin.ProjectID
+	lane    provider.Lane
+
+	environment tocsin.Environment
+
 	version  uint64 // raised by every replacement
 	subject  string // "" until it was opened once
 	pending  []pace.Ask
@@ -31,10 +34,16 @@ type way struct {
 	idle     time.Time // since when nothing was asked or under way; zero: something is
 }
 
-func (p *pacer) way(r provider.Route, project tocsin.ProjectID) *way {
+// named adds what a line of the log about the way says of whose it is (law L10);
+// all classes share it.
+func (w *way) named(more ...any) []any {
+	return append([]any{"provider", w.route.Provider.String(), "project", w.project.String(), "environment", w.environment.String()}, more...)
+}
+
+func (p *pacer) way(r provider.Route, project tocsin.ProjectID, environment tocsin.Environment) *way {
 	w := p.ways[r]
 	if w == nil {
-		w = &way{route: r, project: project}
+		w = &way{route: r, project: project, environment: environment}
 		p.ways[r] = w
 		p.order = append(p.order, w)
 		p.openWay(w)
@@ -54,15 +63,17 @@ func (p *pacer) openWay(w *way) {
 		p.placed++
 	}
 	w.reopen = time.Time{}
-	version, route, project := w.version, w.route, w.project
+	version := w.version
 	p.tasks.Go(func() {
 		result := opened{way: w, version: version}
-		result.err = p.openLane(route, project, &result)
+		result.err = p.openLane(w, &result)
 		p.box.post(result)
 	})
 }
 
-func (p *pacer) openLane(r provider.Route, project tocsin.ProjectID, o *opened) error {
+// openLane runs beside the goroutine that paces, and reads only what a way is made with.
+func (p *pacer) openLane(w *way, o *opened) error {
+	r, project := w.route, w.project
 	all, err := p.credentials(p.ctx, project)
 	for _, c := range all {
 		if c.ID != r.Credential || c.Provider != r.Provider {
@@ -75,6 +86,7 @@ func (p *pacer) openLane(r provider.Route, project tocsin.ProjectID, o *opened) 
 		if by == nil {
 			return fmt.Errorf("fanout: %s is not offered here", r.Provider)
 		}
+		c.Environment = w.environment
 		if o.lane, err = by.Lane(r, c); err != nil {
 			return err
 		}
@@ -85,7 +97,7 @@ func (p *pacer) openLane(r provider.Route, project tocsin.ProjectID, o *opened) 
 		warm, cancel := context.WithTimeout(p.ctx, p.Lanes.config.Warm)
 		defer cancel()
 		if err := o.lane.Warm(warm); err != nil && p.ctx.Err() == nil {
-			p.log.Warn("a lane is not warm yet", "provider", r.Provider.String(), "project", project.String(), "host", r.Host, "error", err)
+			p.log.Warn("a lane is not warm yet", w.named("host", r.Host, "error", err)...)
 		}
 		return nil
 	}
@@ -102,7 +114,7 @@ func (p *pacer) opened(e opened) {
 		return
 	}
 	if e.err != nil {
-		p.log.Warn("a lane could not be opened", "provider", w.route.Provider.String(), "project", w.project.String(), "error", e.err)
+		p.log.Warn("a lane could not be opened", w.named("error", e.err)...)
 		w.reopen = time.Now().Add(p.Lanes.config.Reopen)
 		p.unplace(w)
 		return
@@ -142,7 +154,7 @@ func (p *pacer) closeLane(w *way, lane provider.Lane) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(p.ctx), p.Lanes.config.Close)
 		defer cancel()
 		if err := lane.Close(ctx); err != nil {
-			p.log.Warn("a lane did not close in time", "provider", w.route.Provider.String(), "project", w.project.String(), "error", err)
+			p.log.Warn("a lane did not close in time", w.named("error", err)...)
 		}
 	})
 }

@@ -1,6 +1,8 @@
 package node_test
 
 import (
+	"io"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -62,6 +64,27 @@ func (t *town) isRefused(p tocsin.Provider) {
 	}
 	if n := strings.Count(t.log.String(), "the provider refuses the credential"); n != 1 {
 		t.Fatalf("the log says %d times that the credential is refused", n)
+	}
+	t.labelled()
+}
+
+// labelled holds that every metric and line of the log that names a project
+// names its environment too (law L10).
+func (t *town) labelled() {
+	t.Helper()
+	answer, err := http.Get(t.url + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text) + t.log.String()) {
+		if strings.Contains(line, "project=") && !strings.Contains(line, "environment=") {
+			t.Errorf("no environment: %s", line)
+		}
 	}
 }
 

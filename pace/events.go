@@ -22,6 +22,8 @@ type Load struct {
 	Class   tocsin.Class
 	Slices  int
 	Pushes  int // without an outcome
+
+	Environment tocsin.Environment // of the project
 }
 
 // Event is what happened to the machine.
@@ -42,6 +44,8 @@ type (
 		Send    tocsin.SendID
 		Class   tocsin.Class
 		N       int
+
+		Environment tocsin.Environment // for what is logged and counted
 	}
 
 	// Drop takes an Ask back. One that was granted already is not known any

@@ -44,7 +44,8 @@ type SubjectState struct {
 
 // ProjectState is what one project has open.
 type ProjectState struct {
-	Project tocsin.ProjectID
+	Project     tocsin.ProjectID
+	Environment tocsin.Environment
 	Backlog
 }
 
@@ -52,10 +53,12 @@ type ProjectState struct {
 func (m *Machine) State(now time.Time) State {
 	state := State{Rate: m.road.rate.perSecond, Ahead: m.road.ahead}
 	subjects, projects := map[string]*Backlog{}, map[tocsin.ProjectID]*Backlog{}
+	environments := map[tocsin.ProjectID]tocsin.Environment{}
 	for _, loads := range m.loads {
 		for _, l := range loads {
 			named(subjects, l.Subject).add(l)
 			named(projects, l.Project).add(l)
+			environments[l.Project] = l.Environment
 			state.Classes[l.Class].add(l)
 		}
 	}
@@ -76,7 +79,7 @@ func (m *Machine) State(now time.Time) State {
 		state.Subjects = append(state.Subjects, one)
 	}
 	for id, b := range projects {
-		state.Projects = append(state.Projects, ProjectState{id, *b})
+		state.Projects = append(state.Projects, ProjectState{id, environments[id], *b})
 	}
 	slices.SortFunc(state.Projects, func(a, b ProjectState) int { return cmp.Compare(a.Project.String(), b.Project.String()) })
 	return state

@@ -28,7 +28,7 @@ func TestTheStateIsTold(t *testing.T) {
 		t.Errorf("%+v", one)
 	}
 	if want := (Backlog{2, 8_000_000}); one.Backlog != want || state.Classes[tocsin.Urgent] != want || len(state.Projects) != 2 ||
-		state.Projects[0] != (ProjectState{mine, want}) || state.Projects[1] != (ProjectState{other, Backlog{4, 40}}) {
+		state.Projects[0] != (ProjectState{mine, 0, want}) || state.Projects[1] != (ProjectState{other, 0, Backlog{4, 40}}) {
 		t.Errorf("backlog %+v, classes %+v, projects %+v", one.Backlog, state.Classes, state.Projects)
 	}
 	s.tell(Opened{Shard: 2})

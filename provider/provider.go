@@ -39,6 +39,8 @@ type Credential struct {
 	// Quota is the configured limit of pushes per minute; 0 is the provider's
 	// default (FCM 600,000, others none).
 	Quota int
+
+	Environment tocsin.Environment // of the project, for what a lane logs; not stored
 }
 
 // APNs is a provider token key of an Apple team.

@@ -134,7 +134,7 @@ func (p *Provider) Lane(r provider.Route, c provider.Credential) (provider.Lane,
 	if !slices.Contains(c.APNs.Topics, r.Topic) {
 		return nil, fmt.Errorf("apns: topic %.80q is not one of the credential", r.Topic)
 	}
-	o := bulk.Options{Origin: Production, Log: p.log.With("provider", "apns", "project", c.Project.String())}
+	o := bulk.Options{Origin: Production, Log: p.log.With("provider", "apns", "project", c.Project.String(), "environment", c.Environment.String())}
 	if c.APNs.Sandbox {
 		o.Origin = Sandbox
 	}

@@ -164,7 +164,7 @@ func (p *Provider) Lane(_ provider.Route, c provider.Credential) (provider.Lane,
 	if err != nil {
 		return nil, err
 	}
-	o := bulk.Options{Origin: Origin, Log: p.log.With("provider", "fcm", "project", c.Project.String())}
+	o := bulk.Options{Origin: Origin, Log: p.log.With("provider", "fcm", "project", c.Project.String(), "environment", c.Environment.String())}
 	if len(c.Endpoints) > 0 {
 		o.Origin = c.Endpoints[0].Origin
 		if o.TLS, err = bulk.Trust(c.Endpoints[0].Root); err != nil {

@@ -115,7 +115,7 @@ func (p *Provider) Lane(r provider.Route, c provider.Credential) (provider.Lane,
 	}
 	l := &lane{provider: p, key: key, origin: r.Host, service: serviceOf(r.Host)}
 	l.line = newLine(p.encrypter, l)
-	cfg, o := p.cfg.Bulk, bulk.Options{Origin: r.Host, Log: p.log.With("provider", "webpush", "project", c.Project.String())}
+	cfg, o := p.cfg.Bulk, bulk.Options{Origin: r.Host, Log: p.log.With("provider", "webpush", "project", c.Project.String(), "environment", c.Environment.String())}
 	if e, ok := listed(r.Host, c.Endpoints); ok {
 		if o.TLS, err = bulk.Trust(e.Root); err != nil {
 			return nil, err
