@@ -39,7 +39,7 @@ func sendRecord(limits target.Config, project tocsin.ProjectID, id tocsin.SendID
 	}
 	send := &record.Send{Send: id.Bytes(), Name: r.Name, Accepted: accepted.UnixNano(), Due: accepted.UnixNano(),
 		Steer: ledger.Steering{PerMinute: r.Rate}.Record()}
-	if !r.At.IsZero() {
+	if r.At != nil {
 		if r.At.Before(accepted.Add(-maxBehind)) {
 			return nil, invalid("at", "is in the past")
 		}

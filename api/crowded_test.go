@@ -35,7 +35,7 @@ func TestASendIsRefusedWhileTooMuchIsOpen(t *testing.T) {
 		t.Fatalf("%d sends were logged", n)
 	}
 	urgent, later := hello(), hello()
-	urgent.Class, later.At = tocsin.Urgent, time.Now().Add(time.Hour)
+	urgent.Class, later.At = tocsin.Urgent, new(time.Now().Add(time.Hour))
 	for _, request := range []client.SendRequest{urgent, later} {
 		if _, err := c.Send(t.Context(), request, ""); err != nil {
 			t.Error(err)

@@ -2,6 +2,7 @@ package api
 
 import (
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -54,13 +55,18 @@ func (in *intake) member(s *scanner, d *draft, name string) error {
 	}
 	text, err := s.text()
 	if err != nil {
-		if s.at < len(s.body) && s.body[s.at] != '"' {
+		if !slices.Contains(strings.Fields(plainFields), name) {
+			err = errors.New("unknown field")
+		} else if s.at < len(s.body) && s.body[s.at] != '"' {
 			err = errors.New("want a string")
 		}
 		return wrong(name, "%s", err)
 	}
 	return d.set(name, text)
 }
+
+// plainFields are those that set takes.
+const plainFields = "id user provider token endpoint p256dh auth topic language zone active"
 
 // set takes one plain field, from JSON or CSV.
 func (d *draft) set(name, text string) (err error) {
@@ -214,7 +220,6 @@ type column struct {
 func parseHeader(header []string) ([]column, error) {
 	kinds := map[string]client.ValueKind{"text": client.Text, "integer": client.Integer, "float": client.Float,
 		"boolean": client.Boolean, "time": client.Time, "url": client.URL}
-	plain := "id user provider token endpoint p256dh auth topic language zone active opted_in"
 	columns := make([]column, len(header))
 	seen := map[string]bool{}
 	for i, title := range header {
@@ -237,8 +242,8 @@ func parseHeader(header []string) ([]column, error) {
 			if err := checkTags(&record.TagSet{Name: name}); err != nil {
 				return nil, wrong(title, "%s", err)
 			}
-		case grouped || title == "" || !strings.Contains(" "+plain+" ", " "+title+" "):
-			return nil, wrong(title, "unknown column: want one of %s, attributes.NAME or tags.NAME", plain)
+		case grouped || title != "opted_in" && !slices.Contains(strings.Fields(plainFields), title):
+			return nil, wrong(title, "unknown column: want one of %s opted_in, attributes.NAME or tags.NAME", plainFields)
 		}
 		if seen[c.field+"."+c.name] {
 			return nil, wrong(title, "column stands twice")

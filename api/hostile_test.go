@@ -39,6 +39,29 @@ func TestNamesAreAsWritten(t *testing.T) {
 	}
 }
 
+// A value that the schema lets pass and that does not fit is told by its path,
+// and an unknown field as unknown, whatever it holds.
+func TestErrorsNameTheField(t *testing.T) {
+	w := newWorld(t)
+	p, _ := w.newProject("a")
+	send := func(more string) string {
+		return `{"target":{"query":{}},"message":{"languages":{"fr":{"title":"x"}}` + more + `}`
+	}
+	for _, c := range []struct{ path, body, field, reason string }{
+		{"/v1/sends", send(`,"ttl":1e3}`), "message.ttl", "want an integer in range, without fraction or exponent"},
+		{"/v1/sends", send(`,"badge":3000000000}`), "message.badge", "want an integer in range, without fraction or exponent"},
+		{"/v1/sends", send(`},"at":"0001-01-01T00:00:00Z"`), "at", "is in the past"},
+		{"/v1/subscriptions", `{"unknown":1}`, "unknown", "unknown field"},
+		{"/v1/subscriptions", `{"user":1}`, "user", "want a string"},
+	} {
+		answer, text := w.raw("POST", c.path, p.Key, c.body)
+		var got client.Problem
+		if err := json.Unmarshal([]byte(text), &got); err != nil || answer.StatusCode != 422 || len(got.Errors) != 1 || got.Errors[0] != (client.FieldError{Field: c.field, Reason: c.reason}) {
+			t.Errorf("%s: %d %s", c.body, answer.StatusCode, text)
+		}
+	}
+}
+
 // What is wrong with a body is told in few words, however much it is.
 func TestErrorsOfABodyAreFew(t *testing.T) {
 	w := newWorld(t)

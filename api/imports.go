@@ -136,7 +136,7 @@ func (s *Server) importRoutes() {
 		summary: "List imports, newest first", need: read}, s.listImports)
 	route(s, operation{id: "get-import", method: http.MethodGet, path: path, tag: "Imports",
 		summary: "Progress of an import, and its bad lines", need: read}, s.getImport)
-	route(s, operation{id: "follow-import", method: http.MethodGet, path: path + "/events", tag: "Imports", stream: true,
+	route(s, operation{id: "follow-import", method: http.MethodGet, path: path + "/events", tag: "Imports", stream: true, events: client.Import{},
 		summary: "Follow an import as server-sent events, until it is finished", need: read}, s.followImport)
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"reflect"
 	"strconv"
 	"strings"
 	"time"
@@ -129,6 +130,28 @@ func writeProblem(w http.ResponseWriter, f failure) {
 // maxErrors is how many wrong fields are told: a body can hold very many.
 const maxErrors = 20
 
+// plainJSON is the library's format with errors that speak of JSON, not of Go.
+// The library hands on nothing of an error but its text, so that the path is
+// in it, and reshape takes it out.
+var plainJSON = huma.Format{Marshal: huma.DefaultJSONFormat.Marshal, Unmarshal: func(data []byte, v any) error {
+	err := json.Unmarshal(data, v)
+	var kind *json.UnmarshalTypeError
+	if !errors.As(err, &kind) {
+		return err
+	}
+	reason := "want another type of value"
+	switch kind.Type.Kind() { // what the schema lets pass
+	case reflect.Int, reflect.Int32, reflect.Int64:
+		reason = "want an integer in range, without fraction or exponent"
+	case reflect.Float64, reflect.Interface:
+		reason = "a number is out of range"
+	}
+	return errors.New(strings.TrimSuffix(inBody+kind.Field, ".") + ": " + reason)
+}}
+
+// inBody begins the location of a field.
+const inBody = "body."
+
 // reshape gives huma's own errors (its validation of parameters and bodies)
 // the form of every other problem. Values are not echoed.
 func reshape(_ huma.Context, _ string, body any) (any, error) {
@@ -142,9 +165,14 @@ func reshape(_ huma.Context, _ string, body any) (any, error) {
 				f.Detail += "; more is wrong than is told"
 				break
 			}
-			if e != nil {
-				f.Errors = append(f.Errors, client.FieldError{Field: strings.TrimPrefix(e.Location, "body."), Reason: e.Message})
+			if e == nil {
+				continue
 			}
+			at, reason := e.Location, e.Message
+			if path, rest, ok := strings.Cut(reason, ": "); ok && at == "body" && (path == at || strings.HasPrefix(path, inBody)) {
+				at, reason = path, rest
+			}
+			f.Errors = append(f.Errors, client.FieldError{Field: strings.TrimPrefix(at, inBody), Reason: reason})
 		}
 		return f.Problem, nil
 	}

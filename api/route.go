@@ -7,6 +7,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/tocsin-push/tocsin/account"
 	"github.com/tocsin-push/tocsin/client"
 )
 
@@ -22,6 +23,7 @@ type operation struct {
 	need    access
 	limit   int  // bytes of the JSON body; 0 is the general limit, -1 no JSON body
 	stream  bool // may last: no time limit for the answer
+	events  any  // what its server-sent events hold; nil: it has none
 	raw     map[string]*huma.MediaType
 }
 
@@ -41,6 +43,13 @@ func route[I, O any](s *Server, op operation, handle func(context.Context, *I) (
 		Security:                     []map[string][]string{{"key": op.need.scope.Names()}},
 		Middlewares:                  huma.Middlewares{s.authenticate(op.need)},
 		Responses:                    map[string]*huma.Response{"default": s.problems()},
+	}
+	if !op.need.platform && op.need.scope != account.Device {
+		h.Parameters = []*huma.Param{{Name: projectHeader, In: "header", Schema: projectIDSchema{}.Schema(nil),
+			Description: "The project that a key of the platform acts for: required with such a key, and not needed with a key of the project"}}
+	}
+	if op.events != nil {
+		h.Responses["200"] = s.eventStream(op.events)
 	}
 	switch op.method {
 	case http.MethodPost, http.MethodPut, http.MethodPatch:
@@ -71,6 +80,15 @@ func route[I, O any](s *Server, op operation, handle func(context.Context, *I) (
 			}
 		}
 	}
+}
+
+// eventStream describes server-sent events by the fields of one.
+func (s *Server) eventStream(data any) *huma.Response {
+	schema := s.api.OpenAPI().Components.Schemas.Schema(reflect.TypeOf(data), true, "Event")
+	return &huma.Response{Description: "Server-sent events: state whenever something has changed, and end as the last",
+		Content: map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeArray, Description: "One item for each event",
+			Items: &huma.Schema{Type: huma.TypeObject, Required: []string{"event", "data"}, Properties: map[string]*huma.Schema{
+				"event": {Type: huma.TypeString, Enum: []any{"state", "end"}}, "data": schema}}}}}}
 }
 
 func (s *Server) problems() *huma.Response {

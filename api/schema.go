@@ -125,7 +125,7 @@ func describe() huma.Config {
 				"key": {Type: "http", Scheme: "bearer", Description: "API key (tcs_...), or the device key (tcd_...) for the device API"},
 			}},
 		},
-		Formats:       map[string]huma.Format{"application/json": huma.DefaultJSONFormat, "json": huma.DefaultJSONFormat},
+		Formats:       map[string]huma.Format{"application/json": plainJSON, "json": plainJSON},
 		DefaultFormat: "application/json",
 		Transformers:  []huma.Transformer{reshape},
 	}

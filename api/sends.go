@@ -33,7 +33,7 @@ func (s *Server) sendRoutes() {
 		summary: "Cancel what has not left yet", need: write}, s.cancelSend)
 	route(s, operation{id: "steer-send", method: http.MethodPatch, path: "/v1/sends/{send}", tag: "Sends",
 		summary: "Change the rate of a send, pause or resume it", need: write}, s.steerSend)
-	route(s, operation{id: "follow-send", method: http.MethodGet, path: "/v1/sends/{send}/events", tag: "Sends", stream: true,
+	route(s, operation{id: "follow-send", method: http.MethodGet, path: "/v1/sends/{send}/events", tag: "Sends", stream: true, events: client.Send{},
 		summary: "Follow the counters as server-sent events, until the send has ended", need: read}, s.followSend)
 	route(s, operation{id: "trace-send", method: http.MethodGet, path: "/v1/sends/{send}/trace/{subscription}", tag: "Sends",
 		summary: "What became of one subscription, and why", need: read}, s.traceSend)

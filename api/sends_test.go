@@ -88,7 +88,7 @@ func TestWrongSendsSayWhere(t *testing.T) {
 		"target.recipients[0]":       func(r *client.SendRequest) { r.Target = client.Target{Recipients: []client.Recipient{{}}} },
 		"message.languages.fr.title": func(r *client.SendRequest) { r.Message.Languages["fr"] = client.Content{Title: "{{ x"} },
 		"message.fallback":           func(r *client.SendRequest) { r.Message.Fallback = "de" },
-		"at":                         func(r *client.SendRequest) { r.At = time.Now().Add(-time.Hour) },
+		"at":                         func(r *client.SendRequest) { r.At = new(time.Now().Add(-time.Hour)) },
 		"class":                      func(r *client.SendRequest) { r.Class = tocsin.Synthetic },
 		"message.ttl":                func(r *client.SendRequest) { r.Message.TTL = -1 },
 		"message.languages.de": func(r *client.SendRequest) {
@@ -278,7 +278,7 @@ func TestCancelReachesEveryShard(t *testing.T) {
 	ctx := t.Context()
 	_, c := w.newProject("a")
 	r := hello()
-	r.At = time.Now().Add(time.Hour)
+	r.At = new(time.Now().Add(time.Hour))
 	send, err := c.Send(ctx, r, "")
 	if err != nil || send.Status != client.SendScheduled {
 		t.Fatalf("%+v %v", send, err)

@@ -174,7 +174,7 @@ func (s *Server) traceSend(ctx context.Context, in *tracePath) (*body[client.Tra
 	}
 	// As of the send: a dead address has none any more.
 	out.Provider = t.Provider
-	out.Page, out.Reason, out.Doubtful = t.Page, t.Reason, t.Doubt
+	out.Page, out.Reason, out.Doubtful = &t.Page, t.Reason, t.Doubt
 	out.Outcome = t.State.Outcome()
 	for _, a := range t.Attempts {
 		out.Attempts = append(out.Attempts, attemptBody(a))
@@ -200,21 +200,29 @@ func attemptBody(a receipt.Attempt) client.Attempt {
 
 // explain says it in a sentence, for people.
 func explain(t *receipt.Trace, outcome tocsin.Outcome) string {
-	n := len(t.Attempts)
-	tries := fmt.Sprintf("%d attempts", n)
-	if n == 1 {
-		tries = "1 attempt"
+	n, left := len(t.Attempts), 0
+	for _, a := range t.Attempts {
+		if a.Settled.IsZero() || !a.Written.IsZero() || a.Doubt {
+			left++
+		}
+	}
+	after := fmt.Sprintf(" after %d attempts", left)
+	if left == 1 {
+		after = " after 1 attempt"
 	}
 	text := ""
 	switch outcome {
 	case tocsin.Accepted:
-		text = "taken by the provider after " + tries
+		text = "taken by the provider" + after
 	case tocsin.Gone:
 		text = "the provider says that the address is dead"
 	case tocsin.Refused:
 		text = "refused for good"
 	case tocsin.Expired:
-		text = "its time to live ran out before it could be sent, after " + tries
+		text = "its time to live ran out before it could be sent"
+		if left > 0 {
+			text = "its time to live ran out" + after
+		}
 	case tocsin.Suppressed:
 		text = "opted out or erased before it left"
 	case tocsin.Cancelled:

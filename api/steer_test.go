@@ -19,7 +19,7 @@ func TestASteerReachesEveryShard(t *testing.T) {
 	ctx := t.Context()
 	p, c := w.newProject("a")
 	r := hello()
-	r.At, r.Rate = time.Now().Add(time.Hour), 600
+	r.At, r.Rate = new(time.Now().Add(time.Hour)), 600
 	send, err := c.Send(ctx, r, "")
 	if err != nil || send.Rate != 600 || send.Paused || !send.SteeredAt.IsZero() {
 		t.Fatalf("%+v %v", send, err)
@@ -65,7 +65,7 @@ func TestSteersAtOnceAreMerged(t *testing.T) {
 	w := newWorld(t)
 	_, c := w.newProject("a")
 	r := hello()
-	r.At = time.Now().Add(time.Hour)
+	r.At = new(time.Now().Add(time.Hour))
 	send, err := c.Send(t.Context(), r, "")
 	if err != nil {
 		t.Fatal(err)
@@ -100,7 +100,7 @@ func TestWrongSteersAreRefused(t *testing.T) {
 	p, c := w.newProject("a")
 	other, _ := w.newProject("b")
 	r := hello()
-	r.At = time.Now().Add(time.Hour)
+	r.At = new(time.Now().Add(time.Hour))
 	send, err := c.Send(t.Context(), r, "")
 	if err != nil {
 		t.Fatal(err)

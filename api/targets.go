@@ -128,6 +128,9 @@ func previewBody(one sampled, compiled *content.Compiled) client.PreviewRecipien
 		}
 		return "", false
 	})
+	if one.Route.Provider == tocsin.FCM { // compiled as members, which the token joins
+		payload = append(append([]byte{'{'}, payload...), '}')
+	}
 	out.Payload = string(payload)
 	if err != nil {
 		out.Payload, out.Error = "", err.Error()

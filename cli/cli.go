@@ -39,6 +39,7 @@ type commands struct {
 	Import     imports    `cmd:"" help:"Import subscriptions from a file."`
 	Count      count      `cmd:"" help:"Count the subscriptions that a target reaches now."`
 	Send       send       `cmd:"" help:"Send a message."`
+	Sends      sends      `cmd:"" help:"List sends, newest first."`
 	Status     status     `cmd:"" help:"Read a send, and follow it."`
 	Cancel     cancel     `cmd:"" help:"Cancel a send."`
 	Pause      pause      `cmd:"" help:"Let a send stand still."`
@@ -93,11 +94,19 @@ func (s *session) report(err error) int {
 	if err == nil {
 		return exitOK
 	}
+	var open *unfinished
+	goesOn := errors.As(err, &open)
 	if s.ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		fmt.Fprintln(s.err, "tocsin: interrupted")
+		if goesOn {
+			fmt.Fprintln(s.err, open.next)
+		}
 		return exitFailed
 	}
 	fmt.Fprintln(s.err, "tocsin:", err)
+	if goesOn {
+		fmt.Fprintln(s.err, open.next)
+	}
 	var problem *client.Problem
 	var network *net.OpError
 	var address *url.Error
@@ -124,6 +133,15 @@ func (s *session) report(err error) int {
 
 // errUsage is a command line that kong took and that makes no sense.
 var errUsage = errors.New("wrong usage")
+
+// unfinished is an error that left something open on the node, with the line
+// that tells how to go on with it.
+type unfinished struct {
+	error
+	next string
+}
+
+func (u *unfinished) Unwrap() error { return u.error }
 
 // terminal reports whether a stream is a person's.
 func terminal(stream any) bool {

@@ -224,10 +224,13 @@ func TestCommands(t *testing.T) {
 	}
 	var trace client.Trace
 	if text = s.ok(&trace, "why", sent.ID.String(), reader.Recipients[0].Subscription.String()); trace.Outcome != tocsin.Accepted ||
-		!strings.Contains(text, "taken by the provider") || !strings.Contains(text, "attempt 1: claimed") {
+		!strings.Contains(text, "taken by the provider") || trace.Page == nil || *trace.Page != 0 || !whySays.MatchString(text) {
 		t.Fatalf("%s %+v", text, trace)
 	}
 }
+
+// whySays is a trace as text.
+var whySays = regexp.MustCompile(`\n  shard \d, page 0\n  attempt 1: accepted, claimed 20\S+, written 20\S+, settled 20\S+\n$`)
 
 func TestImportReportsBadLinesAndResumes(t *testing.T) {
 	t.Parallel()
@@ -317,6 +320,7 @@ func TestExitStatuses(t *testing.T) {
 		"why nobody":       {s.to("why", send), 2, "--user"},
 		"no argument":      {[]string{"status"}, 2, "<send-id>"},
 		"bad id":           {[]string{"status", "snd_x"}, 2, "send-id"},
+		"bad limit":        {s.to("sends", "--limit", "0"), 2, "--limit"},
 		"bad rate":         {s.to("rate", send, "0"), 2, "minute"},
 		"bad class":        {s.to("send", "--class", "loud", "--query", "{}"), 2, "loud"},
 		"no target":        {s.to("send", "--title", "x"), 2, "--query"},
@@ -340,7 +344,7 @@ func TestExitStatuses(t *testing.T) {
 		})
 	}
 	_, out, _ := s.run("completion")
-	for _, command := range []string{"complete ", "serve", "demo", "sim", "project", "key", "credential", "import", "count", "send", "status", "cancel", "pause", "resume", "rate", "why"} {
+	for _, command := range []string{"complete ", "serve", "demo", "sim", "project", "key", "credential", "import", "count", "send", "status", "sends", "cancel", "pause", "resume", "rate", "why"} {
 		if !strings.Contains(out, command) {
 			t.Errorf("the completion script lacks %q: %s", command, out)
 		}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"unicode"
 
 	"github.com/schollz/progressbar/v3"
 
@@ -57,7 +58,7 @@ func (c *imports) Run(s *session) error {
 		return err // as it would be the next time
 	}
 	if err != nil {
-		return fmt.Errorf("%w\nGo on later with: tocsin import --resume %s %s", err, open.ID, c.File)
+		return &unfinished{err, fmt.Sprintf("Go on with: tocsin import --resume %s %s", open.ID, quoted(c.File))}
 	}
 	err = c.print(s, done, func(w io.Writer) {
 		fmt.Fprintf(w, "%s  imported %d of %d lines, %d bad\n", done.ID, done.Imported, done.Lines, done.Bad)
@@ -69,4 +70,14 @@ func (c *imports) Run(s *session) error {
 		err = fmt.Errorf("%d lines were not imported", done.Bad)
 	}
 	return err
+}
+
+// quoted is a word as a shell takes it.
+func quoted(word string) string {
+	if !strings.ContainsFunc(word, func(r rune) bool {
+		return !strings.ContainsRune("/._-+", r) && !unicode.IsLetter(r) && !unicode.IsDigit(r)
+	}) {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }

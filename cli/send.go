@@ -59,7 +59,7 @@ type send struct {
 	Language string       `help:"Language of title and text." default:"en"`
 	Link     string       `help:"Opened by a tap."`
 	Class    tocsin.Class `help:"urgent, transactional or normal." default:"normal"`
-	At       time.Time    `help:"When it is due (RFC 3339); at once when absent."`
+	At       *time.Time   `help:"When it is due (RFC 3339); at once when absent."`
 	Rate     int          `help:"Pushes a minute at most; as fast as possible when absent."`
 	DryRun   bool         `help:"Check it and tell what is to be expected; nothing is sent."`
 	Request  string       `help:"Whole request as JSON or a file of it, in place of the other flags." placeholder:"JSON"`
@@ -70,7 +70,7 @@ type send struct {
 func (c *send) Run(s *session) error {
 	var request client.SendRequest
 	if c.Request != "" {
-		if c.Query != "" || len(c.User) > 0 || c.Title != "" || c.Body != "" || c.Link != "" || !c.At.IsZero() || c.Rate != 0 {
+		if c.Query != "" || len(c.User) > 0 || c.Title != "" || c.Body != "" || c.Link != "" || c.At != nil || c.Rate != 0 {
 			return fmt.Errorf("%w: --request says all of it; give it without target, content, time and rate", errUsage)
 		}
 		if err := readJSON(c.Request, &request); err != nil {
@@ -100,6 +100,7 @@ func (c *send) Run(s *session) error {
 		return err
 	}
 	if c.Wait {
+		fmt.Fprintf(s.err, "%s is accepted\n", made.ID)
 		return c.follow(s, api, made.ID)
 	}
 	return c.print(s, made, func(w io.Writer) { fmt.Fprintln(w, made.ID) })
@@ -135,7 +136,8 @@ func (r *remote) follow(s *session, api *client.Client, id tocsin.SendID) error 
 	var last client.Send
 	for now, err := range api.WatchSend(s.ctx, id) {
 		if err != nil {
-			return err
+			bar.Clear()
+			return &unfinished{err, fmt.Sprintf("The send goes on. Follow it with: tocsin status --wait %s", id)}
 		}
 		last = now
 		if c := now.Counters; c != nil && c.Audience > 0 {
@@ -212,55 +214,4 @@ func (c *cancel) Run(s *session) error {
 		return err
 	}
 	return c.printSend(s, found)
-}
-
-type why struct {
-	remote
-	Send         tocsin.SendID         `arg:"" name:"send-id"`
-	Subscription tocsin.SubscriptionID `arg:"" optional:""`
-	User         string                `help:"Instead of a subscription: all those that this user has now." placeholder:"ID"`
-}
-
-func (c *why) Run(s *session) error {
-	if c.Subscription.IsZero() == (c.User == "") {
-		return fmt.Errorf("%w: give either a subscription or --user", errUsage)
-	}
-	api, err := c.client()
-	if err != nil {
-		return err
-	}
-	if c.User == "" {
-		trace, err := api.Trace(s.ctx, c.Send, c.Subscription)
-		if err != nil {
-			return err
-		}
-		return c.print(s, trace, func(w io.Writer) { printTrace(w, trace) })
-	}
-	const most = 100 // of one user
-	found, err := api.Preview(s.ctx, client.PreviewRequest{Target: client.Target{Recipients: []client.Recipient{{User: c.User}}}, Limit: most})
-	if err != nil {
-		return err
-	}
-	if len(found.Recipients) == 0 {
-		return fmt.Errorf("user %s has no subscription", c.User)
-	}
-	traces := make([]client.Trace, len(found.Recipients))
-	for i, r := range found.Recipients {
-		if traces[i], err = api.Trace(s.ctx, c.Send, r.Subscription); err != nil {
-			return err
-		}
-	}
-	return c.print(s, traces, func(w io.Writer) {
-		for _, t := range traces {
-			fmt.Fprintf(w, "%s over %s: ", t.Subscription, t.Provider)
-			printTrace(w, t)
-		}
-	})
-}
-
-func printTrace(w io.Writer, t client.Trace) {
-	fmt.Fprintln(w, t.Explanation)
-	for _, a := range t.Attempts {
-		fmt.Fprintf(w, "  attempt %d: claimed %s, %s %s\n", a.Number, a.ClaimedAt.Format(time.RFC3339Nano), a.Result, a.Reason)
-	}
 }

@@ -1,10 +1,12 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
-	"io"
+	"net"
 	"os"
 	"strings"
+	"syscall"
 
 	"github.com/tocsin-push/tocsin/node"
 	"github.com/tocsin-push/tocsin/sim"
@@ -20,13 +22,27 @@ type serve struct {
 func (c *serve) Run(s *session) error {
 	config := node.Default()
 	config.Dir, config.Listen, config.Shards = c.Dir, c.Listen, c.Shards
-	return node.Run(s.ctx, config, s.logger(), func(up node.Up) {
+	err := node.Run(s.ctx, config, s.logger(), func(up node.Up) {
 		fmt.Fprintf(s.out, "Tocsin is up at %s\n", up.URL)
 		if up.First {
 			fmt.Fprintf(s.out, "First start. The admin key is in %s (mode 0600).\n", up.AdminKeyFile)
 		}
 		fmt.Fprintf(s.out, "  export TOCSIN_URL=%s TOCSIN_KEY=@%s\n", up.URL, up.AdminKeyFile)
 	})
+	return listening(err, "--listen")
+}
+
+// listening keeps an address that could not be had apart from a node that
+// could not be reached: its network error is not to be found by report.
+func listening(err error, flag string) error {
+	var network *net.OpError
+	switch {
+	case !errors.As(err, &network) || network.Op != "listen":
+		return err
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("%s is in use by another process\nChoose another address with %s", network.Addr, flag)
+	}
+	return fmt.Errorf("%v\nChoose another address with %s", err, flag)
 }
 
 // simulate runs the simulated providers.
@@ -84,21 +100,5 @@ func (c *simulate) Run(s *session) error {
 			return err
 		}
 	}
-	return sim.Run(s.ctx, config, s.logger())
-}
-
-// completion prints a script for bash.
-type completion struct{}
-
-func (c *completion) Run(s *session) error {
-	var words []string
-	for _, command := range s.model.Children {
-		words = append(words, command.Name)
-	}
-	return writeCompletion(s.out, words)
-}
-
-func writeCompletion(w io.Writer, words []string) error {
-	_, err := fmt.Fprintf(w, "complete -o default -W %q tocsin\n", strings.Join(words, " "))
-	return err
+	return listening(sim.Run(s.ctx, config, s.logger()), "--host and --control")
 }

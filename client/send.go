@@ -14,7 +14,7 @@ type SendRequest struct {
 	Class   tocsin.Class `json:"class,omitzero" doc:"normal when absent"`
 	Target  Target       `json:"target"`
 	Message Message      `json:"message"`
-	At      time.Time    `json:"at,omitzero" doc:"When it is due, at most a year ahead; at once when absent"`
+	At      *time.Time   `json:"at,omitempty" doc:"When it is due, at most a year ahead; at once when absent"`
 	Rate    int          `json:"rate,omitempty" minimum:"1" maximum:"1000000000" doc:"Pushes a minute at most; as fast as possible when absent. It can be changed while the send runs"`
 }
 
@@ -153,7 +153,7 @@ type Trace struct {
 	Doubtful     bool                  `json:"doubtful,omitempty" doc:"The provider may have accepted it more often than the outcome says"`
 	Provider     tocsin.Provider       `json:"provider,omitzero"`
 	Shard        int                   `json:"shard"`
-	Page         int                   `json:"page,omitempty"`
+	Page         *int                  `json:"page,omitempty" doc:"From 0; absent when it was not targeted"`
 	Attempts     []Attempt             `json:"attempts,omitempty"`
 	Explanation  string                `json:"explanation" doc:"The same in a sentence"`
 }
@@ -202,6 +202,6 @@ type PreviewRecipient struct {
 	Language     string                `json:"language,omitempty"`
 	Zone         string                `json:"zone,omitempty"`
 	OptedIn      bool                  `json:"opted_in"`
-	Payload      string                `json:"payload,omitempty" doc:"Rendered payload"`
+	Payload      string                `json:"payload,omitempty" doc:"Rendered payload, an object; over fcm the message without its token"`
 	Error        string                `json:"error,omitempty" doc:"Why it cannot be rendered"`
 }

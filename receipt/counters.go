@@ -83,6 +83,13 @@ func (c *counting) add(claim *ledger.Claim, s *record.Settle) {
 		c.first = s.FirstWrite
 	}
 	c.last = max(c.last, s.LastWrite)
+	for _, run := range s.Runs {
+		// A release is no attempt, and neither is one after the first of which
+		// no byte left: its time ran out, or it was cancelled.
+		if ledger.Result(run.Result) == ledger.Released || claim.Attempt > 1 && s.LastWrite == 0 && !run.Mark {
+			c.attempts -= uint64(run.Count)
+		}
+	}
 	if claim.Attempt == 1 {
 		c.drift.first.tally(s.Written)
 	}

@@ -20,7 +20,7 @@ type Status struct {
 	Outcomes  [tocsin.InDoubt + 1]uint64 // by tocsin.Outcome
 	Doubtful  [tocsin.InDoubt + 1]uint64 // those of them that are marked
 	Reasons   map[Why]uint64
-	Attempts  uint64 // pushes claimed, over all attempts
+	Attempts  uint64 // pushes claimed, over all attempts, less those of later ones that did not leave
 	Shards    int    // that have opened it
 	Closed    int    // of them, those on which every push has its outcome
 	Cancelled bool
