@@ -12,6 +12,7 @@ import (
 	"github.com/tocsin-push/tocsin/account"
 	"github.com/tocsin-push/tocsin/client"
 	"github.com/tocsin-push/tocsin/provider"
+	"github.com/tocsin-push/tocsin/provider/webpush"
 )
 
 type ProjectPath struct {
@@ -227,11 +228,36 @@ func (s *Server) setCredential(ctx context.Context, in *struct {
 	if err := mayName(ctx, in.Project); err != nil {
 		return nil, err
 	}
-	set, err := s.Accounts.SetCredential(ctx, in.Project, credentialOf(&in.Body))
+	c := credentialOf(&in.Body)
+	if err := s.mayList(ctx, in.Project, c); err != nil {
+		return nil, err
+	}
+	set, err := s.Accounts.SetCredential(ctx, in.Project, c)
 	if err != nil {
 		return nil, absent(err, "project")
 	}
 	return &body[client.Credential]{credentialBody(set)}, nil
+}
+
+// mayList lets only the platform list an origin of Web Push that is not a public
+// name: the node would dial addresses of its own network for whoever may set a
+// credential. What stands there already may stay.
+func (s *Server) mayList(ctx context.Context, project tocsin.ProjectID, c provider.Credential) error {
+	if c.Provider != tocsin.WebPush || caller(ctx).Platform() {
+		return nil
+	}
+	// One that is not there, or damaged, lists nothing.
+	before, err := s.Accounts.Credential(ctx, project, tocsin.WebPush)
+	if err != nil && !errors.Is(err, account.ErrNotFound) && !errors.Is(err, account.ErrDamaged) {
+		return err
+	}
+	for i, e := range c.Endpoints {
+		if err := webpush.CheckOrigin(e.Origin, before.Endpoints); err != nil {
+			return fail(http.StatusForbidden, "forbidden", "listing an origin that is not a public name on port 443 needs a key of the platform",
+				client.FieldError{Field: fmt.Sprintf("endpoints[%d].origin", i), Reason: "not a public name"})
+		}
+	}
+	return nil
 }
 
 func (s *Server) listCredentials(ctx context.Context, in *ProjectPath) (*body[client.Credentials], error) {

@@ -120,6 +120,9 @@ func (p *Provider) Lane(r provider.Route, c provider.Credential) (provider.Lane,
 		if o.TLS, err = bulk.Trust(e.Root); err != nil {
 			return nil, err
 		}
+		if CheckOrigin(r.Host, nil) == nil { // a project may list it by itself; others only the platform
+			o.Dial = p.strangers.dial
+		}
 	} else if o.Dial = p.strangers.dial; l.service == unknown {
 		l.stranger, cfg, o.Dial = true, p.cfg.Strangers.Bulk, p.strangers.limited(c.Project)
 	}
