@@ -169,6 +169,11 @@ func TestDocument(t *testing.T) {
 			t.Errorf("schema %s is missing", name)
 		}
 	}
+	for what, n := range map[string]int{`"name": "Tocsin-Project"`: 19, `"text/event-stream": {`: 2} {
+		if strings.Count(text, what) != n {
+			t.Errorf("%s stands %d times, want %d", what, strings.Count(text, what), n)
+		}
+	}
 	file := filepath.Join("..", "docs", "openapi.json")
 	if *update {
 		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {

@@ -63,6 +63,13 @@ func TestASubscriptionsLife(t *testing.T) {
 	if err != nil || len(preview.Recipients) != 1 || !strings.Contains(preview.Recipients[0].Payload, "Bonjour Anna de Lyon") || preview.Recipients[0].OptedIn {
 		t.Fatalf("%+v %v", preview, err)
 	}
+	if _, err := c.PutSubscription(ctx, client.Subscription{Provider: tocsin.FCM, Token: "tok", User: "bob"}); err != nil {
+		t.Fatal(err)
+	}
+	preview, err = c.Preview(ctx, client.PreviewRequest{Target: client.Target{Recipients: []client.Recipient{{User: "bob"}}}, Message: new(hello().Message)})
+	if err != nil || len(preview.Recipients) != 1 || !json.Valid([]byte(preview.Recipients[0].Payload)) {
+		t.Fatalf("%+v %v", preview, err)
+	}
 	if err := c.DeleteSubscription(ctx, made.ID); err != nil {
 		t.Fatal(err)
 	}

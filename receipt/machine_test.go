@@ -249,6 +249,18 @@ func (w *world) checkStory() {
 	want(t, len(w.changes) >= 1 && w.changes[0].Version == 7, true)
 }
 
+// A release is no attempt, and a later claim of which no byte left is none.
+func TestAttemptsThatDidNotLeave(t *testing.T) {
+	w := begin(t)
+	w.take()
+	w.open(10)
+	w.settle(&record.Settle{Claim: w.claim(0, 1, 1), Runs: []*record.Run{{Count: 1, Result: uint32(ledger.Released)}}})
+	want(t, w.status().Attempts, 0)
+	w.settle(&record.Settle{Claim: w.claim(0, 1, 1), Runs: []*record.Run{laterRun()}, LastWrite: noon.UnixNano()})
+	w.settle(&record.Settle{Claim: w.claim(0, 1, 2), Runs: []*record.Run{run(1, tocsin.Expired, 0)}})
+	want(t, []any{w.status().Attempts, w.status().Outcomes[tocsin.Expired]}, []any{1, 1})
+}
+
 func TestTheStoryOfASend(t *testing.T) {
 	w := begin(t)
 	w.story()
