@@ -67,10 +67,16 @@ func TestFirefoxShowsWhatIsSent(t *testing.T) {
 	r.tab = openTab(ctx, t, startFirefox(ctx, t, r.providers.Setup().Browser))
 	t.Logf("Firefox is ready after %v", time.Since(began).Round(time.Millisecond))
 
+	// Devices bring no names of attributes: the newsroom uses this one already,
+	// of somebody who has opted out.
+	_, err := r.api.PutSubscription(ctx, client.Subscription{Provider: tocsin.APNs, Token: strings.Repeat("ab", 32), OptedIn: new(bool),
+		Attributes: map[string]client.Value{"first_name": client.TextValue("Ana")}})
+	r.must(err)
+
 	// A page of an origin that the newsroom does not list registers nobody.
 	r.must(r.tab.open(ctx, stranger))
 	pushed := r.subscribe()
-	err := r.tab.call(ctx, "register", nil, r.url, r.newsroom.DeviceKey, pushed.device())
+	err = r.tab.call(ctx, "register", nil, r.url, r.newsroom.DeviceKey, pushed.device())
 	if err == nil || !strings.Contains(err.Error(), "NetworkError") { // all that a page may know
 		t.Errorf("a page of an origin that is not listed has registered: %v", err)
 	}
