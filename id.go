@@ -1,7 +1,6 @@
 package tocsin
 
 import (
-	"encoding"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -118,19 +117,6 @@ func (id *ID[K]) UnmarshalText(text []byte) error {
 	binary.BigEndian.PutUint64(id[:8], high)
 	binary.BigEndian.PutUint64(id[8:], low)
 	return nil
-}
-
-// ParseID reads the text form of an identifier, as in ParseID[SendID](text);
-// "" is refused.
-func ParseID[I ~[16]byte, P interface {
-	*I
-	encoding.TextUnmarshaler
-}](text string) (id I, err error) {
-	if text == "" {
-		return id, fmt.Errorf("%w: empty", ErrID)
-	}
-	err = P(&id).UnmarshalText([]byte(text))
-	return id, err
 }
 
 // Bytes returns the identifier as a slice of its own, for records.

@@ -37,30 +37,15 @@ func measureFrames(ctx context.Context, s *simulator, project, n int) (side Side
 	}
 	defer func() { err = errors.Join(err, lane.Close(ctx)) }()
 	send := func(batches int) error {
-		free := make(chan *provider.Batch, framesAhead)
-		for range framesAhead {
-			b := &provider.Batch{Route: route, Headers: provider.Headers{Urgent: true, Expiry: time.Now().Add(24 * time.Hour)},
-				Done: func(b *provider.Batch) { free <- b }}
+		carousel := newCarousel(func() *provider.Batch {
+			b := &provider.Batch{Route: route, Headers: provider.Headers{Urgent: true, Expiry: time.Now().Add(24 * time.Hour)}}
 			for range framesBatch {
 				b.Addresses, b.Payloads = append(b.Addresses, make([]byte, 32)), append(b.Payloads, peerPayload)
 			}
-			free <- b
-		}
-		take := func() (*provider.Batch, error) {
-			select {
-			case b := <-free:
-				for _, r := range b.Results {
-					if r != provider.Accepted {
-						return nil, fmt.Errorf("a push ended as %d", r)
-					}
-				}
-				return b, nil
-			case <-ctx.Done():
-				return nil, ctx.Err()
-			}
-		}
+			return b
+		})
 		for n := range batches {
-			b, err := take()
+			b, err := carousel.take(ctx)
 			if err != nil {
 				return err
 			}
@@ -70,12 +55,7 @@ func measureFrames(ctx context.Context, s *simulator, project, n int) (side Side
 			}
 			lane.Send(b)
 		}
-		for range framesAhead {
-			if _, err := take(); err != nil {
-				return err
-			}
-		}
-		return nil
+		return carousel.end(ctx)
 	}
 	if err := lane.Warm(ctx); err != nil {
 		return side, err
@@ -99,4 +79,42 @@ func measureFrames(ctx context.Context, s *simulator, project, n int) (side Side
 	}
 	_, err = s.arrived(ctx, tocsin.APNs, batches*framesBatch)
 	return side, err
+}
+
+// carousel holds batches that are used again and again: taken, sent, and there
+// again once every push of it was accepted.
+type carousel chan *provider.Batch
+
+func newCarousel(batch func() *provider.Batch) carousel {
+	t := make(carousel, framesAhead)
+	for range framesAhead {
+		b := batch()
+		b.Done = func(b *provider.Batch) { t <- b }
+		t <- b
+	}
+	return t
+}
+
+func (t carousel) take(ctx context.Context) (*provider.Batch, error) {
+	select {
+	case b := <-t:
+		for _, r := range b.Results {
+			if r != provider.Accepted {
+				return nil, fmt.Errorf("a push ended as %d", r)
+			}
+		}
+		return b, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// end waits for all of them.
+func (t carousel) end(ctx context.Context) error {
+	for range framesAhead {
+		if _, err := t.take(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }

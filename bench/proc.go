@@ -85,6 +85,7 @@ func thisMachine(folder string) Machine {
 	cpuinfo, _ := os.ReadFile("/proc/cpuinfo")
 	meminfo, _ := os.ReadFile("/proc/meminfo")
 	release, _ := os.ReadFile("/proc/sys/kernel/osrelease")
+	kernel, _, _ := strings.Cut(strings.TrimSpace(string(release)), "-")
 	commit, err := exec.Command("git", "describe", "--always", "--dirty", "--exclude", "*").Output()
 	if err != nil {
 		commit = []byte("unknown")
@@ -93,7 +94,7 @@ func thisMachine(folder string) Machine {
 		CPU:        procField(string(cpuinfo), "model name"),
 		Cores:      runtime.NumCPU(),
 		Memory:     procField(string(meminfo), "MemTotal"),
-		Kernel:     "Linux " + strings.TrimSpace(string(release)),
+		Kernel:     "Linux " + kernel,
 		Go:         runtime.Version(),
 		GOMAXPROCS: runtime.GOMAXPROCS(0),
 		Disk:       fileSystem(string(mounts), folder),

@@ -247,25 +247,9 @@ func prepare(ctx context.Context, p *webpush.Provider, n int) error {
 
 // send sends one message to everybody in batches, and waits for the answers.
 func (b *browsers) send(ctx context.Context, lane provider.Lane, route provider.Route) error {
-	free := make(chan *provider.Batch, framesAhead)
-	for range framesAhead {
-		free <- &provider.Batch{Done: func(b *provider.Batch) { free <- b }}
-	}
-	take := func() (*provider.Batch, error) {
-		select {
-		case one := <-free:
-			for _, r := range one.Results {
-				if r != provider.Accepted {
-					return nil, fmt.Errorf("a push ended as %d", r)
-				}
-			}
-			return one, nil
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-	}
+	carousel := newCarousel(func() *provider.Batch { return new(provider.Batch) })
 	for from := 0; from < len(b.stored); from += framesBatch {
-		one, err := take()
+		one, err := carousel.take(ctx)
 		if err != nil {
 			return err
 		}
@@ -276,10 +260,5 @@ func (b *browsers) send(ctx context.Context, lane provider.Lane, route provider.
 		}
 		lane.Send(one)
 	}
-	for range framesAhead {
-		if _, err := take(); err != nil {
-			return err
-		}
-	}
-	return nil
+	return carousel.end(ctx)
 }

@@ -17,7 +17,7 @@ import (
 func (o *Owner) evaluate(ctx context.Context, e Evaluate) {
 	s, scope := e.Envelope.GetSlice(), record.Of(e.Envelope)
 	project := scope.Project
-	credentials, ok := o.credentialsOf(ctx, project)
+	credentials, ok := o.credentialsOf(ctx, scope)
 	if !ok {
 		return // ctx ended
 	}
@@ -49,14 +49,15 @@ func (o *Owner) evaluate(ctx context.Context, e Evaluate) {
 
 // credentialsOf finds the credential of each provider; it repeats until the
 // answer is there or ctx ends.
-func (o *Owner) credentialsOf(ctx context.Context, project tocsin.ProjectID) (map[tocsin.Provider]tocsin.CredentialID, bool) {
+func (o *Owner) credentialsOf(ctx context.Context, scope record.Scope) (map[tocsin.Provider]tocsin.CredentialID, bool) {
 	for ctx.Err() == nil {
-		ids, err := o.lanes.ids(ctx, project)
+		ids, err := o.lanes.ids(ctx, scope.Project)
 		if err == nil {
 			return ids, true
 		}
 		if ctx.Err() == nil {
-			o.log.Warn("credentials could not be read, repeated", "project", project.String(), "error", err)
+			o.log.Warn("credentials could not be read, repeated", "project", scope.Project.String(),
+				"environment", scope.Environment.String(), "class", scope.Class.String(), "error", err)
 		}
 		pause(ctx, o.config.Retake)
 	}

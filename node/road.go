@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -108,17 +109,30 @@ func trim(ctx context.Context, pause time.Duration, j journal.Journal, s store.S
 
 // replaced tells the lanes and plan of every credential that was replaced.
 func replaced(parts *stages, accounts *account.Service, lanes *fanout.Lanes, plans []*plan.Shell) {
-	news := make(chan provider.Credential, 1024)
-	accounts.OnReplace(func(c provider.Credential) {
+	var lock sync.Mutex
+	news, wake := map[tocsin.CredentialID]bool{}, make(chan struct{}, 1)
+	accounts.OnReplace(func(c provider.Credential) { // it must not block
 		lanes.Replaced(c)
-		news <- c
+		lock.Lock()
+		news[c.ID] = true
+		lock.Unlock()
+		select {
+		case wake <- struct{}{}:
+		default: // it is awake already
+		}
 	})
 	parts.start("credentials", func(ctx context.Context) error {
 		for {
 			select {
-			case c := <-news:
-				for _, p := range plans {
-					p.Replaced(ctx, c.ID)
+			case <-wake:
+				lock.Lock()
+				now := news
+				news = map[tocsin.CredentialID]bool{}
+				lock.Unlock()
+				for id := range now {
+					for _, p := range plans {
+						p.Replaced(ctx, id)
+					}
 				}
 			case <-ctx.Done():
 				return nil

@@ -3,7 +3,6 @@ package webpush
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"testing"
 
 	"github.com/tocsin-push/tocsin/provider"
@@ -33,14 +32,7 @@ func all(b *provider.Batch, want provider.Result) bool {
 // A batch for whose bodies there is no room waits, comes back unsent when it is
 // stopped, and goes on when the one ahead of it has its answers.
 func TestBodiesAreBounded(t *testing.T) {
-	f := newFixture(t)
-	cfg := Default()
-	cfg.Bodies = 1
-	p, err := New(cfg, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	f.provider = p
+	f := newFixture(t, func(c *Config) { c.Bodies = 1 })
 	s := providertest.NewServer(t, reply(201, ""))
 	l := f.lane(s)
 	s.Hold(true)
@@ -67,20 +59,14 @@ func TestBodiesAreBounded(t *testing.T) {
 	if !all(first, provider.Accepted) || !all(third, provider.Accepted) || len(s.Requests()) != 100 {
 		t.Errorf("results %v and %v, %d requests", first.Results, third.Results, len(s.Requests()))
 	}
-	if p.encrypter.held != 0 {
-		t.Errorf("%d bytes held at the end", p.encrypter.held)
+	if f.provider.encrypter.held != 0 {
+		t.Errorf("%d bytes held at the end", f.provider.encrypter.held)
 	}
 }
 
 // What waits for room when the lane closes comes back unsent.
 func TestCloseGivesBackWhatWaits(t *testing.T) {
-	f := newFixture(t)
-	cfg := Default()
-	cfg.Bodies = 1
-	var err error
-	if f.provider, err = New(cfg, slog.New(slog.DiscardHandler)); err != nil {
-		t.Fatal(err)
-	}
+	f := newFixture(t, func(c *Config) { c.Bodies = 1 })
 	s := providertest.NewServer(t, reply(201, ""))
 	l := f.lane(s)
 	s.Hold(true)
@@ -145,13 +131,7 @@ func TestTurns(t *testing.T) {
 
 // What waits for room when the credential is refused is not tried with it.
 func TestRefusalHaltsWhatWaits(t *testing.T) {
-	f := newFixture(t)
-	cfg := Default()
-	cfg.Bodies = 1
-	var err error
-	if f.provider, err = New(cfg, slog.New(slog.DiscardHandler)); err != nil {
-		t.Fatal(err)
-	}
+	f := newFixture(t, func(c *Config) { c.Bodies = 1 })
 	s := providertest.NewServer(t, reply(403, ""))
 	l := f.lane(s)
 	s.Hold(true)

@@ -34,7 +34,7 @@ type fixture struct {
 	provider *Provider
 }
 
-func newFixture(t testing.TB) *fixture {
+func newFixture(t testing.TB, change ...func(*Config)) *fixture {
 	t.Helper()
 	vapid, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -47,6 +47,9 @@ func newFixture(t testing.TB) *fixture {
 	cfg := Default()
 	cfg.Bulk.BackoffMin = time.Millisecond
 	cfg.Pairs = 10
+	for _, c := range change {
+		c(&cfg)
+	}
 	p, err := New(cfg, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
