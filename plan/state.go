@@ -7,8 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/ledger"
 	"github.com/tocsin-push/tocsin/record"
@@ -129,7 +127,7 @@ func (s *retries) encode() []byte {
 			state.Waits = append(state.Waits, w)
 		}
 	}
-	data, err := proto.MarshalOptions{Deterministic: true}.Marshal(state)
+	data, err := state.MarshalVT()
 	if err != nil {
 		panic(fmt.Sprintf("plan: %v", err)) // bytes and numbers only
 	}
@@ -164,7 +162,7 @@ func (m *Machine) Load(now time.Time, rows []store.Row) error {
 
 func (s *retries) decode(now time.Time, data []byte, parts store.Parts, saver *saver) error {
 	state := new(record.PlanState)
-	if err := proto.Unmarshal(data, state); err != nil {
+	if err := state.UnmarshalVT(data); err != nil {
 		return fmt.Errorf("state of the ledger: %w", err)
 	}
 	fold, err := ledger.Unmarshal(state.Fold)
@@ -201,7 +199,7 @@ func Snapshot(rows []store.Row) (*ledger.Fold, error) {
 		return ledger.New(), nil
 	}
 	state := new(record.PlanState)
-	if err := proto.Unmarshal(data, state); err != nil {
+	if err := state.UnmarshalVT(data); err != nil {
 		return nil, fmt.Errorf("plan: state of the ledger: %w", err)
 	}
 	return ledger.Unmarshal(state.Fold)

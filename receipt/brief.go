@@ -10,8 +10,6 @@ import (
 	"strconv"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/record"
 	"github.com/tocsin-push/tocsin/store"
@@ -82,7 +80,7 @@ func (m *Machine) pack(position uint64, sends []tocsin.SendID) (batches []store.
 func FindBrief(rows []store.Row, id tocsin.SendID) ([]store.Row, error) {
 	for _, r := range rows {
 		block := new(record.Briefs)
-		if err := proto.Unmarshal(r.Value, block); err != nil {
+		if err := block.UnmarshalVT(r.Value); err != nil {
 			return nil, fmt.Errorf("receipt: row of small sends: %w", err)
 		}
 		for i := range len(block.Ids) / len(id) {
@@ -95,7 +93,7 @@ func FindBrief(rows []store.Row, id tocsin.SendID) ([]store.Row, error) {
 				data, err = io.ReadAll(flate.NewReader(bytes.NewReader(block.Rows)))
 			}
 			if err == nil {
-				err = proto.Unmarshal(data, sends)
+				err = sends.UnmarshalVT(data)
 			}
 			if err != nil || i >= len(sends.Sends) {
 				return nil, fmt.Errorf("receipt: rows of small sends: %w", err)

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/RoaringBitmap/roaring/v2"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/record"
@@ -87,7 +86,7 @@ func ReadOutcomes(rows []store.Row, each func(Outcome) bool) error {
 
 func readEnd(data []byte, page int, route *record.Route, ordinals []uint32, each func(Outcome) bool) (more bool, err error) {
 	end := new(record.PageEnd)
-	if err := proto.Unmarshal(data, end); err != nil {
+	if err := end.UnmarshalVT(data); err != nil {
 		return false, fmt.Errorf("receipt: end of a page: %w", err)
 	}
 	for _, run := range end.Runs {

@@ -7,8 +7,6 @@ import (
 	"strconv"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/ledger"
 	"github.com/tocsin-push/tocsin/record"
@@ -103,8 +101,8 @@ func (m *Machine) keepEnds(position uint64, s *ledger.Send) {
 	}
 }
 
-func marshal(m proto.Message) []byte {
-	data, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
+func marshal(m interface{ MarshalVT() ([]byte, error) }) []byte {
+	data, err := m.MarshalVT()
 	if err != nil {
 		panic(fmt.Sprintf("receipt: %v", err)) // bytes and numbers only
 	}
@@ -208,7 +206,7 @@ func (m *Machine) Load(list []store.Row) error {
 		return err
 	}
 	state := new(record.ReceiptState)
-	if err := proto.Unmarshal(data, state); err != nil {
+	if err := state.UnmarshalVT(data); err != nil {
 		return fmt.Errorf("receipt: state of the ledger: %w", err)
 	}
 	if m.fold, err = ledger.Unmarshal(state.Fold); err != nil {
@@ -243,7 +241,7 @@ func Snapshot(rows []store.Row) (*ledger.Fold, error) {
 		return ledger.New(), nil
 	}
 	state := new(record.ReceiptState)
-	if err := proto.Unmarshal(data, state); err != nil {
+	if err := state.UnmarshalVT(data); err != nil {
 		return nil, fmt.Errorf("receipt: state of the ledger: %w", err)
 	}
 	return ledger.Unmarshal(state.Fold)

@@ -9,8 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/journal"
 	"github.com/tocsin-push/tocsin/record"
@@ -223,7 +221,7 @@ func (s *Shell) save(ctx context.Context, e Save) Event {
 
 func decodeCounters(data []byte) (*record.Counters, error) {
 	c := new(record.Counters)
-	if err := proto.Unmarshal(data, c); err != nil {
+	if err := c.UnmarshalVT(data); err != nil {
 		return nil, fmt.Errorf("receipt: row of counters: %w", err)
 	}
 	return c, nil

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/RoaringBitmap/roaring/v2"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/ledger"
@@ -143,7 +142,7 @@ func (l *Live) story(rows []store.Row) (Trace, error) {
 	}
 	for _, data := range l.rows(rows, endKey(l.page)) {
 		end := new(record.PageEnd)
-		if err := proto.Unmarshal(data, end); err != nil {
+		if err := end.UnmarshalVT(data); err != nil {
 			return Trace{}, fmt.Errorf("receipt: end of a page: %w", err)
 		}
 		at := 0
