@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -103,6 +104,32 @@ func TestBodiesThatStall(t *testing.T) {
 				t.Fatalf("%q, %v", answer, err)
 			}
 		})
+	}
+}
+
+// A client that follows and does not read what comes is left.
+func TestFollowersThatStall(t *testing.T) {
+	w := newWorld(t, func(c *Config, _ *Deps) { c.BodyTime = 50 * time.Millisecond })
+	left := make(chan struct{})
+	site := httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
+		defer close(left)
+		n := 0
+		w.server.writeEvents(r.Context(), out, func(context.Context) (any, bool, error) {
+			n++
+			return strings.Repeat("x", 1<<20) + fmt.Sprint(n), false, nil
+		})
+	}))
+	defer site.Close()
+	conn, err := net.Dial("tcp", site.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	select {
+	case <-left:
+	case <-time.After(time.Minute):
+		t.Fatal("still written to")
 	}
 }
 

@@ -285,6 +285,57 @@ func TestBadLinesAreKeptShort(t *testing.T) {
 	}
 }
 
+// While one stream of an import is read another is told to wait, and changes nothing.
+func TestTwoStreamsOfOneImport(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	p, c := w.newProject("a")
+	made, err := c.OpenImport(ctx, client.ImportRequest{Format: client.NDJSON})
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := "/v1/imports/" + made.ID.String() + "/data?offset=0"
+	body, more := io.Pipe()
+	request, err := http.NewRequestWithContext(ctx, "POST", w.http.URL+path, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Authorization", "Bearer "+p.Key)
+	request.Header.Set("Content-Type", "application/x-ndjson")
+	ended := make(chan int, 1)
+	go func() {
+		answer, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Error(err)
+			ended <- 0
+			return
+		}
+		answer.Body.Close()
+		ended <- answer.StatusCode
+	}()
+	fmt.Fprintln(more, `{"provider":"fcm","token":"t1"}`) // read by the transport only once the server asks for the body
+	for {
+		one, err := c.GetImport(ctx, made.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if one.Status == client.ImportRunning {
+			break
+		}
+	}
+	answer, text := w.raw("POST", path, p.Key, `{"provider":"fcm","token":"t2"}`, "Content-Type", "application/x-ndjson")
+	if answer.StatusCode != http.StatusConflict || answer.Header.Get("Retry-After") == "" || !strings.Contains(text, `"running"`) {
+		t.Errorf("%d %s", answer.StatusCode, text)
+	}
+	more.Close()
+	if status := <-ended; status != http.StatusOK {
+		t.Errorf("the first stream ended with %d", status)
+	}
+	if one, err := c.GetImport(ctx, made.ID); err != nil || one.Status != client.ImportFinished || one.Imported != 1 || everybody(t, c) != 1 {
+		t.Errorf("%+v, %v", one, err)
+	}
+}
+
 // A clock that steps back takes nothing back.
 func TestAnImportEndsWhateverTheClock(t *testing.T) {
 	now := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
