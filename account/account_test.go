@@ -84,13 +84,22 @@ func TestProjects(t *testing.T) {
 	if have, err := s.Project(t.Context(), p.ID); err != nil || !reflect.DeepEqual(have, p) {
 		t.Errorf("have %+v, %v", have, err)
 	}
-	name, origins := "Le Monde (essai)", []string{"http://localhost:8080"}
-	changed, err := s.UpdateProject(t.Context(), p.ID, &name, &origins)
-	if err != nil || changed.Name != name || !changed.AllowsOrigin("http://localhost:8080") || changed.DeviceKey != p.DeviceKey {
+	name, origins, weight := "Le Monde (essai)", []string{"http://localhost:8080"}, 3
+	changed, err := s.UpdateProject(t.Context(), p.ID, ProjectChange{Name: &name, Origins: &origins, Weight: &weight})
+	if err != nil || changed.Name != name || p.Weight != 1 || changed.Weight != 3 || !changed.AllowsOrigin("http://localhost:8080") || changed.DeviceKey != p.DeviceKey {
 		t.Error(changed, err)
 	}
 	if have, _ := s.Project(t.Context(), p.ID); !reflect.DeepEqual(have, changed) {
 		t.Errorf("still answers %+v", have)
+	}
+	if have, err := s.Weight(t.Context(), p.ID); err != nil || have != 3 {
+		t.Error(have, err)
+	}
+	for _, weight = range []int{-1, 0, MaxWeight + 1} {
+		var bad *Invalid
+		if _, err := s.UpdateProject(t.Context(), p.ID, ProjectChange{Weight: &weight}); !errors.As(err, &bad) || bad.Path != "weight" {
+			t.Errorf("weight %d: %v", weight, err)
+		}
 	}
 	other, _ := project(t, s)
 	if list, err := s.Projects(t.Context(), tocsin.ProjectID{}, 10); err != nil || len(list) != 2 {

@@ -20,6 +20,7 @@ type Project struct {
 	Name        string
 	Environment tocsin.Environment // never changes
 	Origins     []string           // web origins that may call the device API
+	Weight      int                // its share of what leaves, beside other projects: 1 to MaxWeight
 	DeviceKey   string             // public: apps and sites carry it
 	Created     time.Time
 }
@@ -35,22 +36,26 @@ type projectRow struct {
 	Name        string             `json:"name"`
 	Environment tocsin.Environment `json:"environment"`
 	Origins     []string           `json:"origins,omitempty"`
+	Weight      int                `json:"weight,omitempty"` // absent is 1
 	DeviceKey   string             `json:"device_key"`
 	Created     time.Time          `json:"created"`
 }
 
 func (r projectRow) project() Project {
-	return Project{r.ID, r.Name, r.Environment, r.Origins, r.DeviceKey, r.Created}
+	return Project{r.ID, r.Name, r.Environment, r.Origins, max(1, r.Weight), r.DeviceKey, r.Created}
 }
 
 func projectsPlace() store.Place { return store.Place{Table: "account_projects", Partition: "all"} }
 
 const maxOrigins = 100
 
+// MaxWeight is the greatest weight of a project.
+const MaxWeight = 100
+
 // CreateProject makes a project with its device key, and a first API key with
 // every scope, whose text is returned here and never again.
 func (s *Service) CreateProject(ctx context.Context, name string, environment tocsin.Environment, origins []string) (Project, Secret, error) {
-	p := Project{Name: name, Environment: environment, Created: instant()}
+	p := Project{Name: name, Environment: environment, Weight: 1, Created: instant()}
 	if environment < tocsin.Production || environment > tocsin.Development {
 		return Project{}, Secret{}, invalid("environment", "want production, preproduction or development")
 	}
@@ -76,7 +81,7 @@ func (s *Service) CreateProject(ctx context.Context, name string, environment to
 			return Project{}, Secret{}, err
 		}
 	}
-	row := projectRow{format, p.ID, p.Name, p.Environment, p.Origins, p.DeviceKey, p.Created}
+	row := projectRow{V: format, ID: p.ID, Name: p.Name, Environment: p.Environment, Origins: p.Origins, DeviceKey: p.DeviceKey, Created: p.Created}
 	if err := put(ctx, s.store, projectsPlace(), p.ID.String(), nil, row, time.Time{}); err != nil {
 		return Project{}, Secret{}, err
 	}
@@ -120,19 +125,37 @@ func (s *Service) Projects(ctx context.Context, after tocsin.ProjectID, limit in
 	return projects, nil
 }
 
-// UpdateProject changes what is not nil: the name, and the whole list of
-// origins. ErrConflict says that somebody else changed it meanwhile.
-func (s *Service) UpdateProject(ctx context.Context, id tocsin.ProjectID, name *string, origins *[]string) (Project, error) {
+// Weight is the weight of a project, as it was at most Fresh ago. Many may ask
+// at once at little cost.
+func (s *Service) Weight(ctx context.Context, id tocsin.ProjectID) (int, error) {
+	p, err := s.Project(ctx, id)
+	return p.Weight, err
+}
+
+// ProjectChange holds what is to change; nil stays as it is.
+type ProjectChange struct {
+	Name    *string
+	Origins *[]string // the whole list
+	Weight  *int
+}
+
+// UpdateProject changes what is not nil. ErrConflict says that somebody else changed it meanwhile.
+func (s *Service) UpdateProject(ctx context.Context, id tocsin.ProjectID, c ProjectChange) (Project, error) {
 	var row projectRow
 	old, err := read(ctx, s.store, projectsPlace(), id.String(), &row)
 	if err != nil {
 		return Project{}, err
 	}
-	if name != nil {
-		row.Name = *name
+	if c.Name != nil {
+		row.Name = *c.Name
 	}
-	if origins != nil {
-		row.Origins = *origins
+	if c.Origins != nil {
+		row.Origins = *c.Origins
+	}
+	if c.Weight != nil {
+		if row.Weight = *c.Weight; row.Weight < 1 || row.Weight > MaxWeight {
+			return Project{}, invalid("weight", "want 1 to %d", MaxWeight)
+		}
 	}
 	if row.Origins, err = checkProject(row.Name, row.Origins); err != nil {
 		return Project{}, err

@@ -31,7 +31,7 @@ func (s *Server) projectRoutes() {
 	route(s, operation{id: "get-project", method: http.MethodGet, path: path, tag: "Projects",
 		summary: "Read a project", need: admin}, s.getProject)
 	route(s, operation{id: "update-project", method: http.MethodPatch, path: path, tag: "Projects",
-		summary: "Change name or origins", need: admin}, s.updateProject)
+		summary: "Change name, origins or weight", need: admin}, s.updateProject)
 	route(s, operation{id: "create-key", method: http.MethodPost, path: path + "/keys", tag: "Keys",
 		summary: "Create an API key; its text is shown once", status: http.StatusCreated, need: admin}, s.createKey)
 	route(s, operation{id: "list-keys", method: http.MethodGet, path: path + "/keys", tag: "Keys",
@@ -86,7 +86,7 @@ func ofCredential(i int, err error) error {
 }
 
 func projectBody(p account.Project) client.Project {
-	return client.Project{ID: p.ID, Name: p.Name, Environment: p.Environment, Origins: p.Origins, DeviceKey: p.DeviceKey, CreatedAt: p.Created.UTC()}
+	return client.Project{ID: p.ID, Name: p.Name, Environment: p.Environment, Origins: p.Origins, Weight: p.Weight, DeviceKey: p.DeviceKey, CreatedAt: p.Created.UTC()}
 }
 
 func (s *Server) listProjects(ctx context.Context, in *struct {
@@ -133,7 +133,12 @@ func (s *Server) updateProject(ctx context.Context, in *struct {
 	if err := mayName(ctx, in.Project); err != nil {
 		return nil, err
 	}
-	p, err := s.Accounts.UpdateProject(ctx, in.Project, in.Body.Name, in.Body.Origins)
+	if in.Body.Weight != nil {
+		if err := platformOnly(ctx); err != nil {
+			return nil, err
+		}
+	}
+	p, err := s.Accounts.UpdateProject(ctx, in.Project, account.ProjectChange{Name: in.Body.Name, Origins: in.Body.Origins, Weight: in.Body.Weight})
 	if err != nil {
 		return nil, absent(err, "project")
 	}

@@ -255,6 +255,13 @@ func TestProjectsKeysAndCredentials(t *testing.T) {
 	if got, err := c.UpdateProject(ctx, p.ID, client.ProjectUpdate{Name: &name}); err != nil || got.Name != name {
 		t.Fatalf("%+v %v", got, err)
 	}
+	weight := 3
+	if _, err := c.UpdateProject(ctx, p.ID, client.ProjectUpdate{Weight: &weight}); !errors.Is(err, client.ErrForbidden) {
+		t.Fatalf("a project gave itself another weight: %v", err)
+	}
+	if got, err := w.client(w.platform).UpdateProject(ctx, p.ID, client.ProjectUpdate{Weight: &weight}); err != nil || got.Weight != 3 || got.Name != name {
+		t.Fatalf("%+v %v", got, err)
+	}
 	k, err := c.CreateKey(ctx, p.ID, client.KeyRequest{Name: "reader", Scopes: []client.Scope{client.ScopeRead}})
 	if err != nil || k.Key == "" {
 		t.Fatalf("%+v %v", k, err)

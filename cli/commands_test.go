@@ -122,6 +122,10 @@ func TestCommands(t *testing.T) {
 		t.Fatalf("%s %+v", text, projects)
 	}
 	id := project.ID.String()
+	if text := s.ok(&project, "project", "update", id, "--weight", "3", "--origins", "https://example.com"); project.Weight != 3 ||
+		len(project.Origins) != 1 || project.Name != "Morning" || !strings.Contains(text, "weight 3") {
+		t.Fatalf("%s %+v", text, project)
+	}
 	var key client.Key
 	s.json(&key, "key", "create", id, "reporting", "--scopes", "read")
 	status, text, _ := s.run(s.to("key", "revoke", id, key.ID.String())...)

@@ -116,7 +116,7 @@ func TestCompletion(t *testing.T) {
 	_, script, _ := (&shell{T: t}).run("completion")
 	for line, want := range map[string]string{
 		"tocsin sen":                    "send sends",
-		"tocsin project ":               "--help create list",
+		"tocsin project ":               "--help create list update",
 		"tocsin credential s":           "set",
 		"tocsin send --user ann --dry":  "--dry-run",
 		"tocsin serve --l":              "--listen",

@@ -12,6 +12,27 @@ import (
 type project struct {
 	Create projectCreate `cmd:"" help:"Create a project; prints its id and its first key."`
 	List   projectList   `cmd:"" help:"List projects."`
+	Update projectUpdate `cmd:"" help:"Change name, web origins or weight."`
+}
+
+type projectUpdate struct {
+	remote
+	Of      tocsin.ProjectID `arg:"" name:"project-id"`
+	Name    *string          `help:"Name shown to people."`
+	Origins *[]string        `help:"Web origins that may call the device API, all of them." placeholder:"ORIGIN"`
+	Weight  *int             `help:"Its share of what leaves while others send too, 1 to 100; with a key of the platform."`
+}
+
+func (c *projectUpdate) Run(s *session) error {
+	api, err := c.client()
+	if err != nil {
+		return err
+	}
+	p, err := api.UpdateProject(s.ctx, c.Of, client.ProjectUpdate{Name: c.Name, Origins: c.Origins, Weight: c.Weight})
+	if err != nil {
+		return err
+	}
+	return c.print(s, p, func(w io.Writer) { fmt.Fprintf(w, "%s  weight %d  %q  %s\n", p.ID, p.Weight, p.Origins, p.Name) })
 }
 
 type projectCreate struct {

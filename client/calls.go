@@ -41,7 +41,7 @@ func (c *Client) Project(ctx context.Context, id tocsin.ProjectID) (p Project, e
 	return p, err
 }
 
-// UpdateProject changes name or origins.
+// UpdateProject changes name, origins or weight.
 func (c *Client) UpdateProject(ctx context.Context, id tocsin.ProjectID, r ProjectUpdate) (p Project, err error) {
 	err = c.do(ctx, call{method: http.MethodPatch, path: projectPath(id), body: r}, &p)
 	return p, err

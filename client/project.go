@@ -19,6 +19,7 @@ type ProjectRequest struct {
 type ProjectUpdate struct {
 	Name    *string   `json:"name,omitempty" minLength:"1" maxLength:"100"`
 	Origins *[]string `json:"origins,omitempty" maxItems:"100" doc:"The whole new list of web origins"`
+	Weight  *int      `json:"weight,omitempty" minimum:"1" maximum:"100" doc:"Its share of what leaves while other projects of the same class send too; needs a platform admin key"`
 }
 
 // Project is a tenant: an app family of one client in one environment.
@@ -27,6 +28,7 @@ type Project struct {
 	Name        string             `json:"name"`
 	Environment tocsin.Environment `json:"environment"`
 	Origins     []string           `json:"origins,omitempty"`
+	Weight      int                `json:"weight" doc:"Its share of what leaves while other projects of the same class send too, 1 to 100"`
 	DeviceKey   string             `json:"device_key,omitempty" doc:"Public key for apps and sites: it may call the device API only"`
 	CreatedAt   time.Time          `json:"created_at"`
 	Key         string             `json:"key,omitempty" doc:"First API key of the project, with every scope; shown only in the answer that creates it"`

@@ -21,6 +21,7 @@ func (o *Owner) evaluate(ctx context.Context, e Evaluate) {
 	if !ok {
 		return // ctx ended
 	}
+	o.lanes.weigh(ctx, project)
 	due := time.Unix(0, s.Due)
 	var a audience.Audience
 	if len(s.Recipients) > 0 {
@@ -51,7 +52,7 @@ func (o *Owner) evaluate(ctx context.Context, e Evaluate) {
 // answer is there or ctx ends.
 func (o *Owner) credentialsOf(ctx context.Context, scope record.Scope) (map[tocsin.Provider]tocsin.CredentialID, bool) {
 	for ctx.Err() == nil {
-		ids, err := o.lanes.ids(ctx, scope.Project)
+		ids, err := o.lanes.accounts.IDs(ctx, scope.Project)
 		if err == nil {
 			return ids, true
 		}

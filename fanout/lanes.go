@@ -51,20 +51,26 @@ type Credentials func(context.Context, tocsin.ProjectID) ([]provider.Credential,
 // CredentialIDs names them by provider. It is asked for every slice.
 type CredentialIDs func(context.Context, tocsin.ProjectID) (map[tocsin.Provider]tocsin.CredentialID, error)
 
+// Accounts is what lanes read of the accounts.
+type Accounts struct {
+	Credentials Credentials
+	IDs         CredentialIDs
+	Weight      func(context.Context, tocsin.ProjectID) (int, error) // of a project; asked for every slice
+}
+
 // Lanes holds the lanes of a process, opens them when first asked for, and
 // paces all shards through one machine. One Lanes serves all owners.
 type Lanes struct {
-	config      LanesConfig
-	providers   map[tocsin.Provider]provider.Provider
-	credentials Credentials
-	ids         CredentialIDs
-	log         *slog.Logger
-	metrics     *metrics
-	box         *mailbox[any]
-	work        *workQueue
-	flights     sync.Pool
-	ended       chan struct{} // closed when Run returns
-	underWay    atomic.Int64  // ranges granted and not accounted for
+	config    LanesConfig
+	providers map[tocsin.Provider]provider.Provider
+	accounts  Accounts
+	log       *slog.Logger
+	metrics   *metrics
+	box       *mailbox[any]
+	work      *workQueue
+	flights   sync.Pool
+	ended     chan struct{} // closed when Run returns
+	underWay  atomic.Int64  // ranges granted and not accounted for
 
 	admission atomic.Pointer[pace.Admission]
 	stated    atomic.Pointer[stated]
@@ -76,14 +82,14 @@ type Lanes struct {
 
 // NewLanes makes the lanes of a process; nothing is opened before it is asked
 // for. It fails when its metrics are registered already.
-func NewLanes(config LanesConfig, providers map[tocsin.Provider]provider.Provider, credentials Credentials, ids CredentialIDs,
+func NewLanes(config LanesConfig, providers map[tocsin.Provider]provider.Provider, accounts Accounts,
 	registerer prometheus.Registerer, log *slog.Logger) (*Lanes, error) {
 	metrics, err := newMetrics(registerer)
 	if err != nil {
 		return nil, err
 	}
 	l := &Lanes{
-		config: config, providers: providers, credentials: credentials, ids: ids, log: log.With("room", "fanout"), metrics: metrics,
+		config: config, providers: providers, accounts: accounts, log: log.With("room", "fanout"), metrics: metrics,
 		box: newMailbox[any](), work: newWorkQueue(), ended: make(chan struct{}), open: map[provider.Route]openLane{},
 		refused: map[tocsin.CredentialID]time.Time{},
 	}
@@ -92,6 +98,17 @@ func NewLanes(config LanesConfig, providers map[tocsin.Provider]provider.Provide
 
 // Busy reports whether any push is under way. Any number may call it at once.
 func (l *Lanes) Busy() bool { return l.underWay.Load() > 0 }
+
+// weigh tells pace of the weight that a project has now. What cannot be read
+// stays as it was.
+func (l *Lanes) weigh(ctx context.Context, project tocsin.ProjectID) {
+	weight, err := l.accounts.Weight(ctx, project)
+	if err == nil {
+		l.box.post(weighed{project, weight})
+	} else if ctx.Err() == nil {
+		l.log.Warn("the weight of a project could not be read", "project", project.String(), "error", err)
+	}
+}
 
 // Replaced tells of a new credential. Its lanes close once they have their
 // answers, and open anew.
@@ -114,6 +131,10 @@ type (
 		err     error
 	}
 	replaced struct{ credential provider.Credential }
+	weighed  struct {
+		project tocsin.ProjectID
+		weight  int
+	}
 	departed struct {
 		shard tocsin.Shard
 		noted chan struct{}
@@ -193,6 +214,8 @@ func (p *pacer) do(item any) {
 		p.opened(e)
 	case replaced:
 		p.replaced(e.credential)
+	case weighed:
+		p.step(pace.Weighed{Project: e.project, Weight: e.weight})
 	case departed:
 		delete(p.owners, e.shard)
 		close(e.noted)

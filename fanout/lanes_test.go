@@ -22,8 +22,8 @@ func TestLanesAreBounded(t *testing.T) {
 		w := &town{version: 1}
 		config := DefaultLanes()
 		config.Most = 2
-		lanes, err := NewLanes(config, map[tocsin.Provider]provider.Provider{tocsin.APNs: &edge{}}, w.credentials,
-			nil, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
+		lanes, err := NewLanes(config, map[tocsin.Provider]provider.Provider{tocsin.APNs: &edge{}}, Accounts{w.credentials, nil, w.weighed},
+			prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}

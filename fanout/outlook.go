@@ -35,7 +35,7 @@ func (l *Lanes) recent(ctx context.Context) (pace.State, error) {
 // Outlook tells what stands before a send of a project that goes out on these
 // routes: now, or at some later time, of which only the quotas are known.
 func (l *Lanes) Outlook(ctx context.Context, project tocsin.ProjectID, class tocsin.Class, shares []ask.Share, later bool) (ask.Outlook, error) {
-	credentials, err := l.credentials(ctx, project)
+	credentials, err := l.accounts.Credentials(ctx, project)
 	if len(credentials) == 0 && err != nil {
 		return ask.Outlook{}, err
 	}
@@ -113,8 +113,8 @@ func (l *Lanes) wayOf(share ask.Share, credentials []provider.Credential) ask.Wa
 }
 
 // before is how much of what is open takes turns with a send of so many pushes:
-// of each other project as much as the send itself has, of its own all; nothing
-// of lower classes.
+// of each other project as much as the send itself has, by their weights; of its
+// own all; nothing of lower classes.
 func before(s pace.State, project tocsin.ProjectID, class tocsin.Class, pushes int) (ahead int) {
 	higher := 0
 	for c := tocsin.Urgent; c <= class; c++ {
@@ -124,7 +124,7 @@ func before(s pace.State, project tocsin.ProjectID, class tocsin.Class, pushes i
 		if p.Project == project {
 			ahead += p.Pushes
 		} else {
-			ahead += min(p.Pushes, pushes)
+			ahead += min(p.Pushes, pushes*s.Weight(p.Project)/s.Weight(project))
 		}
 	}
 	return min(ahead, higher)

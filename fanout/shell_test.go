@@ -39,6 +39,22 @@ func TestShellSendsToEverybodyOnce(t *testing.T) {
 	}
 }
 
+// Pace learns the weight of a project with each of its slices.
+func TestShellTellsWeights(t *testing.T) {
+	w := newTown(t, 10, nil)
+	w.owner()
+	for n, weight := range []int{1, 7, 1} {
+		w.mu.Lock()
+		w.weight = weight
+		w.mu.Unlock()
+		w.closed(w.send(byte(n+1), &record.Slice{}))
+		state, err := w.lanes.State(w.ctx)
+		if err != nil || state.Weight(project) != weight {
+			t.Fatalf("pace has weight %d, want %d: %v", state.Weight(project), weight, err)
+		}
+	}
+}
+
 func TestShellAccountsForEveryAnswer(t *testing.T) {
 	w := newTown(t, 3000, nil)
 	w.edge.answer = func(a []byte) (provider.Result, provider.Detail) {

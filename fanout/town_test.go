@@ -112,6 +112,7 @@ type town struct {
 	log      lines
 	lanes    *Lanes
 	version  uint64
+	weight   int // of the project
 	mu       sync.Mutex
 	writer   *record.Writer
 	position journal.Position // of the ledger, read by closed
@@ -131,12 +132,18 @@ func (w *town) credentials(context.Context, tocsin.ProjectID) ([]provider.Creden
 	return []provider.Credential{{ID: credential, Project: project, Provider: tocsin.APNs, Version: w.version}}, nil
 }
 
+func (w *town) weighed(context.Context, tocsin.ProjectID) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.weight, nil
+}
+
 func address(n int) []byte { return binary.BigEndian.AppendUint64(make([]byte, 24), uint64(n)) }
 
 func newTown(t testing.TB, people int, by map[tocsin.Provider]provider.Provider) *town {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	w := &town{
-		TB: t, ctx: ctx, config: Default(), journal: mem.New(), audience: audience.NewShard(), version: 1, writer: record.NewWriter(7),
+		TB: t, ctx: ctx, config: Default(), journal: mem.New(), audience: audience.NewShard(), version: 1, weight: 1, writer: record.NewWriter(7),
 		fold: ledger.New(), log: make(lines, 100), edge: &edge{seen: map[string][]byte{}, times: map[string]int{}},
 	}
 	w.config.APNs = Retry{First: time.Millisecond, Most: time.Millisecond}
@@ -159,7 +166,7 @@ func newTown(t testing.TB, people int, by map[tocsin.Provider]provider.Provider)
 	ids := func(context.Context, tocsin.ProjectID) (map[tocsin.Provider]tocsin.CredentialID, error) {
 		return map[tocsin.Provider]tocsin.CredentialID{tocsin.APNs: credential}, nil
 	}
-	lanes, err := NewLanes(DefaultLanes(), by, w.credentials, ids, prometheus.NewRegistry(), slog.New(slog.NewTextHandler(w.log, nil)))
+	lanes, err := NewLanes(DefaultLanes(), by, Accounts{w.credentials, ids, w.weighed}, prometheus.NewRegistry(), slog.New(slog.NewTextHandler(w.log, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -74,7 +74,8 @@ func (p *pacer) openWay(w *way) {
 // openLane runs beside the goroutine that paces, and reads only what a way is made with.
 func (p *pacer) openLane(w *way, o *opened) error {
 	r, project := w.route, w.project
-	all, err := p.credentials(p.ctx, project)
+	p.weigh(p.ctx, project) // after a start what is open goes on before any slice is read
+	all, err := p.accounts.Credentials(p.ctx, project)
 	for _, c := range all {
 		if c.ID != r.Credential || c.Provider != r.Provider {
 			continue

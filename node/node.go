@@ -122,7 +122,8 @@ func Run(ctx context.Context, c Config, log *slog.Logger, up func(Up)) error {
 	receipts := make([]*receipt.Shell, c.Shards)
 	plans := make([]*plan.Shell, c.Shards)
 	owners := make([]*fanout.Owner, c.Shards)
-	lanes, err := fanout.NewLanes(c.Lanes, providers, accounts.Credentials, accounts.CredentialIDs, metrics, log)
+	lanes, err := fanout.NewLanes(c.Lanes, providers,
+		fanout.Accounts{Credentials: accounts.Credentials, IDs: accounts.CredentialIDs, Weight: accounts.Weight}, metrics, log)
 	if err != nil {
 		return err
 	}

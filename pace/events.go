@@ -101,6 +101,13 @@ type (
 		Version    uint64
 	}
 
+	// Weighed gives a project another weight, 1 or more, among those of a class;
+	// without it a project has 1.
+	Weighed struct {
+		Project tocsin.ProjectID
+		Weight  int
+	}
+
 	// Closed says that a route is not used any more: nothing of it is asked for
 	// or under way. A later Ask begins with it anew.
 	Closed struct{ Route provider.Route }
@@ -141,6 +148,7 @@ func (Finished) event()   {}
 func (Capacity) event()   {}
 func (Configured) event() {}
 func (Replaced) event()   {}
+func (Weighed) event()    {}
 func (Closed) event()     {}
 func (Opened) event()     {}
 func (Steered) event()    {}

@@ -17,6 +17,7 @@ type Machine struct {
 	credentials map[tocsin.CredentialID]*credential
 	asks        map[Ticket]*ask
 	steers      map[tocsin.SendID]*steer
+	weights     map[tocsin.ProjectID]int // of those that have not 1
 	classes     [tocsin.Synthetic + 1]class
 	floor       floor
 	road        road
@@ -38,6 +39,7 @@ func New(config Config) *Machine {
 		credentials: map[tocsin.CredentialID]*credential{},
 		asks:        map[Ticket]*ask{},
 		steers:      map[tocsin.SendID]*steer{},
+		weights:     map[tocsin.ProjectID]int{},
 		loads:       map[tocsin.Shard][]Load{},
 	}
 }
@@ -69,6 +71,8 @@ func (m *Machine) Step(now time.Time, event Event) []Effect {
 	case Replaced:
 		*m.credential(e.Credential) = credential{version: e.Version}
 		m.again = true
+	case Weighed:
+		m.weigh(e)
 	case Closed:
 		m.close(e.Route)
 	case Opened:

@@ -17,6 +17,7 @@ type class struct {
 // part is a project's part of a class. Its queues take turns.
 type part struct {
 	project tocsin.ProjectID
+	weight  int
 	queues  []*queue
 	at      int
 	deficit int // pushes that it may send beyond what it has sent
@@ -58,7 +59,7 @@ func (m *Machine) enqueue(a *ask) {
 	at := slices.IndexFunc(c.ring, func(p *part) bool { return p.project == a.Project })
 	if at < 0 {
 		at = len(c.ring)
-		c.ring = append(c.ring, &part{project: a.Project})
+		c.ring = append(c.ring, &part{project: a.Project, weight: max(1, m.weights[a.Project])})
 	}
 	p := c.ring[at]
 	for _, q := range p.queues {
@@ -168,7 +169,7 @@ func (m *Machine) serve(now time.Time, class tocsin.Class) bool {
 		if fewest > 0 {
 			for _, p := range c.ring {
 				if p.first != nil {
-					p.deficit += fewest * quantum
+					p.deficit += fewest * quantum * p.weight
 				}
 			}
 		}
@@ -180,7 +181,27 @@ func (m *Machine) serve(now time.Time, class tocsin.Class) bool {
 }
 
 // rounds is how many more a part needs until it may send what it could.
-func (p *part) rounds() int { return max(0, (p.n-p.deficit+quantum-1)/quantum) }
+func (p *part) rounds() int {
+	each := quantum * p.weight
+	return max(0, (p.n-p.deficit+each-1)/each)
+}
+
+// weigh gives a project another weight, also where it asks already.
+func (m *Machine) weigh(e Weighed) {
+	if e.Weight == max(1, m.weights[e.Project]) {
+		return
+	}
+	if m.weights[e.Project] = e.Weight; e.Weight <= 1 {
+		delete(m.weights, e.Project)
+	}
+	for class := range m.classes {
+		for _, p := range m.classes[class].ring {
+			if p.project == e.Project {
+				p.weight = max(1, e.Weight)
+			}
+		}
+	}
+}
 
 // look finds the queue of a part whose head may leave now.
 func (m *Machine) look(now time.Time, class tocsin.Class, p *part) {

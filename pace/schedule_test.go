@@ -123,6 +123,36 @@ func TestADeadProviderTakesNoRoomFromOthers(t *testing.T) {
 	}
 }
 
+// Projects that send together get shares by their weights, also by one that
+// changes meanwhile; whoever is alone gets all.
+func TestWeights(t *testing.T) {
+	n := nightfall(t, 500_000)
+	got := map[byte]int{}
+	var from, to time.Time
+	light, heavy := n.begin(1, tocsin.Normal, 5_000_000), n.begin(2, tocsin.Normal, 5_000_000)
+	for number, s := range map[byte]*sending{1: light, 2: heavy} {
+		s.wrote = func(at time.Time, count int) {
+			if at.After(from) && !at.After(to) {
+				got[number] += count
+			}
+		}
+	}
+	for _, weights := range [][2]int{{1, 3}, {5, 1}, {1, 1}} {
+		n.tell(Weighed{Project: light.project, Weight: weights[0]})
+		n.tell(Weighed{Project: heavy.project, Weight: weights[1]})
+		from, to = n.now.Add(time.Second), n.now.Add(3*time.Second)
+		clear(got)
+		n.run(to)
+		want := float64(weights[0]) / float64(weights[0]+weights[1])
+		if share := float64(got[1]) / float64(got[1]+got[2]); share < want-0.02 || share > want+0.02 {
+			t.Errorf("weights %v: the first got %.3f of what left, want %.3f", weights, share, want)
+		}
+	}
+	if len(n.m.weights) != 0 {
+		t.Errorf("%d weights are kept", len(n.m.weights))
+	}
+}
+
 // What is not used any more is forgotten.
 func TestWhatIsClosedIsForgotten(t *testing.T) {
 	n := nightfall(t, 500_000)

@@ -17,7 +17,11 @@ type State struct {
 	Subjects []SubjectState // in the order in which they were first used
 	Projects []ProjectState // by identifier
 	Classes  [tocsin.Synthetic + 1]Backlog
+	Weights  map[tocsin.ProjectID]int // of those that have not 1
 }
+
+// Weight is that of a project.
+func (s State) Weight(id tocsin.ProjectID) int { return max(1, s.Weights[id]) }
 
 // Backlog is what is open: slices (a send counts on each shard that has some of
 // it) and pushes without an outcome.
@@ -51,7 +55,7 @@ type ProjectState struct {
 
 // State returns a copy.
 func (m *Machine) State(now time.Time) State {
-	state := State{Rate: m.road.rate.perSecond, Ahead: m.road.ahead}
+	state := State{Rate: m.road.rate.perSecond, Ahead: m.road.ahead, Weights: maps.Clone(m.weights)}
 	subjects, projects := map[string]*Backlog{}, map[tocsin.ProjectID]*Backlog{}
 	environments := map[tocsin.ProjectID]tocsin.Environment{}
 	for _, loads := range m.loads {
