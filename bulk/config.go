@@ -28,6 +28,11 @@ type Config struct {
 	// limit, and a further connection would only cost.
 	GrowAfter time.Duration
 
+	// Quick is how many connections are opened however fast answers come, as soon
+	// as every stream is in use. With few streams on a connection one alone stands
+	// still while its answers are under way, on both sides.
+	Quick int
+
 	// Ahead is how much work Capacity offers beyond the streams, at the rate
 	// measured, so that a connection never waits for its next batch.
 	Ahead time.Duration
@@ -45,7 +50,7 @@ func Default() Config {
 		DialTimeout: 10 * time.Second, AnswerTimeout: 30 * time.Second,
 		PingAfter: 15 * time.Second, PingTimeout: 5 * time.Second, IdleTimeout: 10 * time.Minute,
 		BackoffMin: 100 * time.Millisecond, BackoffMax: 30 * time.Second,
-		GrowAfter: 2 * time.Millisecond, Ahead: 50 * time.Millisecond,
+		GrowAfter: 2 * time.Millisecond, Quick: 1, Ahead: 50 * time.Millisecond,
 	}
 }
 
@@ -54,6 +59,8 @@ func (c Config) Validate() error {
 	switch {
 	case c.Min < 0 || c.Max < 1 || c.Min > c.Max:
 		return errors.New("bulk: want 0 <= Min <= Max and Max >= 1")
+	case c.Quick < 0 || c.Quick > c.Max:
+		return errors.New("bulk: want 0 <= Quick <= Max")
 	case c.Streams < 1 || c.Streams > 1<<20:
 		return errors.New("bulk: Streams must be 1 to 1,048,576")
 	case c.Buffer < 16<<10 || c.Buffer > 1<<20:

@@ -86,7 +86,8 @@ func (p *Pool) measure(now time.Time) {
 // faster that is at its limit. The lock is held.
 func (p *Pool) growth(now time.Time, have int) int {
 	d := &p.demand
-	if !p.crowded() {
+	quick := have < p.cfg.Quick && p.demand.latency < p.cfg.GrowAfter
+	if !p.crowded(quick) {
 		if d.easy.IsZero() {
 			d.easy = now
 		} else if now.Sub(d.easy) >= holdGrowth {
@@ -109,7 +110,10 @@ func (p *Pool) growth(now time.Time, have int) int {
 		}
 	}
 	goal := max(int(math.Ceil(2*spare*float64(have))), d.most)
-	if d.hold > 0 {
+	switch {
+	case quick:
+		goal = p.cfg.Quick
+	case d.hold > 0:
 		goal = have + max(1, have/8) // a trial
 	}
 	goal = min(goal, p.cfg.Max)
@@ -132,9 +136,10 @@ func (p *Pool) grown(now time.Time) {
 }
 
 // crowded reports whether more connections would help: all have more to write
-// than they can, and answers take their time. The lock is held.
-func (p *Pool) crowded() bool {
-	if p.demand.latency < p.cfg.GrowAfter {
+// than they can, and answers take their time, or there are fewer than Quick. The
+// lock is held.
+func (p *Pool) crowded(quick bool) bool {
+	if !quick && p.demand.latency < p.cfg.GrowAfter {
 		return false
 	}
 	full := false

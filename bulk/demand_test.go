@@ -130,6 +130,27 @@ func TestConnectionsFollowRateAndLatency(t *testing.T) {
 	})
 }
 
+// Where answers come fast, as many connections are opened as are to be at once
+// when their streams are used up, and no more.
+func TestQuickConnections(t *testing.T) {
+	for _, quick := range []int{1, 6} {
+		s := &service{streams: 10}
+		s.latency.Store(int64(time.Millisecond))
+		cfg := demandConfig()
+		cfg.Quick = quick
+		piped(t, cfg, s.serve, func(pool *Pool) {
+			feed(t, pool, 100, 5*time.Second)
+			if n := s.dials.Load(); n != 1 {
+				t.Errorf("%d connections opened for 100 pushes a second", n)
+			}
+			feed(t, pool, 20_000, 5*time.Second) // on 10 streams it is 10,000
+			if n := int(s.dials.Load()); n != quick {
+				t.Errorf("%d connections opened for 20,000 pushes a second, want %d", n, quick)
+			}
+		})
+	}
+}
+
 // A latency that jumps a hundredfold opens connections up to Max and no more,
 // closes none on the way, holds no more work than pace gives, and ends.
 func TestLatencyThatJumps(t *testing.T) {

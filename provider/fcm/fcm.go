@@ -41,10 +41,12 @@ type Config struct {
 }
 
 // Default is what production uses. Google's front ends allow 100 streams on a
-// connection, so that more connections are needed than elsewhere.
+// connection, so that more connections are needed than elsewhere. Eight of them
+// carry eight times the default quota when an answer takes 10 ms; they are worth
+// more only where answers take longer.
 func Default() Config {
 	c := Config{Bulk: bulk.Default(), TokenTimeout: 10 * time.Second, Renew: 5 * time.Minute, Throttled: time.Minute, Ramp: time.Minute}
-	c.Bulk.Max = 100
+	c.Bulk.Max, c.Bulk.Quick, c.Bulk.GrowAfter = 100, 8, 10*time.Millisecond
 	return c
 }
 
