@@ -6,7 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/bulk"
 	"github.com/tocsin-push/tocsin/provider"
 )
@@ -159,55 +158,4 @@ func (l *lane) rejected(a *access) bool {
 		l.access, l.refused = nil, true
 	}
 	return !a.renewal || !l.refusals.Refused(l.pool.Accepted(), 0)
-}
-
-// pushes writes the requests of one batch.
-type pushes struct {
-	lane   *lane
-	batch  *provider.Batch
-	access *access
-}
-
-func (p *pushes) AppendPath(dst []byte, _ int) []byte   { return dst }
-func (p *pushes) AppendUnique(dst []byte, _ int) []byte { return dst }
-
-// maxToken bounds a registration token; they have about 160 characters.
-const maxToken = 4096
-
-// AppendBody puts the token before the payload, which is the inside of the
-// object "message". A token with a character that JSON would escape is none.
-func (p *pushes) AppendBody(dst []byte, i int) ([]byte, tocsin.Reason) {
-	token, payload := p.batch.Addresses[i], p.batch.Payloads[i]
-	if len(token) == 0 || len(token) > maxToken {
-		return dst, tocsin.ReasonToken
-	}
-	for _, c := range token {
-		if c <= ' ' || c >= 0x7f || c == '"' || c == '\\' {
-			return dst, tocsin.ReasonToken
-		}
-	}
-	dst = append(dst, `{"message":{"token":"`...)
-	dst = append(append(dst, token...), '"')
-	if len(payload) > 0 {
-		dst = append(append(dst, ','), payload...)
-	}
-	return append(dst, "}}"...), 0
-}
-
-func (p *pushes) Judge(_ int, a *bulk.Answer) bulk.Verdict {
-	v, renew := judge(a.Status, a.Body)
-	if renew {
-		v.Halt = true
-		if p.lane.rejected(p.access) {
-			v.Result, v.Detail.RetryAfter = provider.Later, soon
-		}
-	}
-	if v.Result == provider.Later {
-		if a.RetryAfter > 0 {
-			v.Detail.RetryAfter = a.RetryAfter
-		} else if v.Detail.Reason == tocsin.ReasonThrottled {
-			v.Detail.RetryAfter = p.lane.cfg.Throttled
-		}
-	}
-	return v
 }
