@@ -56,6 +56,10 @@ type conn struct {
 	waiting     []*stream
 	farewell    *time.Timer // set by a GOAWAY
 
+	typed   bool // the peer's table holds jsonType
+	untaken bool // it is not to: the peer wants a smaller table ...
+	smaller bool // ... which the next block tells that it has
+
 	out    []byte
 	lags   []lag
 	later  later

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
 
 	"github.com/tocsin-push/tocsin"
 )
@@ -261,5 +262,42 @@ func TestNoPreface(t *testing.T) {
 	}
 	if _, err := tls.Dial("tcp", address, &tls.Config{RootCAs: s.Roots(), MaxVersion: tls.VersionTLS12}); err == nil {
 		t.Fatal("TLS 1.2 was taken")
+	}
+}
+
+// Answers of FCM name their content-type once, and write it out after the peer
+// has asked for a smaller table, which the block after that confirms.
+func TestContentTypeIsIndexed(t *testing.T) {
+	s := start(t, func(*Config) {})
+	r := s.dial(t, tocsin.FCM)
+	decoder := hpack.NewDecoder(headerTableSize, nil)
+	ask := func() (block []byte) {
+		id := r.next
+		r.next += 2
+		err := r.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: id, EndHeaders: true, EndStream: true,
+			BlockFragment: r.encode(":method", "POST", ":scheme", "https", ":path", "/v1/projects/x/messages:send")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		block = bytes.Clone(r.until(headersOf(id)).(*http2.HeadersFrame).HeaderBlockFragment())
+		fields, err := decoder.DecodeFull(block)
+		if err != nil || len(fields) != 2 || fields[0].Value != "401" || fields[1].Name != "content-type" || fields[1].Value != jsonType {
+			t.Fatalf("%v, %v", fields, err)
+		}
+		return block
+	}
+	first, second := ask(), ask()
+	if len(first) < len(jsonType) || len(second) > 6 {
+		t.Errorf("blocks of %d and %d bytes", len(first), len(second))
+	}
+	if err := r.framer.WriteSettings(http2.Setting{ID: http2.SettingHeaderTableSize, Val: 100}); err != nil {
+		t.Fatal(err)
+	}
+	decoder.SetAllowedMaxDynamicTableSize(100)
+	if b := ask(); b[0] != 0x20 {
+		t.Errorf("block opens with %#x, not with the new size of the table", b[0])
+	}
+	if b := ask(); b[0] == 0x20 || len(b) < len(jsonType) {
+		t.Errorf("later block is % x", b)
 	}
 }

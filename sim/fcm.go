@@ -58,32 +58,36 @@ func (f *fcmSession) serve(r *request) error {
 	if !f.begin(r) {
 		return nil
 	}
-	var no fcmError
+	var no *fcmError
 	if !f.passes(r) || !bytes.Equal(r.get(fieldPath), f.path) {
 		no = f.authorise(r)
 	}
 	var m *fcmMessage
-	if no.status == 0 {
+	if no == nil {
 		m, no = f.scanner.scan(r.body)
 	}
 	var token, send uint64
 	if m != nil {
 		token, send = hash(m.token), f.sendOf(m.tag)
 	}
-	if no.status == 0 {
+	if no == nil {
 		no = f.spend()
 	}
-	spent := no.status == 429
+	spent := no != nil && no.status == 429
 	var v verdict
-	if no.status == 0 {
+	if no == nil {
 		v = f.judge(token, send)
 		no = fcmFault(&v)
 	}
-	id, status := madeID(f.seed, token, send), v.status(no.status, 200)
+	wrong := 0
+	if no != nil {
+		wrong = no.status
+	}
+	id, status := madeID(f.seed, token, send), v.status(wrong, 200)
 	if answer, err := f.settle(r.stream, token, send, &id, status, &v); !answer {
 		return err
 	}
-	f.block = appendHeader(appendStatus(f.block[:0], status), "content-type", "application/json; charset=UTF-8")
+	f.block = f.conn.appendJSONType(appendStatus(f.block[:0], status), v.delay)
 	if wait := f.retryAfter(&v, spent); wait > 0 {
 		f.block = appendHeader(f.block, "retry-after", strconv.Itoa(wait))
 	}
@@ -107,39 +111,39 @@ var (
 )
 
 // authorise checks path, method and access token.
-func (f *fcmSession) authorise(r *request) fcmError {
+func (f *fcmSession) authorise(r *request) *fcmError {
 	project, found := bytes.CutPrefix(r.get(fieldPath), fcmPrefix)
 	project, ends := bytes.CutSuffix(project, fcmSuffix)
 	if !found || !ends || string(r.get(fieldMethod)) != "POST" {
-		return fcmError{status: 404, message: "Requested entity was not found."}
+		return &fcmError{status: 404, message: "Requested entity was not found."}
 	}
 	bearer, found := bytes.CutPrefix(r.get(fieldAuthorization), []byte("Bearer "))
 	if !found {
-		return fcmError{status: 401, message: "Request is missing required authentication credential."}
+		return &fcmError{status: 401, message: "Request is missing required authentication credential."}
 	}
 	if f.access == nil || !bytes.Equal(bearer, f.bearer) {
 		f.bearer = append(f.bearer[:0], bearer...)
 		f.access = f.accounts.open(bearer)
 	}
 	if f.access == nil || f.rules.Load().Revoked || !f.conn.pipe.read.Before(f.access.expires) {
-		return fcmError{status: 401, message: "Request had invalid authentication credentials."}
+		return &fcmError{status: 401, message: "Request had invalid authentication credentials."}
 	}
 	if string(project) != f.access.project.id {
-		return fcmError{status: 403, message: "Permission 'cloudmessaging.messages.create' denied."}
+		return &fcmError{status: 403, message: "Permission 'cloudmessaging.messages.create' denied."}
 	}
 	f.path = append(f.path[:0], r.get(fieldPath)...)
 	f.pass(r, f.access.expires.UnixNano())
-	return fcmError{}
+	return nil
 }
 
 // spend takes one message of the project's quota. Later mistakes count too;
 // only a 429 does not.
-func (f *fcmSession) spend() fcmError {
+func (f *fcmSession) spend() *fcmError {
 	rules := f.rules.Load()
 	if rules.Quota == 0 || f.access.project.quota.take(f.conn.pipe.read, rules.interval, time.Duration(rules.QuotaWindow)) {
-		return fcmError{}
+		return nil
 	}
-	return fcmError{status: 429, code: "QUOTA_EXCEEDED", message: "Quota exceeded for quota metric 'messages'."}
+	return &fcmError{status: 429, code: "QUOTA_EXCEEDED", message: "Quota exceeded for quota metric 'messages'."}
 }
 
 func (a *fcmAccounts) open(bearer []byte) *fcmAccess {
@@ -158,22 +162,22 @@ func (a *fcmAccounts) grant(token string, access *fcmAccess) {
 }
 
 // fcmFault is the answer that stands for a fault, if it has one.
-func fcmFault(v *verdict) fcmError {
+func fcmFault(v *verdict) *fcmError {
 	switch v.fault {
 	case Scripted:
-		return fcmError{status: v.answer.Status, code: v.answer.Reason, message: "scripted"}
+		return &fcmError{status: v.answer.Status, code: v.answer.Reason, message: "scripted"}
 	case Gone:
-		return fcmError{status: 404, code: "UNREGISTERED", message: "Requested entity was not found."}
+		return &fcmError{status: 404, code: "UNREGISTERED", message: "Requested entity was not found."}
 	case BadToken:
-		return fcmError{status: 400, code: "INVALID_ARGUMENT", message: badToken}
+		return &fcmError{status: 400, code: "INVALID_ARGUMENT", message: badToken}
 	case Throttled:
-		return fcmError{status: 429, code: "QUOTA_EXCEEDED", message: "Quota exceeded."}
+		return &fcmError{status: 429, code: "QUOTA_EXCEEDED", message: "Quota exceeded."}
 	case Unavailable:
-		return fcmError{status: 503, code: "UNAVAILABLE", message: "The service is currently unavailable."}
+		return &fcmError{status: 503, code: "UNAVAILABLE", message: "The service is currently unavailable."}
 	case Expired:
-		return fcmError{status: 401, message: "Request had invalid authentication credentials."}
+		return &fcmError{status: 401, message: "Request had invalid authentication credentials."}
 	}
-	return fcmError{}
+	return nil
 }
 
 const badToken = "The registration token is not a valid FCM registration token"
@@ -201,7 +205,7 @@ func fcmStatus(status int) string {
 
 // append writes the error as Google's JSON does. The code "BadRequest" asks for
 // the details of a mistake in the request.
-func (e fcmError) append(b []byte) []byte {
+func (e *fcmError) append(b []byte) []byte {
 	b = strconv.AppendInt(append(b, `{"error":{"code":`...), int64(e.status), 10)
 	b = strconv.AppendQuote(append(b, `,"message":`...), e.message)
 	b = append(append(append(b, `,"status":"`...), fcmStatus(e.status)...), '"')

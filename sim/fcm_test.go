@@ -245,9 +245,9 @@ func TestFCMScannerAgreesWithJSON(t *testing.T) {
 		var scanner fcmScanner
 		m, no := scanner.scan(body)
 		if !json.Valid(body) {
-			return no.status == 400
+			return no != nil && no.status == 400
 		}
-		if no.status != 0 {
+		if no != nil {
 			return true // JSON, but no message
 		}
 		var want struct {

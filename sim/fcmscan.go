@@ -27,7 +27,7 @@ type fcmScanner struct {
 	targets int
 	size    int
 	found   [2]int // where the token's text lies in text; 0, 0: not plain
-	no      fcmError
+	no      *fcmError
 }
 
 // fcmObject is where in a message an object stands; it decides which members it may have.
@@ -48,26 +48,26 @@ const (
 )
 
 // scan returns the message, or what is wrong with the request.
-func (s *fcmScanner) scan(body []byte) (*fcmMessage, fcmError) {
+func (s *fcmScanner) scan(body []byte) (*fcmMessage, *fcmError) {
 	if token, ok := s.likeLast(body); ok {
 		s.message.token = token
-		return &s.message, fcmError{}
+		return &s.message, nil
 	}
-	s.text, s.at, s.targets, s.size, s.found, s.no = body, 0, 0, 0, [2]int{}, fcmError{}
+	s.text, s.at, s.targets, s.size, s.found, s.no = body, 0, 0, 0, [2]int{}, nil
 	s.message.token, s.message.tag, s.tail = nil, nil, nil
 	if !s.value(fcmRoot, "") || s.space() != 0 {
-		if s.no.status == 0 {
-			s.no = fcmError{400, "", "body", "Invalid JSON payload received."}
+		if s.no == nil {
+			s.no = &fcmError{400, "", "body", "Invalid JSON payload received."}
 		}
 		return nil, s.no
 	}
 	switch {
 	case s.targets != 1:
-		return nil, fcmError{400, "INVALID_ARGUMENT", "", "Recipient of the message is not set, or set more than once."}
+		return nil, &fcmError{400, "INVALID_ARGUMENT", "", "Recipient of the message is not set, or set more than once."}
 	case s.message.token == nil:
-		return nil, fcmError{400, "", "message", "The simulator serves registration tokens only."}
+		return nil, &fcmError{400, "", "message", "The simulator serves registration tokens only."}
 	case s.size > fcmPayloadLimit:
-		return &s.message, fcmError{400, "", "message", "Message is too big."}
+		return &s.message, &fcmError{400, "", "message", "Message is too big."}
 	}
 	if s.found[1] > 0 {
 		s.head = append(s.head[:0], body[:s.found[0]]...)
@@ -86,11 +86,11 @@ func (s *fcmScanner) likeLast(body []byte) ([]byte, bool) {
 }
 
 // token checks the form of a registration token.
-func (s *fcmScanner) token() fcmError {
+func (s *fcmScanner) token() *fcmError {
 	if !isFCMToken(s.message.token) {
-		return fcmError{400, "INVALID_ARGUMENT", "", badToken}
+		return &fcmError{400, "INVALID_ARGUMENT", "", badToken}
 	}
-	return fcmError{}
+	return nil
 }
 
 // isFCMToken reports whether text is of letters, digits, '-', '_' and ':'.
@@ -98,21 +98,22 @@ func isFCMToken(text []byte) bool {
 	if len(text) == 0 {
 		return false
 	}
-	rest := text
-	for len(rest) >= 8 {
-		w := binary.LittleEndian.Uint64(rest)
-		fits := within(w, '0', ':') | within(w|onesOf8*0x20, 'a', 'z') | within(w, '-', '-') | within(w, '_', '_')
-		if w&highOf8 != 0 || fits != highOf8 {
-			return false
-		}
-		rest = rest[8:]
+	fits := uint64(highOf8)
+	for ; len(text) >= 8; text = text[8:] {
+		fits &= fcmToken8(binary.LittleEndian.Uint64(text))
 	}
-	for _, c := range rest {
-		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= ':' || c == '-' || c == '_') {
-			return false
-		}
+	if len(text) > 0 {
+		tail := [8]byte{'0', '0', '0', '0', '0', '0', '0', '0'}
+		copy(tail[:], text)
+		fits &= fcmToken8(binary.LittleEndian.Uint64(tail[:]))
 	}
-	return true
+	return fits == highOf8
+}
+
+// fcmToken8 has the high bit of each of eight bytes set if a token may have them
+// all. A byte from 0x80 on is within no range, whatever was carried into it.
+func fcmToken8(w uint64) uint64 {
+	return within(w, '0', ':') | within(w|onesOf8*0x20, 'a', 'z') | within(w, '-', '-') | within(w, '_', '_')
 }
 
 // space skips white space and returns the next byte, or 0 at the end.
@@ -152,7 +153,7 @@ func (s *fcmScanner) value(as fcmObject, field string) bool {
 }
 
 func (s *fcmScanner) wrong(field, why string) bool {
-	s.no = fcmError{400, "", field, "Invalid value at '" + field + "': " + why}
+	s.no = &fcmError{400, "", field, "Invalid value at '" + field + "': " + why}
 	return false
 }
 
@@ -228,7 +229,7 @@ func (s *fcmScanner) member(as fcmObject, field string, name []byte) bool {
 	child, path := fcmMember(as, name)
 	switch child {
 	case fcmNone:
-		s.no = fcmError{400, "", field, "Invalid JSON payload received. Unknown name \"" + string(name) + "\": Cannot find field."}
+		s.no = &fcmError{400, "", field, "Invalid JSON payload received. Unknown name \"" + string(name) + "\": Cannot find field."}
 		return false
 	case fcmToken, fcmTarget:
 		s.targets++

@@ -24,14 +24,15 @@ const (
 	flagPadded     = 0x8
 	flagPriority   = 0x20
 
-	frameHead    = 9
-	maxFrame     = 16384 // we never raise SETTINGS_MAX_FRAME_SIZE
-	firstWindow  = 65535
-	maxWindow    = 1<<31 - 1
-	maxBlock     = 64 << 10 // of a header block with its continuations
-	clientHello  = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-	settingsPush = 2
+	frameHead   = 9
+	maxFrame    = 16384 // we never raise SETTINGS_MAX_FRAME_SIZE
+	firstWindow = 65535
+	maxWindow   = 1<<31 - 1
+	maxBlock    = 64 << 10 // of a header block with its continuations
+	clientHello = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
+	settingsTable     = 1
+	settingsPush      = 2
 	settingsStreams   = 3
 	settingsWindow    = 4
 	settingsFrameSize = 5

@@ -22,7 +22,13 @@ func (c *conn) reply(id uint32, delay time.Duration, block, body []byte) {
 	if len(body) == 0 {
 		flags |= flagEndStream
 	}
-	*b = append(appendFrameHead(*b, len(block), frameHeaders, flags, id), block...)
+	if c.smaller && b == &c.out {
+		c.smaller = false
+		*b = append(appendFrameHead(*b, len(block)+1, frameHeaders, flags, id), 0x20) // RFC 7541 4.2: from now on it has no room
+	} else {
+		*b = appendFrameHead(*b, len(block), frameHeaders, flags, id)
+	}
+	*b = append(*b, block...)
 	switch {
 	case len(body) == 0:
 	case room:
@@ -34,6 +40,23 @@ func (c *conn) reply(id uint32, delay time.Duration, block, body []byte) {
 		c.waiting = append(c.waiting, s)
 		c.sendWaiting()
 	}
+}
+
+// jsonType is the one header of answers that is put into the peer's table, as
+// Google's servers do.
+const jsonType = "application/json; charset=UTF-8"
+
+// appendJSONType adds a content-type to the block of an answer that leaves after
+// a delay. Those that are held back overtake others, and so keep off the table.
+func (c *conn) appendJSONType(b []byte, delay time.Duration) []byte {
+	switch {
+	case delay > 0 || c.untaken:
+		return appendHeader(b, "content-type", jsonType)
+	case c.typed:
+		return append(b, 0x80|62) // the newest entry, and the only one
+	}
+	c.typed = true
+	return append(append(b, 0x40|31, byte(len(jsonType))), jsonType...) // 31: content-type
 }
 
 // sendWaiting writes as much of the waiting bodies as the windows allow.
@@ -81,6 +104,10 @@ func (c *conn) onSettings(flags byte, id uint32, payload []byte) error {
 	for ; len(payload) > 0; payload = payload[6:] {
 		value := binary.BigEndian.Uint32(payload[2:])
 		switch binary.BigEndian.Uint16(payload) {
+		case settingsTable:
+			if value < headerTableSize {
+				c.typed, c.untaken, c.smaller = false, true, true
+			}
 		case settingsPush:
 			if value > 1 {
 				return codeProtocol

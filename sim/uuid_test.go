@@ -14,8 +14,10 @@ func TestCharacters(t *testing.T) {
 				t.Fatalf("byte %#x at %d: want %v", c, at, want)
 			}
 			inToken := strings.IndexByte("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_:", byte(c)) >= 0
-			if isFCMToken(text) != inToken || isFCMToken(text[at:at+1]) != inToken {
-				t.Fatalf("byte %#x at %d of a registration token: want %v", c, at, inToken)
+			for _, token := range []string{string(text), string(text[at : at+1]), string(text) + "gHij-kL_", "gHij-kL_" + string(text[:at+1])} {
+				if isFCMToken([]byte(token)) != inToken {
+					t.Fatalf("registration token %q: want %v", token, inToken)
+				}
 			}
 		}
 	}
