@@ -176,7 +176,7 @@ func TestSilenceWithAnswersToPingIsKept(t *testing.T) {
 
 func TestOneStreamUntilTheFirstIsAccepted(t *testing.T) {
 	cfg := quick()
-	cfg.OneUntilAccepted = true
+	cfg.Max, cfg.OneUntilAccepted = 1, true
 	cfg.PingAfter, cfg.PingTimeout = time.Minute, time.Minute // only the first, which is waited for
 	piped(t, cfg, func(_ int, p *peer) {
 		p.settings()

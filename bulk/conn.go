@@ -52,6 +52,7 @@ type conn struct {
 	busy    atomic.Int32 // streams in use
 	room    atomic.Int32 // streams free now
 	full    atomic.Bool  // had more to write than streams and windows let, lately
+	lacks   atomic.Bool  // holds pushes for which it has no streams
 	open    atomic.Int32 // streams allowed
 	parting atomic.Bool  // takes no new streams for ever
 	worn    atomic.Bool  // will run out of stream identifiers soon
@@ -97,6 +98,7 @@ type conn struct {
 	served   bool
 	taken    uint64 // accepted and not counted by the pool yet
 	blamed   bool   // the peer left with an error
+	offers   bool   // has streams, nothing to write, and another one lacks some
 	done     *job   // and those beside it: handed over outside the lock
 	back     []*job // for other connections, in order
 }
@@ -188,6 +190,7 @@ func (c *conn) left() {
 		}
 	}
 	c.runs = runs{}
+	c.lack(false)
 	if j := c.job; j != nil {
 		c.job = nil
 		c.release(j)
@@ -260,11 +263,11 @@ func (c *conn) release(j *job) {
 	if c.halted(j) {
 		j.abandon(provider.Unsent, provider.Detail{})
 	} else {
-		rest := j.rest()
-		c.back = append(c.back, rest)
-		if rest == j {
+		if j.next == j.from {
+			c.back = append(c.back, j)
 			return
 		}
+		c.back = append(c.back, j.cut(c.pool.rests.get()))
 	}
 	c.finished(j)
 }
@@ -279,9 +282,12 @@ func (c *conn) finished(j *job) {
 // unlockAndTell unlocks, then calls Done of the jobs that have ended and gives
 // back those that another connection can serve.
 func (c *conn) unlockAndTell() {
-	done, back := c.done, c.back
-	c.done, c.back = nil, nil
+	done, back, offers := c.done, c.back, c.offers
+	c.done, c.back, c.offers = nil, nil, false
 	c.mu.Unlock()
+	if offers {
+		c.pool.relieve()
+	}
 	for j := done; j != nil; {
 		next := j.beside
 		c.pool.completed(j)
@@ -351,7 +357,9 @@ func (c *conn) hint() {
 	}
 	c.busy.Store(int32(c.inflight))
 	c.open.Store(int32(allowed))
-	c.room.Store(int32(max(0, allowed-c.inflight)))
+	room := max(0, allowed-c.inflight)
+	c.room.Store(int32(room))
+	c.offers = c.job == nil && worthwhile(room, allowed) && c.pool.lacking.Load() > 0
 }
 
 // poke makes the writer ask the pool for a batch.

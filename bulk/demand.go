@@ -27,6 +27,8 @@ type demand struct {
 	slowest time.Duration
 	hold    time.Duration
 	easy    time.Time // since when connections suffice; zero: they do not
+	tight   time.Time // since when they do not; zero: they do
+	vain    float64   // the rate at which the last step made answers slower; 0: none did
 }
 
 // spare is how much more than needed is kept open.
@@ -88,19 +90,26 @@ func (p *Pool) growth(now time.Time, have int) int {
 	d := &p.demand
 	quick := have < p.cfg.Quick && p.demand.latency < p.cfg.GrowAfter
 	if !p.crowded(quick) {
+		d.tight = time.Time{}
 		if d.easy.IsZero() {
 			d.easy = now
 		} else if now.Sub(d.easy) >= holdGrowth {
-			d.slowest, d.hold, d.next = 0, 0, time.Time{}
+			d.anew()
 		}
 		return 0
 	}
 	d.easy = time.Time{}
+	if d.tight.IsZero() {
+		d.tight = now
+	}
+	if d.rate < d.vain/2 && now.Sub(d.tight) >= p.settling() { // what limits it now is not what did then
+		d.anew()
+	}
 	if p.dials > 0 || have >= p.cfg.Max || now.Before(d.next) {
 		return 0
 	}
 	if d.slowest > 0 && d.latency > d.slowest {
-		d.slowest = 0
+		d.slowest, d.vain = 0, d.rate
 		p.holdBack(now)
 		return 0
 	}
@@ -122,6 +131,9 @@ func (p *Pool) growth(now time.Time, have int) int {
 	return goal - have
 }
 
+// anew forgets what earlier steps of growth have shown.
+func (d *demand) anew() { d.slowest, d.hold, d.next, d.vain = 0, 0, time.Time{}, 0 }
+
 // holdBack puts growth off. The lock is held.
 func (p *Pool) holdBack(now time.Time) {
 	d := &p.demand
@@ -132,12 +144,16 @@ func (p *Pool) holdBack(now time.Time) {
 // grown is told that a connection has joined: from now on its effect shows. The
 // lock is held.
 func (p *Pool) grown(now time.Time) {
-	p.demand.next = now.Add(max(settleGrowth, 3*p.demand.latency))
+	p.demand.next = now.Add(p.settling())
 }
 
-// crowded reports whether more connections would help: all have more to write
-// than they can, and answers take their time, or there are fewer than Quick. The
-// lock is held.
+// settling is how long a change takes until rate and latency show it. The lock
+// is held.
+func (p *Pool) settling() time.Duration { return max(settleGrowth, 3*p.demand.latency) }
+
+// crowded reports whether more connections would help: one has more to write
+// than it can, no other has streams for it, and answers take their time, or there
+// are fewer than Quick. The lock is held.
 func (p *Pool) crowded(quick bool) bool {
 	if !quick && p.demand.latency < p.cfg.GrowAfter {
 		return false
@@ -146,10 +162,10 @@ func (p *Pool) crowded(quick bool) bool {
 	for _, c := range p.conns {
 		switch {
 		case c.parting.Load() || c.slow.Load() == 0: // leaves, or was never asked
-		case !c.full.Load():
-			return false
-		default:
+		case c.full.Load():
 			full = true
+		case worthwhile(int(c.room.Load()), int(c.open.Load())):
+			return false
 		}
 	}
 	return full

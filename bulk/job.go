@@ -118,14 +118,10 @@ func (j *job) start(w Work, epoch uint64) {
 	}
 }
 
-// rest is what no buffer holds, for another connection: the job itself when
-// that is all of it, else cut off as a job of its own. The writer has let go
-// of the job then.
-func (j *job) rest() *job {
-	if j.next == j.from {
-		return j
-	}
-	r := &job{Work: j.Work, epoch: j.epoch, from: j.next, n: j.n, next: j.next, left: 1, heard: j.heard, whole: j.whole}
+// cut cuts off what no buffer holds, as a job of its own for another connection.
+// The writer has let go of the first one then.
+func (j *job) cut(r *job) *job {
+	r.Work, r.epoch, r.from, r.n, r.next, r.left, r.heard, r.whole = j.Work, j.epoch, j.next, j.n, j.next, 1, j.heard, j.whole
 	for _, result := range j.Batch.Results[r.from:r.n] {
 		if result == provider.Pending {
 			r.left++
@@ -137,11 +133,19 @@ func (j *job) rest() *job {
 	return r
 }
 
-// gather writes what the parts have into the batch, once all are handed over.
-// A part was cut off behind what was written, so that rows stay ascending.
-func (j *job) gather() {
-	for p := j.after; p != nil; p = p.after {
+// gather writes what the parts have into the batch, once all are handed over,
+// and puts those that were cut off where the next ones come from. A part was cut
+// off behind what was written, so that rows stay ascending.
+func (j *job) gather(rests *shelf[job]) {
+	for p := j.after; p != nil; {
+		next := p.after
 		j.details, j.wrote = append(j.details, p.details...), append(j.wrote, p.wrote...)
+		clear(p.details)
+		details, wrote := p.details[:0], p.wrote[:0]
+		p.forget()
+		p.heard, p.details, p.wrote = nil, details, wrote
+		rests.put(p)
+		p = next
 	}
 	j.Batch.Details, j.Batch.Wrote = j.details, j.wrote
 }

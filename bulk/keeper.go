@@ -143,6 +143,7 @@ func (p *Pool) fail(err error, began time.Time) {
 	p.failures++
 	p.failedAt, p.answeredThen = now, p.answered.Load()
 	if p.usable() > 0 {
+		p.demand.vain = 0
 		p.holdBack(now)
 	}
 	wait := min(p.cfg.BackoffMin<<min(p.failures-1, 20), p.cfg.BackoffMax)

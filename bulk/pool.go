@@ -39,9 +39,11 @@ type Pool struct {
 	refused  atomic.Bool   // the credential was: single pushes only, until one is accepted
 	answered atomic.Uint64
 	accepted atomic.Uint64
+	lacking  atomic.Int32 // connections that hold pushes for which they have no streams
 
 	buffers shelf[buffer]
 	jobs    shelf[job]
+	rests   shelf[job] // parts that were cut off one
 
 	ctx    context.Context // ends dials
 	cancel context.CancelFunc
@@ -91,7 +93,7 @@ func New(cfg Config, o Options) (*Pool, error) {
 	}
 	p := &Pool{
 		cfg: cfg, origin: o.Origin, authority: authority, address: net.JoinHostPort(u.Hostname(), port),
-		dial: o.Dial, log: o.Log, buffers: shelf[buffer]{most: 8}, jobs: shelf[job]{most: 256}, look: make(chan struct{}, 1), ended: make(chan struct{}), changed: make(chan struct{}),
+		dial: o.Dial, log: o.Log, buffers: shelf[buffer]{most: 8}, jobs: shelf[job]{most: 256}, rests: shelf[job]{most: 256}, look: make(chan struct{}, 1), ended: make(chan struct{}), changed: make(chan struct{}),
 	}
 	if p.dial == nil {
 		p.dial = new(net.Dialer).DialContext
@@ -238,7 +240,7 @@ func (p *Pool) completed(j *job) {
 	if whole.parts.Add(-1) > 0 {
 		return
 	}
-	whole.gather()
+	whole.gather(&p.rests)
 	b := whole.Batch
 	if p.refused.Load() && len(b.Results) == 1 && whole.epoch == p.epoch.Load() && b.Results[0] == provider.Accepted {
 		p.refused.Store(false)

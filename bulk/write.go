@@ -76,6 +76,7 @@ func (c *conn) await() (grant, bool) {
 			}
 		}
 		if work || len(c.ctrl) > 0 {
+			c.lack(false)
 			c.held = c.pool.buffers.get()
 			c.buf = append(c.held.b, c.ctrl...)
 			c.control, c.ctrl = len(c.buf), c.ctrl[:0]
@@ -86,6 +87,9 @@ func (c *conn) await() (grant, bool) {
 			c.enc.setLimit(c.tableLimit)
 			c.tableLeast = c.tableLimit
 			return grant{room: room, window: c.window, stream: c.streamOpen, frame: c.frameSize}, true
+		}
+		if c.job != nil && c.rest.job == nil && c.starves == nil && c.yield() {
+			continue
 		}
 		if c.starves != nil { // not for want of streams
 			c.full.Store(false)
@@ -139,6 +143,9 @@ func (c *conn) next() *job {
 	j := c.pool.take(c)
 	if j == nil {
 		c.full.Store(false)
+		if c.pool.lacking.Load() > 0 {
+			c.pool.relieve()
+		}
 		return nil
 	}
 	c.mu.Lock()
