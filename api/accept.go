@@ -10,14 +10,15 @@ import (
 // Accept is the machine that takes one request to send from its idempotency
 // key to its answer (law L5). Two engines are involved, so the order is:
 //
-//  1. a conditional put claims the key: hash of the body, send id, pending;
-//  2. the send is appended with that id, which may be repeated;
-//  3. the key is marked done.
+//  1. a conditional put claims the key: hash of the body, send id, since when;
+//  2. the send is appended with that id, which may be repeated.
 //
-// Before 2 nothing happened; after it the send is durable. Whoever finds the
-// key pending for more than ResumeAfter goes on at 2 with the id that is in
-// the row, so that one key never makes two sends. Without a key there is
-// only step 2.
+// Before 2 nothing happened; after it the send is durable. Nothing marks the
+// key done: the log of sends is what tells. Whoever finds the key looks for the
+// send with the id that is in its row. If it is there, that is the answer; if
+// not, and the key is claimed for more than ResumeAfter, he goes on at 2 with
+// that id, so that one key never makes two sends. Without a key there is only
+// step 2.
 //
 // Accept holds no clock and does no I/O: the shell (or trial) runs each
 // effect and steps the machine with what came of it.
@@ -27,6 +28,7 @@ type Accept struct {
 
 	row   []byte // value that is known to stand in the store
 	entry entry  // what we put, or took over
+	other entry  // of the row, while its send is looked for
 	wrote entry  // what the put under way would write
 	tries int
 	phase phase
@@ -36,7 +38,7 @@ type Accept struct {
 // Timing of idempotency keys.
 const (
 	KeyLife     = 25 * time.Hour   // a key is kept at least 24 h
-	ResumeAfter = 10 * time.Second // a pending key older than this belongs to nobody
+	ResumeAfter = 10 * time.Second // a key claimed for longer, without a send, belongs to nobody
 )
 
 // acceptTries bounds how often an ambiguous or lost put is decided again
@@ -47,12 +49,12 @@ type phase uint8
 
 const (
 	phaseStart  phase = iota
-	phaseClaim        // a put of a pending row is under way
+	phaseClaim        // a put of our row is under way
 	phaseReread       // its outcome was not known: the row is read
+	phaseFind         // the send of another's row is looked for
 	phaseMark
 	phaseAppend
-	phaseDone    // a put of the done row is under way
-	phaseRelease // a put that frees a pending row is under way
+	phaseRelease // a put that frees our row is under way
 	phaseEnd
 )
 
@@ -88,6 +90,12 @@ type (
 		Failed Refusal
 	}
 
+	// SendFound answers FindSend.
+	SendFound struct {
+		Found  bool
+		Failed Refusal
+	}
+
 	// MarkTaken answers TakeMark.
 	MarkTaken struct{ Failed Refusal }
 
@@ -99,6 +107,7 @@ type (
 func (Arrived) acceptEvent()    {}
 func (PutDone) acceptEvent()    {}
 func (ReadDone) acceptEvent()   {}
+func (SendFound) acceptEvent()  {}
 func (MarkTaken) acceptEvent()  {}
 func (AppendDone) acceptEvent() {}
 
@@ -111,6 +120,10 @@ type (
 
 	// ReadRow reads the key's row.
 	ReadRow struct{}
+
+	// FindSend asks whether a send is in the log, by all that was appended when
+	// it is asked.
+	FindSend struct{ Send tocsin.SendID }
 
 	// TakeMark asks the log for the ends of changes.
 	TakeMark struct{}
@@ -134,6 +147,7 @@ type (
 
 func (PutRow) acceptEffect()     {}
 func (ReadRow) acceptEffect()    {}
+func (FindSend) acceptEffect()   {}
 func (TakeMark) acceptEffect()   {}
 func (AppendSend) acceptEffect() {}
 func (Reply) acceptEffect()      {}
@@ -168,6 +182,8 @@ func (a *Accept) Step(now time.Time, e AcceptEvent) AcceptEffect {
 			return a.reply(Unavailable)
 		}
 		return a.decide(now, e.Row)
+	case SendFound:
+		return a.found(now, e)
 	case MarkTaken:
 		if a.phase != phaseMark {
 			return nil
@@ -184,18 +200,12 @@ func (a *Accept) Step(now time.Time, e AcceptEvent) AcceptEffect {
 		if e.Failed != 0 {
 			return a.release(e.Failed)
 		}
-		if !a.keyed {
-			return a.reply(0)
-		}
-		a.phase = phaseDone
-		a.wrote = a.entry
-		a.wrote.Done, a.wrote.Since = true, time.Time{}
-		return PutRow{Old: a.row, Value: a.wrote.marshal(), Expires: a.entry.Accepted.Add(KeyLife)}
+		return a.reply(0)
 	}
 	return nil
 }
 
-// claim puts a pending row, in place of old.
+// claim puts our row, in place of old.
 func (a *Accept) claim(now time.Time, old []byte) AcceptEffect {
 	if a.tries++; a.tries > acceptTries {
 		return a.reply(Unavailable)
@@ -208,10 +218,6 @@ func (a *Accept) claim(now time.Time, old []byte) AcceptEffect {
 
 func (a *Accept) put(now time.Time, e PutDone) AcceptEffect {
 	switch a.phase {
-	case phaseDone:
-		// The send is durable whatever became of this put: a key that stays
-		// pending is resumed, and the repeated append is dropped by its id.
-		return a.reply(0)
 	case phaseRelease:
 		return a.reply(a.fail)
 	case phaseClaim:
@@ -238,23 +244,34 @@ func (a *Accept) decide(now time.Time, row []byte) AcceptEffect {
 	if bytes.Equal(row, a.wrote.marshal()) {
 		return a.claimed() // an ambiguous put that had taken effect
 	}
-	found, err := parseEntry(row)
+	other, err := parseEntry(row)
 	switch {
 	case err != nil:
 		return a.reply(Unavailable)
-	case found.Body != a.body:
+	case other.Body != a.body:
 		return a.reply(Mismatch)
-	case found.Done:
-		a.entry = found
+	}
+	a.phase, a.row, a.other = phaseFind, row, other
+	return FindSend{other.Send}
+}
+
+// found goes on with the row of an earlier request with this body.
+func (a *Accept) found(now time.Time, e SendFound) AcceptEffect {
+	switch {
+	case a.phase != phaseFind:
+		return nil
+	case e.Failed != 0:
+		return a.reply(Unavailable)
+	case e.Found:
 		a.phase = phaseEnd
-		return Reply{Send: found.Send, Accepted: found.Accepted, Repeat: true}
-	case now.Sub(found.Since) <= ResumeAfter:
+		return Reply{Send: a.other.Send, Accepted: a.other.Accepted, Repeat: true}
+	case now.Sub(a.other.Since) <= ResumeAfter:
 		return a.reply(Running)
 	}
 	// It belongs to nobody: go on with its send id and its time, under a
 	// fresh row so that only one of several goes on.
-	a.entry = found
-	return a.claim(now, row)
+	a.entry = a.other
+	return a.claim(now, a.row)
 }
 
 func (a *Accept) claimed() AcceptEffect {

@@ -33,6 +33,7 @@ func (s *Server) accept(ctx context.Context, in *sendInput, send *record.Send) (
 	arrived := time.Unix(0, send.Accepted)
 	told := s.foretold(ctx, who, send)
 	var expected *client.Forecast
+	var earlier *sendRow // of an earlier request with the key
 	machine := NewAccept(in.Key != "", in.hash, tocsin.SendID(send.Send))
 	effect := machine.Step(arrived, Arrived{})
 	for {
@@ -42,6 +43,16 @@ func (s *Server) accept(ctx context.Context, in *sendInput, send *record.Send) (
 			event = s.putKey(ctx, place, key, e)
 		case ReadRow:
 			event = s.readKey(ctx, place, key)
+		case FindSend:
+			done := SendFound{}
+			row, err := s.listed(ctx, who.Project, e.Send)
+			switch {
+			case err == nil:
+				earlier, done.Found = row, true
+			case !isNotFound(err):
+				done.Failed = Unavailable
+			}
+			event = done
 		case TakeMark:
 			done := MarkTaken{}
 			if !send.Scheduled { // plan takes the mark when it is due
@@ -53,17 +64,8 @@ func (s *Server) accept(ctx context.Context, in *sendInput, send *record.Send) (
 			s.adopt(send, e)
 			home := tocsin.ShardOf(who.Project, e.Send.String(), s.Shards)
 			err := s.sends[home].append(ctx, envelope, s.Now(), who)
-			if err == nil {
-				// The follower writes the row too, so that a failure here loses nothing.
-				row := mustRow(who, envelope, s.Shards)
-				if f := wait(told, s.Forecast); f != nil {
-					expected = &f.Forecast
-					row.Forecast = expected
-					s.teacher.await(who.Project, row, f)
-				}
-				if err := s.listing.put(ctx, who.Project, row); err != nil {
-					s.log(ctx).Warn("send is listed late", "class", who.Class.String(), "send", e.Send.String(), "error", err)
-				}
+			if err == nil && told != nil {
+				expected = s.expect(ctx, who, mustRow(who, envelope, s.Shards), told)
 			}
 			event = AppendDone{refusalOf(err)}
 		case Reply:
@@ -71,9 +73,7 @@ func (s *Server) accept(ctx context.Context, in *sendInput, send *record.Send) (
 				return nil, refused(e.Refusal)
 			}
 			if e.Repeat {
-				if row, err := s.listing.get(ctx, who.Project, e.Send); err == nil {
-					return row, nil
-				}
+				return earlier, nil
 			}
 			s.adopt(send, AppendSend{e.Send, e.Accepted})
 			row := mustRow(who, envelope, s.Shards)
@@ -82,6 +82,21 @@ func (s *Server) accept(ctx context.Context, in *sendInput, send *record.Send) (
 		}
 		effect = machine.Step(s.Now(), event)
 	}
+}
+
+// expect adds the forecast of a send, if there is one in time, to its row. The
+// follower writes the row of every send, without it.
+func (s *Server) expect(ctx context.Context, who record.Scope, row *sendRow, told <-chan *forecast) *client.Forecast {
+	f := wait(told, s.Forecast)
+	if f == nil {
+		return nil
+	}
+	row.Forecast = &f.Forecast
+	s.teacher.await(who.Project, row, f)
+	if err := s.listing.put(ctx, who.Project, row); err != nil {
+		s.log(ctx).Warn("send is listed without its forecast", "class", who.Class.String(), "send", row.ID.String(), "error", err)
+	}
+	return row.Forecast
 }
 
 // adopt gives the record the identifier and the instant under which the key

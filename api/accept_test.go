@@ -1,6 +1,7 @@
 package api
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -66,6 +67,11 @@ func (w *acceptWorld) step(a *attempt, fault int) {
 		event = ReadDone{Row: w.row}
 		if fault == 1 {
 			event = ReadDone{Failed: Unavailable}
+		}
+	case FindSend:
+		event = SendFound{Found: slices.Contains(w.log, e.Send)}
+		if fault == 1 {
+			event = SendFound{Failed: Unavailable}
 		}
 	case TakeMark:
 		event = MarkTaken{}
@@ -177,6 +183,17 @@ func TestAcceptStories(t *testing.T) {
 	}
 	if other := run(w, w.arrive(3, 2)); other.Refusal != Mismatch {
 		t.Fatalf("%+v", other)
+	}
+
+	// Once the send is in its log, the request that made it need not come back:
+	// the same answer at once, and nothing is appended again.
+	w = &acceptWorld{now: time.Unix(1_800_000_000, 0)}
+	died := w.arrive(1, 1)
+	for len(w.log) == 0 {
+		w.step(died, 0)
+	}
+	if r := run(w, w.arrive(2, 1)); r.Refusal != 0 || !r.Repeat || r.Send != w.log[0] || len(w.log) != 1 {
+		t.Fatalf("%+v of %v", r, w.log)
 	}
 
 	// While it runs, and once it stays pending for more than 10 s.

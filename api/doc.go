@@ -7,7 +7,8 @@
 // shards of audience and receipt, the ends of the log, sends. Writes: sends,
 // cancels, changes; its own tables send_list, idempotency and import. A send
 // is accepted by the Accept machine, which does no I/O, so that trial can
-// drive it.
+// drive it; send_list follows the log of sends, beside the requests, and
+// whoever reads it waits for what is in the log.
 //
 // Must never import plan, fanout, node, cli or one of the providers.
 package api

@@ -13,11 +13,11 @@ type entry struct {
 	Send     tocsin.SendID
 	Body     [32]byte  // SHA-256 of the request's body
 	Accepted time.Time // when the request that claimed the key arrived
-	Since    time.Time // pending since; zero: nobody is at it
-	Done     bool
+	Since    time.Time // claimed since; zero: nobody is at it
 }
 
-// A row is a version byte, a state byte, then the fields in order.
+// A row is a version byte, a state byte, then the fields in order. The state
+// is 0; earlier builds wrote 1 once the send was durable, which its log tells.
 const (
 	entryVersion = 1
 	entrySize    = 2 + 16 + 32 + 8 + 8
@@ -28,9 +28,6 @@ var errEntry = errors.New("api: row of an idempotency key is damaged or newer")
 func (e entry) marshal() []byte {
 	b := make([]byte, 0, entrySize)
 	b = append(b, entryVersion, 0)
-	if e.Done {
-		b[1] = 1
-	}
 	b = append(b, e.Send[:]...)
 	b = append(b, e.Body[:]...)
 	b = binary.BigEndian.AppendUint64(b, uint64(nanos(e.Accepted)))
@@ -41,7 +38,6 @@ func parseEntry(b []byte) (e entry, err error) {
 	if len(b) != entrySize || b[0] != entryVersion || b[1] > 1 {
 		return e, errEntry
 	}
-	e.Done = b[1] == 1
 	copy(e.Send[:], b[2:])
 	copy(e.Body[:], b[18:])
 	e.Accepted = fromNanos(int64(binary.BigEndian.Uint64(b[50:])))

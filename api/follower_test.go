@@ -86,7 +86,9 @@ func TestTheLogOfSendsIsListedInOrder(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		f := newFollower(j, s)
 		go f.run(ctx)
-		synctest.Wait()
+		if err := f.await(ctx, end); err != nil {
+			t.Fatal(err)
+		}
 		row, err := f.listing.get(ctx, project, id)
 		if err != nil || row.Rate != 90 {
 			t.Fatalf("%+v, %v", row, err)
@@ -94,7 +96,7 @@ func TestTheLogOfSendsIsListedInOrder(t *testing.T) {
 		if now, err := f.steering.obeyed(ctx, project, row); err != nil || now.Version != 2 || now.Rate != 60 || !now.Paused || now.At == 0 {
 			t.Fatalf("%+v, %v", now, err)
 		}
-		if have := f.listed.Load(); have != uint64(end) {
+		if have := f.done(); have != uint64(end) {
 			t.Fatalf("listed up to %d of %d", have, end)
 		}
 		stop()

@@ -114,9 +114,6 @@ func byShard(project tocsin.ProjectID, recipients []*record.Recipient, shards in
 
 // wait is the forecast if it is there in time.
 func wait(told <-chan *forecast, limit time.Duration) *forecast {
-	if told == nil {
-		return nil
-	}
 	select {
 	case f := <-told:
 		return f

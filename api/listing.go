@@ -9,14 +9,15 @@ import (
 
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/client"
+	"github.com/tocsin-push/tocsin/journal"
 	"github.com/tocsin-push/tocsin/record"
 	"github.com/tocsin-push/tocsin/store"
 )
 
 // sendTable holds one row a send, for lists and look-ups: partition project
-// and month, newest first. The rows follow from the records of sends; they are
-// written once by whoever accepts a send, so that it is listed at once, and
-// again by its follower, so that none is missing after a crash in between.
+// and month, newest first. The rows follow from the records of sends, and are
+// written by their follower, many at a time and beside the requests. Whoever
+// made a send with a forecast writes that, which no record holds.
 const sendTable = "send_list"
 
 // sendLife is how long a send is listed after it was due.
@@ -96,10 +97,15 @@ const (
 type listing struct{ store store.Store }
 
 func (l listing) put(ctx context.Context, project tocsin.ProjectID, row *sendRow) error {
-	value, err := json.Marshal(row)
+	w, err := row.write()
 	if err != nil {
 		return err
 	}
+	return l.store.Write(ctx, sendPlace(project, row.ID.Time()), w)
+}
+
+func (row *sendRow) write() (store.Write, error) {
+	value, err := json.Marshal(row)
 	w := store.Write{Key: newestFirst(row.ID), Value: value, Version: listed, Expires: fromNanos(row.Due).Add(sendLife)}
 	switch {
 	case row.Cancelled != 0:
@@ -107,7 +113,39 @@ func (l listing) put(ctx context.Context, project tocsin.ProjectID, row *sendRow
 	case row.Forecast != nil:
 		w.Version = listedForecast
 	}
-	return l.store.Write(ctx, sendPlace(project, row.ID.Time()), w)
+	return w, err
+}
+
+// listTime bounds the wait for the rows of what is in the log.
+const listTime = 2 * time.Second
+
+// caughtUp returns once what is in the logs of sends of some shards now is
+// listed.
+func (s *Server) caughtUp(ctx context.Context, shards ...tocsin.Shard) error {
+	ctx, stop := context.WithTimeout(ctx, listTime)
+	defer stop()
+	for _, shard := range shards {
+		end, err := s.Journal.End(ctx, journal.Partition{Topic: journal.Sends, Shard: shard})
+		if err == nil {
+			err = s.followers[shard].await(ctx, end)
+		}
+		if err != nil {
+			return unavailable()
+		}
+	}
+	return nil
+}
+
+// listed is the row of a send of this project that is in its log by now.
+func (s *Server) listed(ctx context.Context, project tocsin.ProjectID, id tocsin.SendID) (*sendRow, error) {
+	row, err := s.listing.get(ctx, project, id)
+	if !isNotFound(err) {
+		return row, err
+	}
+	if err := s.caughtUp(ctx, (&sendRow{ID: id}).home(project, s.Shards)); err != nil {
+		return nil, err
+	}
+	return s.listing.get(ctx, project, id)
 }
 
 // get returns the row of a send of this project; another project's send is

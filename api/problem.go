@@ -51,6 +51,11 @@ func notFound(what string) failure {
 	return fail(http.StatusNotFound, "not_found", "there is no such "+what)
 }
 
+func isNotFound(err error) bool {
+	var f failure
+	return errors.As(err, &f) && f.Status == http.StatusNotFound
+}
+
 func busy(status int, code, detail string, after time.Duration) failure {
 	f := fail(status, code, detail)
 	f.RetryAfter = after

@@ -121,6 +121,9 @@ func (s *Server) listSends(ctx context.Context, in *struct {
 	Before tocsin.SendID `query:"before" doc:"Older than this one"`
 	Limit  int           `query:"limit" minimum:"1" maximum:"100" default:"50"`
 }) (*body[client.Sends], error) {
+	if err := s.caughtUp(ctx, (&sendRow{}).touched(s.Shards)...); err != nil {
+		return nil, err
+	}
 	rows, err := s.listing.page(ctx, caller(ctx).Project, in.Before, s.Now(), in.Limit)
 	if err != nil {
 		return nil, err
@@ -141,7 +144,7 @@ func (s *Server) listSends(ctx context.Context, in *struct {
 }
 
 func (s *Server) getSend(ctx context.Context, in *SendPath) (*body[client.Send], error) {
-	row, err := s.listing.get(ctx, caller(ctx).Project, in.Send)
+	row, err := s.listed(ctx, caller(ctx).Project, in.Send)
 	if err != nil {
 		return nil, err
 	}
@@ -154,7 +157,7 @@ func (s *Server) getSend(ctx context.Context, in *SendPath) (*body[client.Send],
 // recipient, where it stops what is not claimed yet.
 func (s *Server) cancelSend(ctx context.Context, in *SendPath) (*body[client.Send], error) {
 	c := caller(ctx)
-	row, err := s.listing.get(ctx, c.Project, in.Send)
+	row, err := s.listed(ctx, c.Project, in.Send)
 	if err != nil {
 		return nil, err
 	}

@@ -187,7 +187,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // Listed is the position below which nothing of a shard's log of sends is
 // needed here any more.
-func (s *Server) Listed(shard tocsin.Shard) uint64 { return s.followers[shard].listed.Load() }
+func (s *Server) Listed(shard tocsin.Shard) uint64 { return s.followers[shard].done() }
 
 // Run follows the logs of sends so that every accepted send is listed, until
 // ctx ends, and returns when nothing of the server is under way any more. End

@@ -114,13 +114,13 @@ func counterBody(s *receipt.Status) *client.Counters {
 // followSend writes the send whenever it has changed.
 func (s *Server) followSend(ctx context.Context, in *SendPath) (*huma.StreamResponse, error) {
 	project := caller(ctx).Project
-	row, err := s.listing.get(ctx, project, in.Send)
+	row, err := s.listed(ctx, project, in.Send)
 	if err != nil {
 		return nil, err
 	}
 	return s.follow(project, func(ctx context.Context) (any, bool, error) {
 		if row.Cancelled == 0 { // it may have been cancelled meanwhile
-			if now, err := s.listing.get(ctx, project, in.Send); err == nil {
+			if now, err := s.listed(ctx, project, in.Send); err == nil {
 				row = now
 			}
 		}
@@ -137,7 +137,7 @@ type tracePath struct {
 
 func (s *Server) traceSend(ctx context.Context, in *tracePath) (*body[client.Trace], error) {
 	project := caller(ctx).Project
-	row, err := s.listing.get(ctx, project, in.Send)
+	row, err := s.listed(ctx, project, in.Send)
 	if err != nil {
 		return nil, err
 	}

@@ -121,7 +121,7 @@ func (s *Server) steerSend(ctx context.Context, in *struct {
 	Body client.SendUpdate
 }) (*body[client.Send], error) {
 	project := caller(ctx).Project
-	row, err := s.listing.get(ctx, project, in.Send)
+	row, err := s.listed(ctx, project, in.Send)
 	if err != nil {
 		return nil, err
 	}

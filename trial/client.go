@@ -208,6 +208,8 @@ func (w *World) accept(r *request, body [32]byte, reply func(api.Reply)) {
 				}
 				step(api.ReadDone{Row: row.Value})
 			})
+		case api.FindSend:
+			p.after(w.between(0, 30*time.Millisecond), "send found", func() { step(api.SendFound{Found: w.listed(r, e.Send)}) })
 		case api.TakeMark:
 			p.after(w.between(0, 4*time.Millisecond), "mark", func() {
 				mark = w.ends()
@@ -226,6 +228,29 @@ func (w *World) accept(r *request, body [32]byte, reply func(api.Reply)) {
 		}
 	}
 	p.after(w.between(0, 5*time.Millisecond), "request", func() { step(api.Arrived{}) })
+}
+
+// listed reports whether a send is in its log.
+func (w *World) listed(r *request, id tocsin.SendID) bool {
+	l := w.log(journal.Sends, r.shard(w, id))
+	for next := journal.Position(0); ; {
+		read, after, err := w.journal.Read(context.Background(), l.key, next, 1<<20)
+		if err != nil {
+			panic(err)
+		}
+		for _, found := range read {
+			e, err := record.Decode(found.Data)
+			if err != nil {
+				panic(err)
+			}
+			if s := e.GetSend(); s != nil && tocsin.SendID(s.Send) == id {
+				return true
+			}
+		}
+		if next = after; len(read) == 0 {
+			return false
+		}
+	}
 }
 
 func (r *request) shard(w *World, id tocsin.SendID) tocsin.Shard {

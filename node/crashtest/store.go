@@ -25,7 +25,8 @@ func (s *storePoints) Write(ctx context.Context, at store.Place, batch ...store.
 }
 
 // PutIf calls the first put of a row, its replacement and its deletion
-// different steps: an idempotency key is put pending, then marked done.
+// different steps: an idempotency key is put, and replaced by who goes on for
+// the request that put it.
 func (s *storePoints) PutIf(ctx context.Context, at store.Place, key string, old, value []byte, expires time.Time) (ok bool, now store.Row, err error) {
 	step := "replace"
 	switch {

@@ -28,10 +28,11 @@ type Store struct {
 
 	// places orders reading and applying of plain rows, a place at a time.
 	// rows orders conditional puts, a row at a time, until they are synced: one
-	// that is read linearly is durable.
+	// that is read linearly is durable. They are many, so that keys of requests
+	// at the same time rarely wait for each other's sync.
 	seed   maphash.Seed
 	places [64]sync.Mutex
-	rows   [64]sync.Mutex
+	rows   [1024]sync.Mutex
 }
 
 var _ store.Store = (*Store)(nil)
@@ -42,7 +43,7 @@ func Open(dir string, c Config) (*Store, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	f, err := folder.Open(dir, folder.Config{FS: c.FS, Memory: c.Memory, Reserve: c.Reserve, Now: c.Now, Log: c.Log, Stop: c.Stop})
+	f, err := folder.Open(dir, folder.Config{Filters: true, FS: c.FS, Memory: c.Memory, Reserve: c.Reserve, Now: c.Now, Log: c.Log, Stop: c.Stop})
 	if err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}

@@ -10,14 +10,16 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// Config is how a folder is opened; every field must be set.
+// Config is how a folder is opened; every field but Filters must be set.
 type Config struct {
 	FS      vfs.FS           // vfs.Default, or a file system in memory for tests
 	Memory  uint64           // bytes of one table in memory; at most two, and a cache of one more, exist
 	Reserve uint64           // bytes of free space below which new work is refused
+	Filters bool             // rows are looked up that mostly are not there: tables carry Bloom filters
 	Now     func() time.Time // for the age of the last look at the free space
 	Log     *slog.Logger
 	Stop    func(error) // ends the process and does not return
@@ -93,7 +95,7 @@ func makeDir(fs vfs.FS, dir string) error {
 }
 
 func (f *Folder) open() (err error) {
-	f.DB, err = pebble.Open(f.dir, &pebble.Options{
+	options := &pebble.Options{
 		FS:                    f.guard,
 		Lock:                  f.lock,
 		FormatMajorVersion:    pebble.FormatNewest,
@@ -107,8 +109,13 @@ func (f *Folder) open() (err error) {
 				f.c.Log.Error("a file is damaged", "file", i.Path, "error", i.Details.Error()) // as an error it would bring its stack
 			}
 		}},
-	})
-	if err != nil {
+	}
+	if f.c.Filters {
+		for i := range options.Levels {
+			options.Levels[i].FilterPolicy = bloom.FilterPolicy(10) // bits a row: one look in a hundred is in vain
+		}
+	}
+	if f.DB, err = pebble.Open(f.dir, options); err != nil {
 		return f.Explain(err)
 	}
 	f.guard.mu.Lock()

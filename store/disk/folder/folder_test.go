@@ -252,3 +252,33 @@ func TestNoteKeepsTheNewestLogsWhenItIsFull(t *testing.T) {
 		}
 	}
 }
+
+// A look for a row that is not there, as for most keys of requests, reads no
+// block of a table.
+func TestRowsThatAreNotThereAreFiltered(t *testing.T) {
+	for _, filters := range []bool{false, true} {
+		c := config(vfs.NewMem())
+		c.Filters = filters
+		f, err := Open("/data", c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range 1000 {
+			commit(t, f, fmt.Sprintf("row-%d", 2*i), 10)
+		}
+		if err := f.DB.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 1000 {
+			if _, _, err := f.DB.Get(fmt.Appendf(nil, "row-%d", 2*i+1)); !errors.Is(err, pebble.ErrNotFound) {
+				t.Fatal(err)
+			}
+		}
+		if m := f.DB.Metrics().Filter; filters != (m.Hits > 950) {
+			t.Errorf("filters %v: %d of 1000 looks ended at one", filters, m.Hits)
+		}
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
