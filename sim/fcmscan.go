@@ -98,22 +98,19 @@ func isFCMToken(text []byte) bool {
 	if len(text) == 0 {
 		return false
 	}
-	fits := uint64(highOf8)
-	for ; len(text) >= 8; text = text[8:] {
-		fits &= fcmToken8(binary.LittleEndian.Uint64(text))
-	}
-	if len(text) > 0 {
-		tail := [8]byte{'0', '0', '0', '0', '0', '0', '0', '0'}
-		copy(tail[:], text)
-		fits &= fcmToken8(binary.LittleEndian.Uint64(tail[:]))
+	fits := uint64(highOf8) // of each byte; one from 0x80 on is within no range, whatever was carried into it
+	for len(text) > 0 {
+		var w uint64
+		if len(text) >= 8 {
+			w, text = binary.LittleEndian.Uint64(text), text[8:]
+		} else {
+			tail := [8]byte{'0', '0', '0', '0', '0', '0', '0', '0'}
+			copy(tail[:], text)
+			w, text = binary.LittleEndian.Uint64(tail[:]), nil
+		}
+		fits &= within(w, '0', ':') | within(w|onesOf8*0x20, 'a', 'z') | within(w, '-', '-') | within(w, '_', '_')
 	}
 	return fits == highOf8
-}
-
-// fcmToken8 has the high bit of each of eight bytes set if a token may have them
-// all. A byte from 0x80 on is within no range, whatever was carried into it.
-func fcmToken8(w uint64) uint64 {
-	return within(w, '0', ':') | within(w|onesOf8*0x20, 'a', 'z') | within(w, '-', '-') | within(w, '_', '_')
 }
 
 // space skips white space and returns the next byte, or 0 at the end.
