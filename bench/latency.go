@@ -15,9 +15,11 @@ const (
 	lowDelay    = 5 * time.Millisecond
 	highDelay   = 500 * time.Millisecond
 	jumpAfter   = 200 * time.Millisecond
-	jumpLasting = 4 * time.Second
+	jumpLasting = time.Second
 
-	latencyLast = 1500 // ms for a million, at most
+	latencyLast   = 1500 // ms for a million, at most
+	latencyMemory = 125  // % of what the node held before the jump, at most
+	latencyAfter  = 50   // % of the rate before it, at least
 )
 
 // Slow is a round of latency.
@@ -33,7 +35,7 @@ type Slow struct {
 type Jump struct {
 	Before      float64 `json:"before"`
 	During      float64 `json:"during"`
-	After       float64 `json:"after"` // from a second after it fell; 0: all had left
+	After       float64 `json:"after"` // once what was under way when it fell is answered; 0: all had left
 	Last        float64 `json:"last"`  // ms
 	Received    int     `json:"received"`
 	Recipients  int     `json:"recipients"`
@@ -133,7 +135,7 @@ func (n *newsroom) jump(ctx context.Context, set func(time.Duration) error) (j J
 	j.Connections, j.Recipients, j.Last = totals.Connections, n.people.size, last.Drift.Last
 	begin, end := last.DueAt.UnixNano(), last.DueAt.UnixNano()+int64(last.Drift.Last*1e6)
 	up, down := turns[0].UnixNano(), turns[1].UnixNano()
-	settled := down + int64(time.Second)
+	settled := down + int64(highDelay)
 	var before, during, after int
 	err = t.sim.records(ctx, "", func(r *sim.Record) {
 		j.Received++
@@ -150,6 +152,14 @@ func (n *newsroom) jump(ctx context.Context, set func(time.Duration) error) (j J
 	j.During = perSecond(during, up, min(down, end))
 	j.After = perSecond(after, settled, end)
 	return j, err
+}
+
+// recovered is the rate after it in % of the one before; all of it when all had left.
+func (j *Jump) recovered() float64 {
+	if j.After == 0 {
+		return 100
+	}
+	return 100 * j.After / j.Before
 }
 
 // perSecond is a rate between two instants in nanoseconds; 0 where there is no
@@ -179,7 +189,7 @@ func latencySection(s *Section, rounds []Slow) {
 	}{
 		{fmt.Sprintf("pushes/s at %v", lowDelay), func(j *Jump) float64 { return j.Before }},
 		{fmt.Sprintf("pushes/s at %v", highDelay), func(j *Jump) float64 { return j.During }},
-		{"pushes/s from a second after it fell; 0: all had left", func(j *Jump) float64 { return j.After }},
+		{fmt.Sprintf("pushes/s from %v after it fell; 0: all had left", highDelay), func(j *Jump) float64 { return j.After }},
 		{"last push, ms", func(j *Jump) float64 { return j.Last }},
 		{"connections opened", func(j *Jump) float64 { return float64(j.Connections) }},
 		{"memory of the node before, MiB", func(j *Jump) float64 { return float64(j.Idle >> 20) }},
@@ -191,5 +201,7 @@ func latencySection(s *Section, rounds []Slow) {
 	s.Checks = []Check{
 		atMost("last push at "+steadyDelay.String(), "ms", latencyLast, 0, of(rounds, func(r *Slow) float64 { return r.Steady.Drift.Last })),
 		atMost("pushes received for each recipient", "", 1, 0, of(rounds, func(r *Slow) float64 { return float64(r.Jump.Received) / float64(r.Jump.Recipients) })),
+		atMost("memory in the jump against before it", "%", latencyMemory, 0, of(rounds, func(r *Slow) float64 { return 100 * float64(r.Jump.Memory) / float64(r.Jump.Idle) })),
+		atLeast("pushes/s after the jump against before it", "%", latencyAfter, 0, of(rounds, func(r *Slow) float64 { return r.Jump.recovered() })),
 	}
 }
