@@ -123,6 +123,47 @@ func TestADeadProviderTakesNoRoomFromOthers(t *testing.T) {
 	}
 }
 
+// Answers that come a hundred times as late, and then soon again: what is under
+// way stays within the room of the route and a tenth of a second's work, nobody is
+// asked to be quiet, nothing leaves twice, and the rate is back at once.
+func TestALatencyThatJumps(t *testing.T) {
+	const rate, room = 500_000, 8000 // as open tells
+	n := nightfall(t, rate)
+	latency := 5 * time.Millisecond
+	n.answer = func(_ *caller, count int, done func(int, int, time.Duration)) {
+		n.after(latency, func() { done(count, 0, 0) })
+	}
+	r, subject := way(1)
+	n.open(r, subject)
+	const pushes = 3 * rate
+	s, wrote, most := n.send(1, tocsin.Urgent, r, subject, pushes), 0, 0
+	s.wrote = func(_ time.Time, count int) {
+		wrote += count
+		most = max(most, n.m.routes[r].underway)
+	}
+	n.run(n.now.Add(time.Second))
+	latency = 500 * time.Millisecond
+	before, at := wrote, n.now
+	n.run(at.Add(5 * time.Second))
+	if during := wrote - before; during < 5*2*room {
+		t.Errorf("%d left in 5 s of late answers, and the route has room for %d at a time", during, room)
+	}
+	if limit := room + rate/10 + tocsin.PageSize; most > limit {
+		t.Errorf("%d under way at a time, want at most %d", most, limit)
+	}
+	latency = 5 * time.Millisecond
+	n.run(n.now.Add(500 * time.Millisecond)) // the late ones are answered
+	rest, at := pushes-wrote, n.now
+	n.run(at.Add(10 * time.Second))
+	if took, want := s.finished.Sub(at), time.Duration(float64(rest)/rate*1.1*1e9)+50*time.Millisecond; s.finished.IsZero() || took > want {
+		t.Errorf("the last %d took %v after it, want %v", rest, took, want)
+	}
+	if wrote != pushes || len(n.quiet) > 0 {
+		t.Errorf("%d written for %d pushes; quiet %v", wrote, pushes, n.quiet)
+	}
+	t.Logf("%d under way at most", most)
+}
+
 // Projects that send together get shares by their weights, also by one that
 // changes meanwhile; whoever is alone gets all.
 func TestWeights(t *testing.T) {
