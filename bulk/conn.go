@@ -98,7 +98,8 @@ type conn struct {
 	served   bool
 	taken    uint64 // accepted and not counted by the pool yet
 	blamed   bool   // the peer left with an error
-	offers   bool   // has streams, nothing to write, and another one lacks some
+	bare     bool   // the writer waits, and has nothing to write
+	offers   bool   // has streams for another one that lacks some
 	done     *job   // and those beside it: handed over outside the lock
 	back     []*job // for other connections, in order
 }
@@ -359,7 +360,7 @@ func (c *conn) hint() {
 	c.open.Store(int32(allowed))
 	room := max(0, allowed-c.inflight)
 	c.room.Store(int32(room))
-	c.offers = c.job == nil && worthwhile(room, allowed) && c.pool.lacking.Load() > 0
+	c.offers = c.bare && worthwhile(room, allowed) && c.pool.lacking.Load() > 0
 }
 
 // poke makes the writer ask the pool for a batch.

@@ -76,6 +76,7 @@ func (c *conn) await() (grant, bool) {
 			}
 		}
 		if work || len(c.ctrl) > 0 {
+			c.bare = false
 			c.lack(false)
 			c.held = c.pool.buffers.get()
 			c.buf = append(c.held.b, c.ctrl...)
@@ -96,6 +97,14 @@ func (c *conn) await() (grant, bool) {
 		} else if c.job != nil || c.rest.job != nil || c.poked && room <= 0 {
 			if !c.full.Swap(true) { // streams or a window are used up
 				c.pool.wake()
+			}
+		}
+		if !c.bare && c.job == nil && c.rest.job == nil {
+			c.bare = true
+			if c.hint(); c.offers {
+				c.unlockAndTell()
+				c.mu.Lock()
+				continue
 			}
 		}
 		c.wake.Wait()
@@ -145,9 +154,6 @@ func (c *conn) next() *job {
 	j := c.pool.take(c)
 	if j == nil {
 		c.full.Store(false)
-		if c.pool.lacking.Load() > 0 {
-			c.pool.relieve()
-		}
 		return nil
 	}
 	c.mu.Lock()
