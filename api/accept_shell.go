@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/audience"
 	"github.com/tocsin-push/tocsin/client"
 	"github.com/tocsin-push/tocsin/journal"
 	"github.com/tocsin-push/tocsin/record"
@@ -32,6 +33,7 @@ func (s *Server) accept(ctx context.Context, in *sendInput, send *record.Send) (
 	envelope := &record.Envelope{Body: &record.Envelope_Send{Send: send}}
 	arrived := time.Unix(0, send.Accepted)
 	told := s.foretold(ctx, who, send)
+	apart := s.setApart(who.Project, send)
 	var expected *client.Forecast
 	var earlier *sendRow // of an earlier request with the key
 	machine := NewAccept(in.Key != "", in.hash, tocsin.SendID(send.Send))
@@ -63,7 +65,10 @@ func (s *Server) accept(ctx context.Context, in *sendInput, send *record.Send) (
 		case AppendSend:
 			s.adopt(send, e)
 			home := tocsin.ShardOf(who.Project, e.Send.String(), s.Shards)
-			err := s.sends[home].append(ctx, envelope, s.Now(), who)
+			err := store.Save(ctx, s.Store, apart)
+			if err == nil {
+				err = s.sends[home].append(ctx, envelope, s.Now(), who)
+			}
 			if err == nil && told != nil {
 				expected = s.expect(ctx, who, mustRow(who, envelope, s.Shards), told)
 			}
@@ -97,6 +102,21 @@ func (s *Server) expect(ctx context.Context, who record.Scope, row *sendRow, tol
 		s.log(ctx).Warn("send is listed without its forecast", "class", who.Class.String(), "send", row.ID.String(), "error", err)
 	}
 	return row.Forecast
+}
+
+// setApart takes recipients out of a record that they would fill: the rows that
+// it returns, none for most sends, must be durable before the record. They are
+// named by the identifier that the request was given, not by the one that it
+// may adopt: whoever resumes a send finds people elsewhere perhaps, and the
+// record that counts has to find the lists that it was written with.
+func (s *Server) setApart(project tocsin.ProjectID, send *record.Send) (rows []store.Batch) {
+	const comfortable = journal.MaxRecord / 2
+	if len(send.Recipients) > 0 && send.SizeVT() > comfortable {
+		expiry := time.Unix(0, send.Due).Add(time.Duration(send.Options.Ttl))
+		send.Stored, rows = audience.StoreExplicit(project, send.Send, byShard(project, send.Recipients, s.Shards), s.Shards, expiry)
+		send.Recipients = nil
+	}
+	return rows
 }
 
 // adopt gives the record the identifier and the instant under which the key

@@ -28,7 +28,7 @@ type Config struct {
 // Default returns the limits of a new installation.
 func Default() Config {
 	return Config{
-		Body: 2 << 20, Batch: 16 << 20, Depth: 32, Values: 400_000,
+		Body: 8 << 20, Batch: 16 << 20, Depth: 32, Values: 400_000,
 		BodyTime: 30 * time.Second, RequestTime: 30 * time.Second,
 		Requests: 256, Streams: 32, DeviceRate: 20, DeviceBurst: 200, Line: 64 << 10, Poll: 200 * time.Millisecond, Forecast: 20 * time.Millisecond,
 		Target: target.Default(),

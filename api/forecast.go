@@ -21,9 +21,11 @@ type forecast struct {
 	alone   bool   // nothing else is open
 }
 
-// foretell works out a forecast until ctx ends; nil when nothing is known by then.
-func (s *Server) foretell(ctx context.Context, who record.Scope, send *record.Send) *forecast {
-	t := ask.Target{Explicit: byShard(who.Project, send.Recipients, s.Shards)}
+// foretell works out a forecast until ctx ends; nil when nothing is known by
+// then. It leaves alone what accepting the send changes meanwhile, such as its
+// recipients.
+func (s *Server) foretell(ctx context.Context, who record.Scope, send *record.Send, explicit map[tocsin.Shard][]*record.Recipient) *forecast {
+	t := ask.Target{Explicit: explicit}
 	if len(send.Query) > 0 {
 		q, err := target.Parse(s.Target, send.Query)
 		if err != nil {
@@ -67,11 +69,11 @@ func (s *Server) foretold(ctx context.Context, who record.Scope, send *record.Se
 	if len(send.Query) == 0 && len(send.Recipients) <= tocsin.PageSize {
 		return nil
 	}
-	told := make(chan *forecast, 1)
+	told, explicit := make(chan *forecast, 1), byShard(who.Project, send.Recipients, s.Shards)
 	s.tasks.Go(func() {
 		ctx, stop := context.WithTimeout(ctx, s.Forecast)
 		defer stop()
-		told <- s.foretell(ctx, who, send)
+		told <- s.foretell(ctx, who, send, explicit)
 	})
 	return told
 }
@@ -82,7 +84,7 @@ func (s *Server) dryRun(ctx context.Context, send *record.Send) (*sendAnswer, er
 		return nil, err
 	}
 	who := scope(ctx, tocsin.Class(send.Options.Class))
-	told := s.foretell(ctx, who, send)
+	told := s.foretell(ctx, who, send, byShard(who.Project, send.Recipients, s.Shards))
 	if told == nil {
 		return nil, unavailable()
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/audience"
 	"github.com/tocsin-push/tocsin/client"
 	"github.com/tocsin-push/tocsin/journal"
 	"github.com/tocsin-push/tocsin/record"
@@ -61,7 +62,7 @@ func rowOf(e *record.Envelope, shards int) (tocsin.ProjectID, *sendRow) {
 			touched[tocsin.ShardOf(scope.Project, r.Profile, shards)] = true
 		}
 		for i, t := range touched {
-			if t {
+			if t || audience.StoredOn(send.Stored, tocsin.Shard(i)) > 0 {
 				row.Shards = append(row.Shards, tocsin.Shard(i))
 			}
 		}

@@ -26,7 +26,10 @@
 // Follower is the shell: it tails the log from the newest good snapshot,
 // writes snapshots and trims the log below the older of two.
 //
+// Beside it stand the rows of explicit recipients that are too many for the
+// record of their send: who accepts it writes them, who opens it reads them.
+//
 // Reads: topic changes, its snapshot files. Writes: its snapshot files, and
-// trims topic changes. Must never import account, a provider, plan, fanout,
+// trims topic changes; table recipients. Must never import account, a provider, plan, fanout,
 // receipt or anything above.
 package audience

@@ -10,7 +10,7 @@ import (
 // list of at most 10,000 recipients. Exactly one is given.
 type Target struct {
 	Query      json.RawMessage `json:"query,omitempty" doc:"Query over attributes, tags and native fields, such as {\"country\":\"FR\",\"tags\":{\"$contains\":[\"politics\"]}}; {} is everybody"`
-	Recipients []Recipient     `json:"recipients,omitempty" maxItems:"10000" doc:"At most 10,000, and as many as fit one record of 512 KiB with the message: 10,000 users with names of 30 bytes, or about 4,000 with three short values each"`
+	Recipients []Recipient     `json:"recipients,omitempty" maxItems:"10000" doc:"At most 10,000. With the rest of the request they are at most 8 MiB and 400,000 values of JSON: 800 bytes and 35 values for each of 10,000"`
 }
 
 // Recipient is an explicit one: a user with all subscriptions, or one

@@ -2,9 +2,11 @@ package fanout
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/RoaringBitmap/roaring/v2"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/audience"
@@ -15,17 +17,25 @@ import (
 // evaluate asks the audience for the recipients of a slice. The machine asked
 // when the mark was applied.
 func (o *Owner) evaluate(ctx context.Context, e Evaluate) {
-	s, scope := e.Envelope.GetSlice(), record.Of(e.Envelope)
+	scope := record.Of(e.Envelope)
 	project := scope.Project
 	credentials, ok := o.credentialsOf(ctx, scope)
 	if !ok {
 		return // ctx ended
 	}
 	o.lanes.weigh(ctx, project)
+	whole, ok := o.withRecipients(ctx, e.Envelope)
+	if !ok {
+		return
+	}
+	s := whole.GetSlice()
 	due := time.Unix(0, s.Due)
 	var a audience.Audience
-	if len(s.Recipients) > 0 {
+	if len(s.Query) == 0 {
 		a, _ = o.audience.Explicit(project, s.Recipients, due)
+		if len(s.Recipients) == 0 { // too late to learn who they were
+			a.Unknown = uint64(audience.StoredOn(s.Stored, o.shard))
+		}
 	} else {
 		q, err := target.Parse(target.Default(), s.Query)
 		if err != nil { // the API had accepted it
@@ -36,7 +46,7 @@ func (o *Owner) evaluate(ctx context.Context, e Evaluate) {
 		}
 		a = o.audience.Evaluate(project, q, due)
 	}
-	result := Evaluated{Slice: e.Position, Generation: a.Generation, Changes: a.Applied, Unknown: a.Unknown}
+	result := Evaluated{Slice: e.Position, Generation: a.Generation, Changes: a.Applied, Unknown: a.Unknown, Content: whole}
 	for _, lot := range a.Lots {
 		credential := lot.Vapid
 		if credential.IsZero() {
@@ -59,6 +69,37 @@ func (o *Owner) credentialsOf(ctx context.Context, scope record.Scope) (map[tocs
 		if ctx.Err() == nil {
 			o.log.Warn("credentials could not be read, repeated", "project", scope.Project.String(),
 				"environment", scope.Environment.String(), "class", scope.Class.String(), "error", err)
+		}
+		pause(ctx, o.config.Retake)
+	}
+	return nil, false
+}
+
+// withRecipients returns a slice with its recipients, also those that stand in
+// the store. It repeats until they are there or ctx ends. Lists that are missing
+// while they can still be sent to were lost: the shard waits for them, and the
+// log says so. Once nothing may leave any more nobody is waited for.
+func (o *Owner) withRecipients(ctx context.Context, e *record.Envelope) (*record.Envelope, bool) {
+	s, scope := e.GetSlice(), record.Of(e)
+	if s.GetStored() == nil || len(s.Recipients) > 0 {
+		return e, true
+	}
+	log := o.log.With("project", scope.Project.String(), "environment", scope.Environment.String(), "class", scope.Class.String(), "send", tocsin.SendID(s.Send).String())
+	for ctx.Err() == nil {
+		list, err := audience.StoredExplicit(ctx, o.store, scope.Project, s.Stored, o.shard)
+		switch {
+		case err == nil:
+			whole := proto.CloneOf(e) // others hold the record
+			whole.GetSlice().Recipients = list
+			return whole, true
+		case ctx.Err() != nil:
+		case !errors.Is(err, audience.ErrNotStored):
+			log.Warn("recipients could not be read, repeated", "error", err)
+		case time.Now().Before(expiryOf(s)):
+			log.Error("recipients of a send are lost, its shard waits for them until the send expires", "error", err)
+		default:
+			log.Error("recipients of a send that has expired are not there any more", "error", err)
+			return e, true
 		}
 		pause(ctx, o.config.Retake)
 	}

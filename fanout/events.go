@@ -53,7 +53,8 @@ type (
 		Next    uint64 // to read next
 	}
 
-	// SliceFetched answers FetchSlice; Envelope is nil when the slice is kept no more.
+	// SliceFetched answers FetchSlice; Envelope is nil when the slice is kept no
+	// more. It holds recipients that stood in the store.
 	SliceFetched struct {
 		Position uint64
 		Envelope *record.Envelope
@@ -70,6 +71,7 @@ type (
 		Changes    uint64        // applied when it was evaluated, or later
 		Lots       []*record.Lot // each at most Config.Chunk bytes of ordinals
 		Unknown    uint64
+		Content    *record.Envelope // the slice with its recipients, where they stood in the store; nil: as it was
 	}
 
 	// Appended answers Append: every record of it is durable.

@@ -102,6 +102,9 @@ func (m *Machine) openSlices() {
 func (m *Machine) evaluated(e Evaluated) {
 	for _, j := range m.opening {
 		if j.position == e.Slice && j.stage == evaluating {
+			if e.Content != nil {
+				j.content = e.Content
+			}
 			j.stage, j.audience = evaluated, e
 		}
 	}
@@ -116,7 +119,7 @@ func (m *Machine) tryOpen(j *job) bool {
 	chunks := m.chunks(j.audience.Lots)
 	steering := m.steering(j)
 	if j.plain || steering.Paused || steering.PerMinute > 0 || len(j.slice().Recipients) == 0 || len(chunks) != 1 || !m.fewEnough(j.audience.Lots) || m.fold.Cancelled(j.id) ||
-		!m.now.Before(m.expiryOf(j)) {
+		!m.now.Before(expiryOf(j.slice())) {
 		m.giveBackFirst(j)
 		m.putOpen(j, chunks, nil)
 		return true
@@ -178,12 +181,13 @@ func (m *Machine) chunks(lots []*record.Lot) [][]*record.Lot {
 	return chunks
 }
 
-func (m *Machine) expiryOf(j *job) time.Time {
-	ttl := time.Duration(j.slice().GetOptions().GetTtl())
+// expiryOf is when the time to live of a slice ends.
+func expiryOf(s *record.Slice) time.Time {
+	ttl := time.Duration(s.GetOptions().GetTtl())
 	if ttl <= 0 || ttl > maxTTL {
 		ttl = maxTTL
 	}
-	return time.Unix(0, j.slice().Due).Add(ttl)
+	return time.Unix(0, s.GetDue()).Add(ttl)
 }
 
 func (m *Machine) putOpen(j *job, chunks [][]*record.Lot, claim *task) {
@@ -198,7 +202,7 @@ func (m *Machine) putOpen(j *job, chunks [][]*record.Lot, claim *task) {
 	for n, lots := range chunks {
 		o := &record.Open{
 			Send: s.Send, Slice: j.position, Chunk: uint32(n), Chunks: uint32(len(chunks)), Generation: j.audience.Generation, Changes: j.audience.Changes,
-			Lots: lots, OnDoubt: onDoubt, Attempts: attempts, Due: s.Due, Expiry: m.expiryOf(j).UnixNano(), Unknown: j.audience.Unknown,
+			Lots: lots, OnDoubt: onDoubt, Attempts: attempts, Due: s.Due, Expiry: expiryOf(j.slice()).UnixNano(), Unknown: j.audience.Unknown,
 			Steer: m.steering(j).Record(), Origin: s.Origin,
 		}
 		if claim != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/tocsin-push/tocsin/journal"
 	"github.com/tocsin-push/tocsin/ledger"
 	"github.com/tocsin-push/tocsin/pace"
+	"github.com/tocsin-push/tocsin/store"
 )
 
 // Owner runs the machine of one shard: it reads the logs, keeps the clock,
@@ -23,6 +24,7 @@ type Owner struct {
 	shard       tocsin.Shard
 	incarnation uint64
 	journal     journal.Journal
+	store       store.Store
 	audience    *audience.Shard
 	lanes       *Lanes
 	snapshot    func(context.Context) (*ledger.Fold, error)
@@ -47,10 +49,10 @@ type message struct {
 // NewOwner makes the owner of a shard. The incarnation is random, not 0, and
 // used by nobody else. snapshot brings the fold of the newest snapshot of the
 // shard's ledger, ledger.New() when there is none.
-func NewOwner(config Config, shard tocsin.Shard, incarnation uint64, j journal.Journal, a *audience.Shard, lanes *Lanes,
+func NewOwner(config Config, shard tocsin.Shard, incarnation uint64, j journal.Journal, rows store.Store, a *audience.Shard, lanes *Lanes,
 	snapshot func(context.Context) (*ledger.Fold, error), log *slog.Logger) *Owner {
 	return &Owner{
-		config: config, shard: shard, incarnation: incarnation, journal: j, audience: a, lanes: lanes, snapshot: snapshot,
+		config: config, shard: shard, incarnation: incarnation, journal: j, store: rows, audience: a, lanes: lanes, snapshot: snapshot,
 		log: log.With("room", "fanout", "shard", int(shard)), box: newMailbox[message](),
 		flights: map[ClaimRef]*flight{}, contents: map[uint64]*contents{},
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/audience"
 	"github.com/tocsin-push/tocsin/pace"
 	"github.com/tocsin-push/tocsin/provider"
 	"github.com/tocsin-push/tocsin/record"
@@ -88,7 +89,7 @@ func (m *Machine) Loads() []pace.Load {
 		}
 	}
 	for _, j := range m.opening {
-		pushes := len(j.slice().GetRecipients())
+		pushes := max(len(j.slice().GetRecipients()), audience.StoredOn(j.slice().GetStored(), m.shard))
 		for _, lot := range j.audience.Lots {
 			pushes += int(lot.Count)
 		}

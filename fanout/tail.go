@@ -160,6 +160,12 @@ func (o *Owner) fetchSlice(ctx context.Context, position uint64) {
 			if len(read) > 0 && uint64(read[0].Position) == position {
 				event.Envelope, err = record.Decode(read[0].Data)
 			}
+			if event.Envelope != nil {
+				var ok bool
+				if event.Envelope, ok = o.withRecipients(ctx, event.Envelope); !ok {
+					return
+				}
+			}
 			if event.Envelope == nil {
 				o.log.Error("the slice of an open send is not there any more", "position", position, "error", err)
 			}

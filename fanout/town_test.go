@@ -1,6 +1,7 @@
 package fanout
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -18,6 +19,8 @@ import (
 	"github.com/tocsin-push/tocsin/ledger"
 	"github.com/tocsin-push/tocsin/provider"
 	"github.com/tocsin-push/tocsin/record"
+	"github.com/tocsin-push/tocsin/store"
+	storemem "github.com/tocsin-push/tocsin/store/mem"
 )
 
 // edge is a provider at the edge of the world: it counts what reached it, and
@@ -78,7 +81,7 @@ func (l *edgeLane) finish(b *provider.Batch) {
 		}
 		l.times[string(address)]++
 		if result == provider.Accepted {
-			l.seen[string(address)] = b.Payloads[i]
+			l.seen[string(address)] = bytes.Clone(b.Payloads[i]) // the memory is used again
 		} else {
 			detail.Index = i
 			b.Details = append(b.Details, detail)
@@ -107,6 +110,7 @@ type town struct {
 	ctx      context.Context
 	config   Config
 	journal  journal.Journal
+	store    store.Store
 	audience *audience.Shard
 	edge     *edge
 	log      lines
@@ -143,7 +147,7 @@ func address(n int) []byte { return binary.BigEndian.AppendUint64(make([]byte, 2
 func newTown(t testing.TB, people int, by map[tocsin.Provider]provider.Provider) *town {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	w := &town{
-		TB: t, ctx: ctx, config: Default(), journal: mem.New(), audience: audience.NewShard(), version: 1, weight: 1, writer: record.NewWriter(7),
+		TB: t, ctx: ctx, config: Default(), journal: mem.New(), store: storemem.New(time.Now), audience: audience.NewShard(), version: 1, weight: 1, writer: record.NewWriter(7),
 		fold: ledger.New(), log: make(lines, 100), edge: &edge{seen: map[string][]byte{}, times: map[string]int{}},
 	}
 	w.config.APNs = Retry{First: time.Millisecond, Most: time.Millisecond}
@@ -198,8 +202,8 @@ func (l lines) Write(b []byte) (int, error) {
 // owner starts an owner; the function ends it and waits.
 func (w *town) owner() (leave func()) {
 	w.names++
-	o := NewOwner(w.config, 0, 100+w.names, w.journal, w.audience, w.lanes,
-		func(context.Context) (*ledger.Fold, error) { return ledger.New(), nil }, slog.New(slog.DiscardHandler))
+	o := NewOwner(w.config, 0, 100+w.names, w.journal, w.store, w.audience, w.lanes,
+		func(context.Context) (*ledger.Fold, error) { return ledger.New(), nil }, slog.New(slog.NewTextHandler(w.log, nil)))
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- o.Run(ctx) }()
@@ -234,7 +238,7 @@ func (w *town) send(n byte, s *record.Slice) tocsin.SendID {
 	if s.Message == nil {
 		s.Message = hello
 	}
-	if s.Recipients == nil {
+	if s.Recipients == nil && s.Stored == nil {
 		s.Query = []byte(`{}`)
 	}
 	w.append(journal.Slices, &record.Envelope{Body: &record.Envelope_Slice{Slice: s}})

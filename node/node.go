@@ -135,7 +135,7 @@ func Run(ctx context.Context, c Config, log *slog.Logger, up func(Up)) error {
 			newer, _, err := folds(ctx, store, shard, log)
 			return newer, err
 		}
-		owners[i] = fanout.NewOwner(c.Fanout, shard, incarnation(), journal, shards[i], lanes, newest, log)
+		owners[i] = fanout.NewOwner(c.Fanout, shard, incarnation(), journal, store, shards[i], lanes, newest, log)
 	}
 	parts.startEach("receipt", c.Shards, func(ctx context.Context, i int) error { return receipts[i].Run(ctx) })
 	parts.startEach("plan", c.Shards, func(ctx context.Context, i int) error { return plans[i].Run(ctx) })

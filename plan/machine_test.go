@@ -9,6 +9,8 @@ import (
 
 	"github.com/RoaringBitmap/roaring/v2"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/ledger"
 	"github.com/tocsin-push/tocsin/record"
@@ -244,6 +246,27 @@ func TestExplicitRecipientsAreRouted(t *testing.T) {
 	w.want(found, 5)
 	if len(w.slices) == 4 {
 		t.Fatal("this test wants a shard without a recipient")
+	}
+}
+
+// A send whose recipients stand in the store goes to the shards that have some,
+// also when it was scheduled and the node started again in between.
+func TestStoredRecipientsAreRouted(t *testing.T) {
+	for _, delay := range []time.Duration{0, time.Hour} {
+		w := begin(t, 4)
+		stored := &record.Stored{Id: []byte{7}, Counts: []uint32{0, 3, 0, 9}}
+		w.send(4, &record.Send{Send: sendID(1).Bytes(), Due: noon.Add(delay).UnixNano(), Scheduled: delay > 0, Mark: make([]uint64, 4), Stored: stored})
+		if delay > 0 {
+			w.pass(delay / 2)
+			w.start()
+		}
+		w.pass(delay)
+		w.want(len(w.slices), 2)
+		for _, shard := range []tocsin.Shard{1, 3} {
+			if len(w.slices[shard]) != 1 || !proto.Equal(w.slices[shard][0].Stored, stored) {
+				t.Fatalf("after %v shard %d has %v", delay, shard, w.slices[shard])
+			}
+		}
 	}
 }
 

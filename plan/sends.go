@@ -7,6 +7,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/audience"
 	"github.com/tocsin-push/tocsin/ledger"
 	"github.com/tocsin-push/tocsin/record"
 )
@@ -162,7 +163,8 @@ func (m *Machine) marked(now time.Time, ends []uint64) {
 }
 
 // cut queues the slices of a send: one for each shard that can hold a
-// recipient. Explicit recipients carry their profile, which decides the shard.
+// recipient. Explicit recipients carry their profile, which decides the shard;
+// those that stand in the store were counted by shard.
 func (m *Machine) cut(now time.Time, w *waiting, mark []uint64) {
 	w.cut = true
 	send, scope := w.envelope.GetSend(), record.Of(w.envelope)
@@ -178,10 +180,10 @@ func (m *Machine) cut(now time.Time, w *waiting, mark []uint64) {
 	for i := range m.config.Shards {
 		shard := tocsin.Shard(i)
 		recipients := routed[shard]
-		if explicit && len(recipients) == 0 {
+		if explicit && len(recipients) == 0 && audience.StoredOn(send.Stored, shard) == 0 {
 			continue
 		}
-		slice := &record.Slice{Send: send.Send, Due: send.Due, Query: send.Query, Recipients: recipients,
+		slice := &record.Slice{Send: send.Send, Due: send.Due, Query: send.Query, Recipients: recipients, Stored: send.Stored,
 			Message: send.Message, Options: send.Options, Steer: send.Steer}
 		if i < len(mark) {
 			slice.Mark = mark[i]

@@ -330,8 +330,9 @@ type Send struct {
 	Recipients    []*Recipient           `protobuf:"bytes,8,rep,name=recipients,proto3" json:"recipients,omitempty"`
 	Message       *Message               `protobuf:"bytes,9,opt,name=message,proto3" json:"message,omitempty"`
 	Options       *Options               `protobuf:"bytes,10,opt,name=options,proto3" json:"options,omitempty"`
-	Key           string                 `protobuf:"bytes,11,opt,name=key,proto3" json:"key,omitempty"`     // id of the API key that asked
-	Steer         *Steer                 `protobuf:"bytes,12,opt,name=steer,proto3" json:"steer,omitempty"` // rate that it begins with; absent: as fast as possible
+	Key           string                 `protobuf:"bytes,11,opt,name=key,proto3" json:"key,omitempty"`       // id of the API key that asked
+	Steer         *Steer                 `protobuf:"bytes,12,opt,name=steer,proto3" json:"steer,omitempty"`   // rate that it begins with; absent: as fast as possible
+	Stored        *Stored                `protobuf:"bytes,13,opt,name=stored,proto3" json:"stored,omitempty"` // in place of recipients, where those would fill the record
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -450,6 +451,13 @@ func (x *Send) GetSteer() *Steer {
 	return nil
 }
 
+func (x *Send) GetStored() *Stored {
+	if x != nil {
+		return x.Stored
+	}
+	return nil
+}
+
 // Recipient is an explicit one: a profile (all its subscriptions) or one subscription.
 type Recipient struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -511,6 +519,60 @@ func (x *Recipient) GetValues() map[string]string {
 	return nil
 }
 
+// Stored names recipients that stand in the store, a list for each shard. They
+// were durable before whatever names them, and nothing changes them.
+type Stored struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            []byte                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`                 // of these lists alone: two requests never share one
+	Counts        []uint32               `protobuf:"varint,2,rep,packed,name=counts,proto3" json:"counts,omitempty"` // recipients of each list, index = shard
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Stored) Reset() {
+	*x = Stored{}
+	mi := &file_record_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Stored) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Stored) ProtoMessage() {}
+
+func (x *Stored) ProtoReflect() protoreflect.Message {
+	mi := &file_record_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Stored.ProtoReflect.Descriptor instead.
+func (*Stored) Descriptor() ([]byte, []int) {
+	return file_record_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Stored) GetId() []byte {
+	if x != nil {
+		return x.Id
+	}
+	return nil
+}
+
+func (x *Stored) GetCounts() []uint32 {
+	if x != nil {
+		return x.Counts
+	}
+	return nil
+}
+
 type Options struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Class         uint32                 `protobuf:"varint,1,opt,name=class,proto3" json:"class,omitempty"`
@@ -523,7 +585,7 @@ type Options struct {
 
 func (x *Options) Reset() {
 	*x = Options{}
-	mi := &file_record_proto_msgTypes[3]
+	mi := &file_record_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -535,7 +597,7 @@ func (x *Options) String() string {
 func (*Options) ProtoMessage() {}
 
 func (x *Options) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[3]
+	mi := &file_record_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -548,7 +610,7 @@ func (x *Options) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Options.ProtoReflect.Descriptor instead.
 func (*Options) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{3}
+	return file_record_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Options) GetClass() uint32 {
@@ -599,7 +661,7 @@ type Message struct {
 
 func (x *Message) Reset() {
 	*x = Message{}
-	mi := &file_record_proto_msgTypes[4]
+	mi := &file_record_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -611,7 +673,7 @@ func (x *Message) String() string {
 func (*Message) ProtoMessage() {}
 
 func (x *Message) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[4]
+	mi := &file_record_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -624,7 +686,7 @@ func (x *Message) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Message.ProtoReflect.Descriptor instead.
 func (*Message) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{4}
+	return file_record_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Message) GetFallback() string {
@@ -723,7 +785,7 @@ type Text struct {
 
 func (x *Text) Reset() {
 	*x = Text{}
-	mi := &file_record_proto_msgTypes[5]
+	mi := &file_record_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -735,7 +797,7 @@ func (x *Text) String() string {
 func (*Text) ProtoMessage() {}
 
 func (x *Text) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[5]
+	mi := &file_record_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -748,7 +810,7 @@ func (x *Text) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Text.ProtoReflect.Descriptor instead.
 func (*Text) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{5}
+	return file_record_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Text) GetTitle() string {
@@ -792,13 +854,14 @@ type Slice struct {
 	Retry         *Retry                 `protobuf:"bytes,8,opt,name=retry,proto3" json:"retry,omitempty"`    // set on a retry slice; then 2 to 7 and 9 are absent
 	Steer         *Steer                 `protobuf:"bytes,9,opt,name=steer,proto3" json:"steer,omitempty"`    // as it was when the send was cut
 	Origin        *Origin                `protobuf:"bytes,10,opt,name=origin,proto3" json:"origin,omitempty"` // absent on a retry slice, and of a scheduled send
+	Stored        *Stored                `protobuf:"bytes,11,opt,name=stored,proto3" json:"stored,omitempty"` // of the send; the list of this shard is meant
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Slice) Reset() {
 	*x = Slice{}
-	mi := &file_record_proto_msgTypes[6]
+	mi := &file_record_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -810,7 +873,7 @@ func (x *Slice) String() string {
 func (*Slice) ProtoMessage() {}
 
 func (x *Slice) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[6]
+	mi := &file_record_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -823,7 +886,7 @@ func (x *Slice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Slice.ProtoReflect.Descriptor instead.
 func (*Slice) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{6}
+	return file_record_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Slice) GetSend() []byte {
@@ -896,6 +959,13 @@ func (x *Slice) GetOrigin() *Origin {
 	return nil
 }
 
+func (x *Slice) GetStored() *Stored {
+	if x != nil {
+		return x.Stored
+	}
+	return nil
+}
+
 // Origin is where the record of a send stands in sends. Sends that are not
 // scheduled are cut in this order.
 type Origin struct {
@@ -908,7 +978,7 @@ type Origin struct {
 
 func (x *Origin) Reset() {
 	*x = Origin{}
-	mi := &file_record_proto_msgTypes[7]
+	mi := &file_record_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -920,7 +990,7 @@ func (x *Origin) String() string {
 func (*Origin) ProtoMessage() {}
 
 func (x *Origin) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[7]
+	mi := &file_record_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -933,7 +1003,7 @@ func (x *Origin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Origin.ProtoReflect.Descriptor instead.
 func (*Origin) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{7}
+	return file_record_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Origin) GetShard() uint32 {
@@ -965,7 +1035,7 @@ type Retry struct {
 
 func (x *Retry) Reset() {
 	*x = Retry{}
-	mi := &file_record_proto_msgTypes[8]
+	mi := &file_record_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -977,7 +1047,7 @@ func (x *Retry) String() string {
 func (*Retry) ProtoMessage() {}
 
 func (x *Retry) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[8]
+	mi := &file_record_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -990,7 +1060,7 @@ func (x *Retry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Retry.ProtoReflect.Descriptor instead.
 func (*Retry) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{8}
+	return file_record_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Retry) GetTerm() uint64 {
@@ -1045,7 +1115,7 @@ type Stamp struct {
 
 func (x *Stamp) Reset() {
 	*x = Stamp{}
-	mi := &file_record_proto_msgTypes[9]
+	mi := &file_record_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1057,7 +1127,7 @@ func (x *Stamp) String() string {
 func (*Stamp) ProtoMessage() {}
 
 func (x *Stamp) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[9]
+	mi := &file_record_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1070,7 +1140,7 @@ func (x *Stamp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Stamp.ProtoReflect.Descriptor instead.
 func (*Stamp) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{9}
+	return file_record_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Stamp) GetTerm() uint64 {
@@ -1097,7 +1167,7 @@ type Take struct {
 
 func (x *Take) Reset() {
 	*x = Take{}
-	mi := &file_record_proto_msgTypes[10]
+	mi := &file_record_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1109,7 +1179,7 @@ func (x *Take) String() string {
 func (*Take) ProtoMessage() {}
 
 func (x *Take) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[10]
+	mi := &file_record_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1122,7 +1192,7 @@ func (x *Take) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Take.ProtoReflect.Descriptor instead.
 func (*Take) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{10}
+	return file_record_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Take) GetIncarnation() uint64 {
@@ -1164,7 +1234,7 @@ type Open struct {
 
 func (x *Open) Reset() {
 	*x = Open{}
-	mi := &file_record_proto_msgTypes[11]
+	mi := &file_record_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1176,7 +1246,7 @@ func (x *Open) String() string {
 func (*Open) ProtoMessage() {}
 
 func (x *Open) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[11]
+	mi := &file_record_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1189,7 +1259,7 @@ func (x *Open) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Open.ProtoReflect.Descriptor instead.
 func (*Open) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{11}
+	return file_record_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Open) GetStamp() *Stamp {
@@ -1317,7 +1387,7 @@ type Lot struct {
 
 func (x *Lot) Reset() {
 	*x = Lot{}
-	mi := &file_record_proto_msgTypes[12]
+	mi := &file_record_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1329,7 +1399,7 @@ func (x *Lot) String() string {
 func (*Lot) ProtoMessage() {}
 
 func (x *Lot) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[12]
+	mi := &file_record_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1342,7 +1412,7 @@ func (x *Lot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Lot.ProtoReflect.Descriptor instead.
 func (*Lot) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{12}
+	return file_record_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Lot) GetRoute() *Route {
@@ -1385,7 +1455,7 @@ type Route struct {
 
 func (x *Route) Reset() {
 	*x = Route{}
-	mi := &file_record_proto_msgTypes[13]
+	mi := &file_record_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1397,7 +1467,7 @@ func (x *Route) String() string {
 func (*Route) ProtoMessage() {}
 
 func (x *Route) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[13]
+	mi := &file_record_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1410,7 +1480,7 @@ func (x *Route) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Route.ProtoReflect.Descriptor instead.
 func (*Route) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{13}
+	return file_record_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Route) GetProvider() uint32 {
@@ -1456,7 +1526,7 @@ type Claim struct {
 
 func (x *Claim) Reset() {
 	*x = Claim{}
-	mi := &file_record_proto_msgTypes[14]
+	mi := &file_record_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1468,7 +1538,7 @@ func (x *Claim) String() string {
 func (*Claim) ProtoMessage() {}
 
 func (x *Claim) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[14]
+	mi := &file_record_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1481,7 +1551,7 @@ func (x *Claim) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Claim.ProtoReflect.Descriptor instead.
 func (*Claim) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{14}
+	return file_record_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Claim) GetStamp() *Stamp {
@@ -1552,7 +1622,7 @@ type Settle struct {
 
 func (x *Settle) Reset() {
 	*x = Settle{}
-	mi := &file_record_proto_msgTypes[15]
+	mi := &file_record_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1564,7 +1634,7 @@ func (x *Settle) String() string {
 func (*Settle) ProtoMessage() {}
 
 func (x *Settle) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[15]
+	mi := &file_record_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1577,7 +1647,7 @@ func (x *Settle) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Settle.ProtoReflect.Descriptor instead.
 func (*Settle) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{15}
+	return file_record_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Settle) GetStamp() *Stamp {
@@ -1663,7 +1733,7 @@ type Run struct {
 
 func (x *Run) Reset() {
 	*x = Run{}
-	mi := &file_record_proto_msgTypes[16]
+	mi := &file_record_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1675,7 +1745,7 @@ func (x *Run) String() string {
 func (*Run) ProtoMessage() {}
 
 func (x *Run) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[16]
+	mi := &file_record_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1688,7 +1758,7 @@ func (x *Run) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Run.ProtoReflect.Descriptor instead.
 func (*Run) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{16}
+	return file_record_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Run) GetCount() uint32 {
@@ -1738,7 +1808,7 @@ type Address struct {
 
 func (x *Address) Reset() {
 	*x = Address{}
-	mi := &file_record_proto_msgTypes[17]
+	mi := &file_record_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1750,7 +1820,7 @@ func (x *Address) String() string {
 func (*Address) ProtoMessage() {}
 
 func (x *Address) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[17]
+	mi := &file_record_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1763,7 +1833,7 @@ func (x *Address) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Address.ProtoReflect.Descriptor instead.
 func (*Address) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{17}
+	return file_record_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Address) GetSubscription() []byte {
@@ -1797,7 +1867,7 @@ type Bucket struct {
 
 func (x *Bucket) Reset() {
 	*x = Bucket{}
-	mi := &file_record_proto_msgTypes[18]
+	mi := &file_record_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1809,7 +1879,7 @@ func (x *Bucket) String() string {
 func (*Bucket) ProtoMessage() {}
 
 func (x *Bucket) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[18]
+	mi := &file_record_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1822,7 +1892,7 @@ func (x *Bucket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bucket.ProtoReflect.Descriptor instead.
 func (*Bucket) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{18}
+	return file_record_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Bucket) GetMicros() int64 {
@@ -1849,7 +1919,7 @@ type Close struct {
 
 func (x *Close) Reset() {
 	*x = Close{}
-	mi := &file_record_proto_msgTypes[19]
+	mi := &file_record_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1861,7 +1931,7 @@ func (x *Close) String() string {
 func (*Close) ProtoMessage() {}
 
 func (x *Close) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[19]
+	mi := &file_record_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1874,7 +1944,7 @@ func (x *Close) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Close.ProtoReflect.Descriptor instead.
 func (*Close) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{19}
+	return file_record_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Close) GetStamp() *Stamp {
@@ -1900,7 +1970,7 @@ type Cancel struct {
 
 func (x *Cancel) Reset() {
 	*x = Cancel{}
-	mi := &file_record_proto_msgTypes[20]
+	mi := &file_record_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1912,7 +1982,7 @@ func (x *Cancel) String() string {
 func (*Cancel) ProtoMessage() {}
 
 func (x *Cancel) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[20]
+	mi := &file_record_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1925,7 +1995,7 @@ func (x *Cancel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cancel.ProtoReflect.Descriptor instead.
 func (*Cancel) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{20}
+	return file_record_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Cancel) GetSend() []byte {
@@ -1949,7 +2019,7 @@ type Steer struct {
 
 func (x *Steer) Reset() {
 	*x = Steer{}
-	mi := &file_record_proto_msgTypes[21]
+	mi := &file_record_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1961,7 +2031,7 @@ func (x *Steer) String() string {
 func (*Steer) ProtoMessage() {}
 
 func (x *Steer) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[21]
+	mi := &file_record_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1974,7 +2044,7 @@ func (x *Steer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Steer.ProtoReflect.Descriptor instead.
 func (*Steer) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{21}
+	return file_record_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Steer) GetSend() []byte {
@@ -2015,7 +2085,7 @@ type Changes struct {
 
 func (x *Changes) Reset() {
 	*x = Changes{}
-	mi := &file_record_proto_msgTypes[22]
+	mi := &file_record_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2027,7 +2097,7 @@ func (x *Changes) String() string {
 func (*Changes) ProtoMessage() {}
 
 func (x *Changes) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[22]
+	mi := &file_record_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2040,7 +2110,7 @@ func (x *Changes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Changes.ProtoReflect.Descriptor instead.
 func (*Changes) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{22}
+	return file_record_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Changes) GetChanges() []*Change {
@@ -2066,7 +2136,7 @@ type Change struct {
 
 func (x *Change) Reset() {
 	*x = Change{}
-	mi := &file_record_proto_msgTypes[23]
+	mi := &file_record_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2078,7 +2148,7 @@ func (x *Change) String() string {
 func (*Change) ProtoMessage() {}
 
 func (x *Change) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[23]
+	mi := &file_record_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2091,7 +2161,7 @@ func (x *Change) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Change.ProtoReflect.Descriptor instead.
 func (*Change) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{23}
+	return file_record_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Change) GetChange() isChange_Change {
@@ -2204,7 +2274,7 @@ type Upsert struct {
 
 func (x *Upsert) Reset() {
 	*x = Upsert{}
-	mi := &file_record_proto_msgTypes[24]
+	mi := &file_record_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2216,7 +2286,7 @@ func (x *Upsert) String() string {
 func (*Upsert) ProtoMessage() {}
 
 func (x *Upsert) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[24]
+	mi := &file_record_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2229,7 +2299,7 @@ func (x *Upsert) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Upsert.ProtoReflect.Descriptor instead.
 func (*Upsert) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{24}
+	return file_record_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Upsert) GetSubscription() []byte {
@@ -2356,7 +2426,7 @@ type Attribute struct {
 
 func (x *Attribute) Reset() {
 	*x = Attribute{}
-	mi := &file_record_proto_msgTypes[25]
+	mi := &file_record_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2368,7 +2438,7 @@ func (x *Attribute) String() string {
 func (*Attribute) ProtoMessage() {}
 
 func (x *Attribute) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[25]
+	mi := &file_record_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2381,7 +2451,7 @@ func (x *Attribute) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attribute.ProtoReflect.Descriptor instead.
 func (*Attribute) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{25}
+	return file_record_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Attribute) GetName() string {
@@ -2521,7 +2591,7 @@ type TagSet struct {
 
 func (x *TagSet) Reset() {
 	*x = TagSet{}
-	mi := &file_record_proto_msgTypes[26]
+	mi := &file_record_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2533,7 +2603,7 @@ func (x *TagSet) String() string {
 func (*TagSet) ProtoMessage() {}
 
 func (x *TagSet) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[26]
+	mi := &file_record_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2546,7 +2616,7 @@ func (x *TagSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TagSet.ProtoReflect.Descriptor instead.
 func (*TagSet) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{26}
+	return file_record_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *TagSet) GetName() string {
@@ -2594,7 +2664,7 @@ type OptIn struct {
 
 func (x *OptIn) Reset() {
 	*x = OptIn{}
-	mi := &file_record_proto_msgTypes[27]
+	mi := &file_record_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2606,7 +2676,7 @@ func (x *OptIn) String() string {
 func (*OptIn) ProtoMessage() {}
 
 func (x *OptIn) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[27]
+	mi := &file_record_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2619,7 +2689,7 @@ func (x *OptIn) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OptIn.ProtoReflect.Descriptor instead.
 func (*OptIn) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{27}
+	return file_record_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *OptIn) GetSubscription() []byte {
@@ -2645,7 +2715,7 @@ type Delete struct {
 
 func (x *Delete) Reset() {
 	*x = Delete{}
-	mi := &file_record_proto_msgTypes[28]
+	mi := &file_record_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2657,7 +2727,7 @@ func (x *Delete) String() string {
 func (*Delete) ProtoMessage() {}
 
 func (x *Delete) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[28]
+	mi := &file_record_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2670,7 +2740,7 @@ func (x *Delete) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Delete.ProtoReflect.Descriptor instead.
 func (*Delete) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{28}
+	return file_record_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Delete) GetSubscription() []byte {
@@ -2691,7 +2761,7 @@ type ProfileUpdate struct {
 
 func (x *ProfileUpdate) Reset() {
 	*x = ProfileUpdate{}
-	mi := &file_record_proto_msgTypes[29]
+	mi := &file_record_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2703,7 +2773,7 @@ func (x *ProfileUpdate) String() string {
 func (*ProfileUpdate) ProtoMessage() {}
 
 func (x *ProfileUpdate) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[29]
+	mi := &file_record_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2716,7 +2786,7 @@ func (x *ProfileUpdate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProfileUpdate.ProtoReflect.Descriptor instead.
 func (*ProfileUpdate) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{29}
+	return file_record_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ProfileUpdate) GetProfile() string {
@@ -2750,7 +2820,7 @@ type Recycle struct {
 
 func (x *Recycle) Reset() {
 	*x = Recycle{}
-	mi := &file_record_proto_msgTypes[30]
+	mi := &file_record_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2762,7 +2832,7 @@ func (x *Recycle) String() string {
 func (*Recycle) ProtoMessage() {}
 
 func (x *Recycle) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[30]
+	mi := &file_record_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2775,7 +2845,7 @@ func (x *Recycle) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recycle.ProtoReflect.Descriptor instead.
 func (*Recycle) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{30}
+	return file_record_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Recycle) GetGeneration() uint64 {
@@ -2783,6 +2853,51 @@ func (x *Recycle) GetGeneration() uint64 {
 		return x.Generation
 	}
 	return 0
+}
+
+// Recipients is the list of a send on one shard.
+type Recipients struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Recipients    []*Recipient           `protobuf:"bytes,1,rep,name=recipients,proto3" json:"recipients,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Recipients) Reset() {
+	*x = Recipients{}
+	mi := &file_record_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Recipients) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Recipients) ProtoMessage() {}
+
+func (x *Recipients) ProtoReflect() protoreflect.Message {
+	mi := &file_record_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Recipients.ProtoReflect.Descriptor instead.
+func (*Recipients) Descriptor() ([]byte, []int) {
+	return file_record_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *Recipients) GetRecipients() []*Recipient {
+	if x != nil {
+		return x.Recipients
+	}
+	return nil
 }
 
 // PlanState is what plan knows of a ledger at a position.
@@ -2797,7 +2912,7 @@ type PlanState struct {
 
 func (x *PlanState) Reset() {
 	*x = PlanState{}
-	mi := &file_record_proto_msgTypes[31]
+	mi := &file_record_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2809,7 +2924,7 @@ func (x *PlanState) String() string {
 func (*PlanState) ProtoMessage() {}
 
 func (x *PlanState) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[31]
+	mi := &file_record_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2822,7 +2937,7 @@ func (x *PlanState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanState.ProtoReflect.Descriptor instead.
 func (*PlanState) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{31}
+	return file_record_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *PlanState) GetNext() uint64 {
@@ -2859,7 +2974,7 @@ type Wait struct {
 
 func (x *Wait) Reset() {
 	*x = Wait{}
-	mi := &file_record_proto_msgTypes[32]
+	mi := &file_record_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2871,7 +2986,7 @@ func (x *Wait) String() string {
 func (*Wait) ProtoMessage() {}
 
 func (x *Wait) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[32]
+	mi := &file_record_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2884,7 +2999,7 @@ func (x *Wait) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Wait.ProtoReflect.Descriptor instead.
 func (*Wait) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{32}
+	return file_record_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Wait) GetSend() []byte {
@@ -2928,7 +3043,7 @@ type ReceiptState struct {
 
 func (x *ReceiptState) Reset() {
 	*x = ReceiptState{}
-	mi := &file_record_proto_msgTypes[33]
+	mi := &file_record_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2940,7 +3055,7 @@ func (x *ReceiptState) String() string {
 func (*ReceiptState) ProtoMessage() {}
 
 func (x *ReceiptState) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[33]
+	mi := &file_record_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2953,7 +3068,7 @@ func (x *ReceiptState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReceiptState.ProtoReflect.Descriptor instead.
 func (*ReceiptState) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{33}
+	return file_record_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ReceiptState) GetNext() uint64 {
@@ -2996,7 +3111,7 @@ type Briefs struct {
 
 func (x *Briefs) Reset() {
 	*x = Briefs{}
-	mi := &file_record_proto_msgTypes[34]
+	mi := &file_record_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3008,7 +3123,7 @@ func (x *Briefs) String() string {
 func (*Briefs) ProtoMessage() {}
 
 func (x *Briefs) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[34]
+	mi := &file_record_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3021,7 +3136,7 @@ func (x *Briefs) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Briefs.ProtoReflect.Descriptor instead.
 func (*Briefs) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{34}
+	return file_record_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Briefs) GetIds() []byte {
@@ -3054,7 +3169,7 @@ type BriefRows struct {
 
 func (x *BriefRows) Reset() {
 	*x = BriefRows{}
-	mi := &file_record_proto_msgTypes[35]
+	mi := &file_record_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3066,7 +3181,7 @@ func (x *BriefRows) String() string {
 func (*BriefRows) ProtoMessage() {}
 
 func (x *BriefRows) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[35]
+	mi := &file_record_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3079,7 +3194,7 @@ func (x *BriefRows) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BriefRows.ProtoReflect.Descriptor instead.
 func (*BriefRows) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{35}
+	return file_record_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *BriefRows) GetSends() []*Brief {
@@ -3098,7 +3213,7 @@ type Brief struct {
 
 func (x *Brief) Reset() {
 	*x = Brief{}
-	mi := &file_record_proto_msgTypes[36]
+	mi := &file_record_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3110,7 +3225,7 @@ func (x *Brief) String() string {
 func (*Brief) ProtoMessage() {}
 
 func (x *Brief) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[36]
+	mi := &file_record_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3123,7 +3238,7 @@ func (x *Brief) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Brief.ProtoReflect.Descriptor instead.
 func (*Brief) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{36}
+	return file_record_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Brief) GetRows() []*BriefRow {
@@ -3144,7 +3259,7 @@ type BriefRow struct {
 
 func (x *BriefRow) Reset() {
 	*x = BriefRow{}
-	mi := &file_record_proto_msgTypes[37]
+	mi := &file_record_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3156,7 +3271,7 @@ func (x *BriefRow) String() string {
 func (*BriefRow) ProtoMessage() {}
 
 func (x *BriefRow) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[37]
+	mi := &file_record_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3169,7 +3284,7 @@ func (x *BriefRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BriefRow.ProtoReflect.Descriptor instead.
 func (*BriefRow) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{37}
+	return file_record_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *BriefRow) GetKey() string {
@@ -3206,7 +3321,7 @@ type Dead struct {
 
 func (x *Dead) Reset() {
 	*x = Dead{}
-	mi := &file_record_proto_msgTypes[38]
+	mi := &file_record_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3218,7 +3333,7 @@ func (x *Dead) String() string {
 func (*Dead) ProtoMessage() {}
 
 func (x *Dead) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[38]
+	mi := &file_record_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3231,7 +3346,7 @@ func (x *Dead) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Dead.ProtoReflect.Descriptor instead.
 func (*Dead) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{38}
+	return file_record_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Dead) GetProject() []byte {
@@ -3290,7 +3405,7 @@ type Counters struct {
 
 func (x *Counters) Reset() {
 	*x = Counters{}
-	mi := &file_record_proto_msgTypes[39]
+	mi := &file_record_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3302,7 +3417,7 @@ func (x *Counters) String() string {
 func (*Counters) ProtoMessage() {}
 
 func (x *Counters) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[39]
+	mi := &file_record_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3315,7 +3430,7 @@ func (x *Counters) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Counters.ProtoReflect.Descriptor instead.
 func (*Counters) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{39}
+	return file_record_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Counters) GetSend() []byte {
@@ -3464,7 +3579,7 @@ type Tally struct {
 
 func (x *Tally) Reset() {
 	*x = Tally{}
-	mi := &file_record_proto_msgTypes[40]
+	mi := &file_record_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3476,7 +3591,7 @@ func (x *Tally) String() string {
 func (*Tally) ProtoMessage() {}
 
 func (x *Tally) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[40]
+	mi := &file_record_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3489,7 +3604,7 @@ func (x *Tally) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tally.ProtoReflect.Descriptor instead.
 func (*Tally) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{40}
+	return file_record_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *Tally) GetOutcome() uint32 {
@@ -3530,7 +3645,7 @@ type PageEnd struct {
 
 func (x *PageEnd) Reset() {
 	*x = PageEnd{}
-	mi := &file_record_proto_msgTypes[41]
+	mi := &file_record_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3542,7 +3657,7 @@ func (x *PageEnd) String() string {
 func (*PageEnd) ProtoMessage() {}
 
 func (x *PageEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[41]
+	mi := &file_record_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3555,7 +3670,7 @@ func (x *PageEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PageEnd.ProtoReflect.Descriptor instead.
 func (*PageEnd) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{41}
+	return file_record_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *PageEnd) GetRuns() []*PushRun {
@@ -3578,7 +3693,7 @@ type PushRun struct {
 
 func (x *PushRun) Reset() {
 	*x = PushRun{}
-	mi := &file_record_proto_msgTypes[42]
+	mi := &file_record_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3590,7 +3705,7 @@ func (x *PushRun) String() string {
 func (*PushRun) ProtoMessage() {}
 
 func (x *PushRun) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[42]
+	mi := &file_record_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3603,7 +3718,7 @@ func (x *PushRun) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PushRun.ProtoReflect.Descriptor instead.
 func (*PushRun) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{42}
+	return file_record_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *PushRun) GetCount() uint32 {
@@ -3666,7 +3781,7 @@ const file_record_proto_rawDesc = "" +
 	"\achanges\x18\x18 \x01(\v2\x16.tocsin.record.ChangesH\x00R\achanges\x122\n" +
 	"\arecycle\x18\x19 \x01(\v2\x16.tocsin.record.RecycleH\x00R\arecycle\x12,\n" +
 	"\x05steer\x18\x1a \x01(\v2\x14.tocsin.record.SteerH\x00R\x05steerB\x06\n" +
-	"\x04body\"\x80\x03\n" +
+	"\x04body\"\xaf\x03\n" +
 	"\x04Send\x12\x12\n" +
 	"\x04send\x18\x01 \x01(\fR\x04send\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1a\n" +
@@ -3682,14 +3797,18 @@ const file_record_proto_rawDesc = "" +
 	"\aoptions\x18\n" +
 	" \x01(\v2\x16.tocsin.record.OptionsR\aoptions\x12\x10\n" +
 	"\x03key\x18\v \x01(\tR\x03key\x12*\n" +
-	"\x05steer\x18\f \x01(\v2\x14.tocsin.record.SteerR\x05steer\"\xc2\x01\n" +
+	"\x05steer\x18\f \x01(\v2\x14.tocsin.record.SteerR\x05steer\x12-\n" +
+	"\x06stored\x18\r \x01(\v2\x15.tocsin.record.StoredR\x06stored\"\xc2\x01\n" +
 	"\tRecipient\x12\x18\n" +
 	"\aprofile\x18\x01 \x01(\tR\aprofile\x12\"\n" +
 	"\fsubscription\x18\x02 \x01(\fR\fsubscription\x12<\n" +
 	"\x06values\x18\x03 \x03(\v2$.tocsin.record.Recipient.ValuesEntryR\x06values\x1a9\n" +
 	"\vValuesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"h\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"0\n" +
+	"\x06Stored\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\fR\x02id\x12\x16\n" +
+	"\x06counts\x18\x02 \x03(\rR\x06counts\"h\n" +
 	"\aOptions\x12\x14\n" +
 	"\x05class\x18\x01 \x01(\rR\x05class\x12\x19\n" +
 	"\bon_doubt\x18\x02 \x01(\rR\aonDoubt\x12\x10\n" +
@@ -3723,7 +3842,7 @@ const file_record_proto_rawDesc = "" +
 	"\x05title\x18\x01 \x01(\tR\x05title\x12\x12\n" +
 	"\x04body\x18\x02 \x01(\tR\x04body\x12\x12\n" +
 	"\x04link\x18\x03 \x01(\tR\x04link\x12\x14\n" +
-	"\x05image\x18\x04 \x01(\tR\x05image\"\xfc\x02\n" +
+	"\x05image\x18\x04 \x01(\tR\x05image\"\xab\x03\n" +
 	"\x05Slice\x12\x12\n" +
 	"\x04send\x18\x01 \x01(\fR\x04send\x12\x12\n" +
 	"\x04mark\x18\x02 \x01(\x04R\x04mark\x12\x10\n" +
@@ -3737,7 +3856,8 @@ const file_record_proto_rawDesc = "" +
 	"\x05retry\x18\b \x01(\v2\x14.tocsin.record.RetryR\x05retry\x12*\n" +
 	"\x05steer\x18\t \x01(\v2\x14.tocsin.record.SteerR\x05steer\x12-\n" +
 	"\x06origin\x18\n" +
-	" \x01(\v2\x15.tocsin.record.OriginR\x06origin\":\n" +
+	" \x01(\v2\x15.tocsin.record.OriginR\x06origin\x12-\n" +
+	"\x06stored\x18\v \x01(\v2\x15.tocsin.record.StoredR\x06stored\":\n" +
 	"\x06Origin\x12\x14\n" +
 	"\x05shard\x18\x01 \x01(\rR\x05shard\x12\x1a\n" +
 	"\bposition\x18\x02 \x01(\x04R\bposition\"\x83\x01\n" +
@@ -3894,7 +4014,12 @@ const file_record_proto_rawDesc = "" +
 	"\aRecycle\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x01 \x01(\x04R\n" +
-	"generation\"^\n" +
+	"generation\"F\n" +
+	"\n" +
+	"Recipients\x128\n" +
+	"\n" +
+	"recipients\x18\x01 \x03(\v2\x18.tocsin.record.RecipientR\n" +
+	"recipients\"^\n" +
 	"\tPlanState\x12\x12\n" +
 	"\x04next\x18\x01 \x01(\x04R\x04next\x12\x12\n" +
 	"\x04fold\x18\x02 \x01(\fR\x04fold\x12)\n" +
@@ -3977,123 +4102,128 @@ func file_record_proto_rawDescGZIP() []byte {
 	return file_record_proto_rawDescData
 }
 
-var file_record_proto_msgTypes = make([]protoimpl.MessageInfo, 47)
+var file_record_proto_msgTypes = make([]protoimpl.MessageInfo, 49)
 var file_record_proto_goTypes = []any{
 	(*Envelope)(nil),      // 0: tocsin.record.Envelope
 	(*Send)(nil),          // 1: tocsin.record.Send
 	(*Recipient)(nil),     // 2: tocsin.record.Recipient
-	(*Options)(nil),       // 3: tocsin.record.Options
-	(*Message)(nil),       // 4: tocsin.record.Message
-	(*Text)(nil),          // 5: tocsin.record.Text
-	(*Slice)(nil),         // 6: tocsin.record.Slice
-	(*Origin)(nil),        // 7: tocsin.record.Origin
-	(*Retry)(nil),         // 8: tocsin.record.Retry
-	(*Stamp)(nil),         // 9: tocsin.record.Stamp
-	(*Take)(nil),          // 10: tocsin.record.Take
-	(*Open)(nil),          // 11: tocsin.record.Open
-	(*Lot)(nil),           // 12: tocsin.record.Lot
-	(*Route)(nil),         // 13: tocsin.record.Route
-	(*Claim)(nil),         // 14: tocsin.record.Claim
-	(*Settle)(nil),        // 15: tocsin.record.Settle
-	(*Run)(nil),           // 16: tocsin.record.Run
-	(*Address)(nil),       // 17: tocsin.record.Address
-	(*Bucket)(nil),        // 18: tocsin.record.Bucket
-	(*Close)(nil),         // 19: tocsin.record.Close
-	(*Cancel)(nil),        // 20: tocsin.record.Cancel
-	(*Steer)(nil),         // 21: tocsin.record.Steer
-	(*Changes)(nil),       // 22: tocsin.record.Changes
-	(*Change)(nil),        // 23: tocsin.record.Change
-	(*Upsert)(nil),        // 24: tocsin.record.Upsert
-	(*Attribute)(nil),     // 25: tocsin.record.Attribute
-	(*TagSet)(nil),        // 26: tocsin.record.TagSet
-	(*OptIn)(nil),         // 27: tocsin.record.OptIn
-	(*Delete)(nil),        // 28: tocsin.record.Delete
-	(*ProfileUpdate)(nil), // 29: tocsin.record.ProfileUpdate
-	(*Recycle)(nil),       // 30: tocsin.record.Recycle
-	(*PlanState)(nil),     // 31: tocsin.record.PlanState
-	(*Wait)(nil),          // 32: tocsin.record.Wait
-	(*ReceiptState)(nil),  // 33: tocsin.record.ReceiptState
-	(*Briefs)(nil),        // 34: tocsin.record.Briefs
-	(*BriefRows)(nil),     // 35: tocsin.record.BriefRows
-	(*Brief)(nil),         // 36: tocsin.record.Brief
-	(*BriefRow)(nil),      // 37: tocsin.record.BriefRow
-	(*Dead)(nil),          // 38: tocsin.record.Dead
-	(*Counters)(nil),      // 39: tocsin.record.Counters
-	(*Tally)(nil),         // 40: tocsin.record.Tally
-	(*PageEnd)(nil),       // 41: tocsin.record.PageEnd
-	(*PushRun)(nil),       // 42: tocsin.record.PushRun
-	nil,                   // 43: tocsin.record.Recipient.ValuesEntry
-	nil,                   // 44: tocsin.record.Message.LanguagesEntry
-	nil,                   // 45: tocsin.record.Message.DefaultsEntry
-	nil,                   // 46: tocsin.record.Message.DataEntry
+	(*Stored)(nil),        // 3: tocsin.record.Stored
+	(*Options)(nil),       // 4: tocsin.record.Options
+	(*Message)(nil),       // 5: tocsin.record.Message
+	(*Text)(nil),          // 6: tocsin.record.Text
+	(*Slice)(nil),         // 7: tocsin.record.Slice
+	(*Origin)(nil),        // 8: tocsin.record.Origin
+	(*Retry)(nil),         // 9: tocsin.record.Retry
+	(*Stamp)(nil),         // 10: tocsin.record.Stamp
+	(*Take)(nil),          // 11: tocsin.record.Take
+	(*Open)(nil),          // 12: tocsin.record.Open
+	(*Lot)(nil),           // 13: tocsin.record.Lot
+	(*Route)(nil),         // 14: tocsin.record.Route
+	(*Claim)(nil),         // 15: tocsin.record.Claim
+	(*Settle)(nil),        // 16: tocsin.record.Settle
+	(*Run)(nil),           // 17: tocsin.record.Run
+	(*Address)(nil),       // 18: tocsin.record.Address
+	(*Bucket)(nil),        // 19: tocsin.record.Bucket
+	(*Close)(nil),         // 20: tocsin.record.Close
+	(*Cancel)(nil),        // 21: tocsin.record.Cancel
+	(*Steer)(nil),         // 22: tocsin.record.Steer
+	(*Changes)(nil),       // 23: tocsin.record.Changes
+	(*Change)(nil),        // 24: tocsin.record.Change
+	(*Upsert)(nil),        // 25: tocsin.record.Upsert
+	(*Attribute)(nil),     // 26: tocsin.record.Attribute
+	(*TagSet)(nil),        // 27: tocsin.record.TagSet
+	(*OptIn)(nil),         // 28: tocsin.record.OptIn
+	(*Delete)(nil),        // 29: tocsin.record.Delete
+	(*ProfileUpdate)(nil), // 30: tocsin.record.ProfileUpdate
+	(*Recycle)(nil),       // 31: tocsin.record.Recycle
+	(*Recipients)(nil),    // 32: tocsin.record.Recipients
+	(*PlanState)(nil),     // 33: tocsin.record.PlanState
+	(*Wait)(nil),          // 34: tocsin.record.Wait
+	(*ReceiptState)(nil),  // 35: tocsin.record.ReceiptState
+	(*Briefs)(nil),        // 36: tocsin.record.Briefs
+	(*BriefRows)(nil),     // 37: tocsin.record.BriefRows
+	(*Brief)(nil),         // 38: tocsin.record.Brief
+	(*BriefRow)(nil),      // 39: tocsin.record.BriefRow
+	(*Dead)(nil),          // 40: tocsin.record.Dead
+	(*Counters)(nil),      // 41: tocsin.record.Counters
+	(*Tally)(nil),         // 42: tocsin.record.Tally
+	(*PageEnd)(nil),       // 43: tocsin.record.PageEnd
+	(*PushRun)(nil),       // 44: tocsin.record.PushRun
+	nil,                   // 45: tocsin.record.Recipient.ValuesEntry
+	nil,                   // 46: tocsin.record.Message.LanguagesEntry
+	nil,                   // 47: tocsin.record.Message.DefaultsEntry
+	nil,                   // 48: tocsin.record.Message.DataEntry
 }
 var file_record_proto_depIdxs = []int32{
 	1,  // 0: tocsin.record.Envelope.send:type_name -> tocsin.record.Send
-	20, // 1: tocsin.record.Envelope.cancel:type_name -> tocsin.record.Cancel
-	6,  // 2: tocsin.record.Envelope.slice:type_name -> tocsin.record.Slice
-	10, // 3: tocsin.record.Envelope.take:type_name -> tocsin.record.Take
-	11, // 4: tocsin.record.Envelope.open:type_name -> tocsin.record.Open
-	14, // 5: tocsin.record.Envelope.claim:type_name -> tocsin.record.Claim
-	15, // 6: tocsin.record.Envelope.settle:type_name -> tocsin.record.Settle
-	19, // 7: tocsin.record.Envelope.close:type_name -> tocsin.record.Close
-	22, // 8: tocsin.record.Envelope.changes:type_name -> tocsin.record.Changes
-	30, // 9: tocsin.record.Envelope.recycle:type_name -> tocsin.record.Recycle
-	21, // 10: tocsin.record.Envelope.steer:type_name -> tocsin.record.Steer
+	21, // 1: tocsin.record.Envelope.cancel:type_name -> tocsin.record.Cancel
+	7,  // 2: tocsin.record.Envelope.slice:type_name -> tocsin.record.Slice
+	11, // 3: tocsin.record.Envelope.take:type_name -> tocsin.record.Take
+	12, // 4: tocsin.record.Envelope.open:type_name -> tocsin.record.Open
+	15, // 5: tocsin.record.Envelope.claim:type_name -> tocsin.record.Claim
+	16, // 6: tocsin.record.Envelope.settle:type_name -> tocsin.record.Settle
+	20, // 7: tocsin.record.Envelope.close:type_name -> tocsin.record.Close
+	23, // 8: tocsin.record.Envelope.changes:type_name -> tocsin.record.Changes
+	31, // 9: tocsin.record.Envelope.recycle:type_name -> tocsin.record.Recycle
+	22, // 10: tocsin.record.Envelope.steer:type_name -> tocsin.record.Steer
 	2,  // 11: tocsin.record.Send.recipients:type_name -> tocsin.record.Recipient
-	4,  // 12: tocsin.record.Send.message:type_name -> tocsin.record.Message
-	3,  // 13: tocsin.record.Send.options:type_name -> tocsin.record.Options
-	21, // 14: tocsin.record.Send.steer:type_name -> tocsin.record.Steer
-	43, // 15: tocsin.record.Recipient.values:type_name -> tocsin.record.Recipient.ValuesEntry
-	44, // 16: tocsin.record.Message.languages:type_name -> tocsin.record.Message.LanguagesEntry
-	45, // 17: tocsin.record.Message.defaults:type_name -> tocsin.record.Message.DefaultsEntry
-	46, // 18: tocsin.record.Message.data:type_name -> tocsin.record.Message.DataEntry
-	2,  // 19: tocsin.record.Slice.recipients:type_name -> tocsin.record.Recipient
-	4,  // 20: tocsin.record.Slice.message:type_name -> tocsin.record.Message
-	3,  // 21: tocsin.record.Slice.options:type_name -> tocsin.record.Options
-	8,  // 22: tocsin.record.Slice.retry:type_name -> tocsin.record.Retry
-	21, // 23: tocsin.record.Slice.steer:type_name -> tocsin.record.Steer
-	7,  // 24: tocsin.record.Slice.origin:type_name -> tocsin.record.Origin
-	9,  // 25: tocsin.record.Open.stamp:type_name -> tocsin.record.Stamp
-	12, // 26: tocsin.record.Open.lots:type_name -> tocsin.record.Lot
-	14, // 27: tocsin.record.Open.claim:type_name -> tocsin.record.Claim
-	21, // 28: tocsin.record.Open.steer:type_name -> tocsin.record.Steer
-	7,  // 29: tocsin.record.Open.origin:type_name -> tocsin.record.Origin
-	13, // 30: tocsin.record.Lot.route:type_name -> tocsin.record.Route
-	9,  // 31: tocsin.record.Claim.stamp:type_name -> tocsin.record.Stamp
-	9,  // 32: tocsin.record.Settle.stamp:type_name -> tocsin.record.Stamp
-	16, // 33: tocsin.record.Settle.runs:type_name -> tocsin.record.Run
-	17, // 34: tocsin.record.Settle.gone:type_name -> tocsin.record.Address
-	18, // 35: tocsin.record.Settle.written:type_name -> tocsin.record.Bucket
-	18, // 36: tocsin.record.Settle.decided:type_name -> tocsin.record.Bucket
-	9,  // 37: tocsin.record.Close.stamp:type_name -> tocsin.record.Stamp
-	23, // 38: tocsin.record.Changes.changes:type_name -> tocsin.record.Change
-	24, // 39: tocsin.record.Change.upsert:type_name -> tocsin.record.Upsert
-	27, // 40: tocsin.record.Change.opt_in:type_name -> tocsin.record.OptIn
-	28, // 41: tocsin.record.Change.delete:type_name -> tocsin.record.Delete
-	17, // 42: tocsin.record.Change.gone:type_name -> tocsin.record.Address
-	29, // 43: tocsin.record.Change.profile:type_name -> tocsin.record.ProfileUpdate
-	25, // 44: tocsin.record.Upsert.attributes:type_name -> tocsin.record.Attribute
-	26, // 45: tocsin.record.Upsert.tags:type_name -> tocsin.record.TagSet
-	25, // 46: tocsin.record.ProfileUpdate.attributes:type_name -> tocsin.record.Attribute
-	26, // 47: tocsin.record.ProfileUpdate.tags:type_name -> tocsin.record.TagSet
-	32, // 48: tocsin.record.PlanState.waits:type_name -> tocsin.record.Wait
-	8,  // 49: tocsin.record.Wait.retry:type_name -> tocsin.record.Retry
-	39, // 50: tocsin.record.ReceiptState.open:type_name -> tocsin.record.Counters
-	38, // 51: tocsin.record.ReceiptState.dead:type_name -> tocsin.record.Dead
-	36, // 52: tocsin.record.BriefRows.sends:type_name -> tocsin.record.Brief
-	37, // 53: tocsin.record.Brief.rows:type_name -> tocsin.record.BriefRow
-	17, // 54: tocsin.record.Dead.addresses:type_name -> tocsin.record.Address
-	40, // 55: tocsin.record.Counters.tallies:type_name -> tocsin.record.Tally
-	18, // 56: tocsin.record.Counters.first:type_name -> tocsin.record.Bucket
-	18, // 57: tocsin.record.Counters.decided:type_name -> tocsin.record.Bucket
-	18, // 58: tocsin.record.Counters.quota:type_name -> tocsin.record.Bucket
-	42, // 59: tocsin.record.PageEnd.runs:type_name -> tocsin.record.PushRun
-	5,  // 60: tocsin.record.Message.LanguagesEntry.value:type_name -> tocsin.record.Text
-	61, // [61:61] is the sub-list for method output_type
-	61, // [61:61] is the sub-list for method input_type
-	61, // [61:61] is the sub-list for extension type_name
-	61, // [61:61] is the sub-list for extension extendee
-	0,  // [0:61] is the sub-list for field type_name
+	5,  // 12: tocsin.record.Send.message:type_name -> tocsin.record.Message
+	4,  // 13: tocsin.record.Send.options:type_name -> tocsin.record.Options
+	22, // 14: tocsin.record.Send.steer:type_name -> tocsin.record.Steer
+	3,  // 15: tocsin.record.Send.stored:type_name -> tocsin.record.Stored
+	45, // 16: tocsin.record.Recipient.values:type_name -> tocsin.record.Recipient.ValuesEntry
+	46, // 17: tocsin.record.Message.languages:type_name -> tocsin.record.Message.LanguagesEntry
+	47, // 18: tocsin.record.Message.defaults:type_name -> tocsin.record.Message.DefaultsEntry
+	48, // 19: tocsin.record.Message.data:type_name -> tocsin.record.Message.DataEntry
+	2,  // 20: tocsin.record.Slice.recipients:type_name -> tocsin.record.Recipient
+	5,  // 21: tocsin.record.Slice.message:type_name -> tocsin.record.Message
+	4,  // 22: tocsin.record.Slice.options:type_name -> tocsin.record.Options
+	9,  // 23: tocsin.record.Slice.retry:type_name -> tocsin.record.Retry
+	22, // 24: tocsin.record.Slice.steer:type_name -> tocsin.record.Steer
+	8,  // 25: tocsin.record.Slice.origin:type_name -> tocsin.record.Origin
+	3,  // 26: tocsin.record.Slice.stored:type_name -> tocsin.record.Stored
+	10, // 27: tocsin.record.Open.stamp:type_name -> tocsin.record.Stamp
+	13, // 28: tocsin.record.Open.lots:type_name -> tocsin.record.Lot
+	15, // 29: tocsin.record.Open.claim:type_name -> tocsin.record.Claim
+	22, // 30: tocsin.record.Open.steer:type_name -> tocsin.record.Steer
+	8,  // 31: tocsin.record.Open.origin:type_name -> tocsin.record.Origin
+	14, // 32: tocsin.record.Lot.route:type_name -> tocsin.record.Route
+	10, // 33: tocsin.record.Claim.stamp:type_name -> tocsin.record.Stamp
+	10, // 34: tocsin.record.Settle.stamp:type_name -> tocsin.record.Stamp
+	17, // 35: tocsin.record.Settle.runs:type_name -> tocsin.record.Run
+	18, // 36: tocsin.record.Settle.gone:type_name -> tocsin.record.Address
+	19, // 37: tocsin.record.Settle.written:type_name -> tocsin.record.Bucket
+	19, // 38: tocsin.record.Settle.decided:type_name -> tocsin.record.Bucket
+	10, // 39: tocsin.record.Close.stamp:type_name -> tocsin.record.Stamp
+	24, // 40: tocsin.record.Changes.changes:type_name -> tocsin.record.Change
+	25, // 41: tocsin.record.Change.upsert:type_name -> tocsin.record.Upsert
+	28, // 42: tocsin.record.Change.opt_in:type_name -> tocsin.record.OptIn
+	29, // 43: tocsin.record.Change.delete:type_name -> tocsin.record.Delete
+	18, // 44: tocsin.record.Change.gone:type_name -> tocsin.record.Address
+	30, // 45: tocsin.record.Change.profile:type_name -> tocsin.record.ProfileUpdate
+	26, // 46: tocsin.record.Upsert.attributes:type_name -> tocsin.record.Attribute
+	27, // 47: tocsin.record.Upsert.tags:type_name -> tocsin.record.TagSet
+	26, // 48: tocsin.record.ProfileUpdate.attributes:type_name -> tocsin.record.Attribute
+	27, // 49: tocsin.record.ProfileUpdate.tags:type_name -> tocsin.record.TagSet
+	2,  // 50: tocsin.record.Recipients.recipients:type_name -> tocsin.record.Recipient
+	34, // 51: tocsin.record.PlanState.waits:type_name -> tocsin.record.Wait
+	9,  // 52: tocsin.record.Wait.retry:type_name -> tocsin.record.Retry
+	41, // 53: tocsin.record.ReceiptState.open:type_name -> tocsin.record.Counters
+	40, // 54: tocsin.record.ReceiptState.dead:type_name -> tocsin.record.Dead
+	38, // 55: tocsin.record.BriefRows.sends:type_name -> tocsin.record.Brief
+	39, // 56: tocsin.record.Brief.rows:type_name -> tocsin.record.BriefRow
+	18, // 57: tocsin.record.Dead.addresses:type_name -> tocsin.record.Address
+	42, // 58: tocsin.record.Counters.tallies:type_name -> tocsin.record.Tally
+	19, // 59: tocsin.record.Counters.first:type_name -> tocsin.record.Bucket
+	19, // 60: tocsin.record.Counters.decided:type_name -> tocsin.record.Bucket
+	19, // 61: tocsin.record.Counters.quota:type_name -> tocsin.record.Bucket
+	44, // 62: tocsin.record.PageEnd.runs:type_name -> tocsin.record.PushRun
+	6,  // 63: tocsin.record.Message.LanguagesEntry.value:type_name -> tocsin.record.Text
+	64, // [64:64] is the sub-list for method output_type
+	64, // [64:64] is the sub-list for method input_type
+	64, // [64:64] is the sub-list for extension type_name
+	64, // [64:64] is the sub-list for extension extendee
+	0,  // [0:64] is the sub-list for field type_name
 }
 
 func init() { file_record_proto_init() }
@@ -4114,16 +4244,16 @@ func file_record_proto_init() {
 		(*Envelope_Recycle)(nil),
 		(*Envelope_Steer)(nil),
 	}
-	file_record_proto_msgTypes[4].OneofWrappers = []any{}
-	file_record_proto_msgTypes[23].OneofWrappers = []any{
+	file_record_proto_msgTypes[5].OneofWrappers = []any{}
+	file_record_proto_msgTypes[24].OneofWrappers = []any{
 		(*Change_Upsert)(nil),
 		(*Change_OptIn)(nil),
 		(*Change_Delete)(nil),
 		(*Change_Gone)(nil),
 		(*Change_Profile)(nil),
 	}
-	file_record_proto_msgTypes[24].OneofWrappers = []any{}
-	file_record_proto_msgTypes[25].OneofWrappers = []any{
+	file_record_proto_msgTypes[25].OneofWrappers = []any{}
+	file_record_proto_msgTypes[26].OneofWrappers = []any{
 		(*Attribute_Text)(nil),
 		(*Attribute_Integer)(nil),
 		(*Attribute_Real)(nil),
@@ -4138,7 +4268,7 @@ func file_record_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_record_proto_rawDesc), len(file_record_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   47,
+			NumMessages:   49,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

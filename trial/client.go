@@ -11,6 +11,7 @@ import (
 
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/api"
+	"github.com/tocsin-push/tocsin/audience"
 	"github.com/tocsin-push/tocsin/journal"
 	"github.com/tocsin-push/tocsin/record"
 	"github.com/tocsin-push/tocsin/store"
@@ -109,6 +110,7 @@ type request struct {
 	key      string
 	project  *project
 	explicit []*person
+	apart    bool // they stand in the store, not in the record
 	skip     bool
 	ttl      time.Duration
 	delay    time.Duration // of a scheduled send
@@ -216,12 +218,35 @@ func (w *World) accept(r *request, body [32]byte, reply func(api.Reply)) {
 				step(api.MarkTaken{})
 			})
 		case api.AppendSend:
-			p.append(w.log(journal.Sends, r.shard(w, e.Send)), []*record.Envelope{r.record(w, e, mark)}, func(ok bool) {
-				done := api.AppendDone{}
-				if !ok {
-					done.Failed = api.Unavailable
+			body := r.record(e, mark)
+			done := func(ok bool) {
+				if ok {
+					step(api.AppendDone{})
+				} else {
+					step(api.AppendDone{Failed: api.Unavailable})
 				}
-				step(done)
+			}
+			send := func() {
+				sent := record.NewWriter(w.newID()).Next(&record.Envelope{Body: &record.Envelope_Send{Send: body}}, e.Accepted, r.project.scope())
+				p.append(w.log(journal.Sends, r.shard(w, e.Send)), []*record.Envelope{sent}, done)
+			}
+			if !r.apart {
+				send()
+				break
+			}
+			lists := map[tocsin.Shard][]*record.Recipient{}
+			for i, x := range body.Recipients {
+				lists[r.explicit[i].shard] = append(lists[r.explicit[i].shard], x)
+			}
+			var rows []store.Batch
+			body.Stored, rows = audience.StoreExplicit(r.project.id, id.Bytes(), lists, w.options.Shards, time.Unix(0, body.Due).Add(r.ttl))
+			body.Recipients = nil
+			p.write(rows, func(ok bool) {
+				if ok {
+					send()
+				} else {
+					done(false)
+				}
 			})
 		case api.Reply:
 			reply(e)
@@ -257,7 +282,7 @@ func (r *request) shard(w *World, id tocsin.SendID) tocsin.Shard {
 	return tocsin.ShardOf(r.project.id, id.String(), w.options.Shards)
 }
 
-func (r *request) record(w *World, e api.AppendSend, mark []uint64) *record.Envelope {
+func (r *request) record(e api.AppendSend, mark []uint64) *record.Send {
 	options := &record.Options{Class: uint32(tocsin.Normal), OnDoubt: uint32(tocsin.Resend), Ttl: int64(r.ttl), Attempts: attempts}
 	if r.skip {
 		options.OnDoubt = uint32(tocsin.Skip)
@@ -274,7 +299,7 @@ func (r *request) record(w *World, e api.AppendSend, mark []uint64) *record.Enve
 	for _, x := range r.explicit {
 		s.Recipients = append(s.Recipients, &record.Recipient{Profile: x.key})
 	}
-	return record.NewWriter(w.newID()).Next(&record.Envelope{Body: &record.Envelope_Send{Send: s}}, time.Unix(0, s.Accepted), r.project.scope())
+	return s
 }
 
 // attempts is the limit of every send, of those whose answer is lost.
@@ -323,6 +348,7 @@ func (w *World) newRequest(n int) *request {
 		r.delay = 0
 	case w.chance(4):
 		r.explicit = append(r.explicit, p.people[:w.options.Recipients]...)
+		r.apart = w.chance(2)
 	}
 	for i := range w.options.Shards {
 		if r.explicit == nil || slices.ContainsFunc(r.explicit, func(x *person) bool { return int(x.shard) == i }) {

@@ -87,6 +87,7 @@ const (
 	rateHeld
 	pauseHeld
 	packed
+	listReadAgain
 	states
 )
 
@@ -94,7 +95,7 @@ var stateNames = [...]string{"takeover with granted unsettled ranges", "woken ol
 	"retry past time to live", "GOAWAY with unprocessed streams", "gone after registering again", "torn tail", "owner behind a trim",
 	"accepted twice", "open and claim in one record", "key repeated", "key with another body", "acknowledged cancel", "cancel before open",
 	"doubt with skip", "take repeated after a restart from a snapshot above it", "wait for a quota", "more than ten pushes at a rate", "pause beyond the time to obey it",
-	"small send packed"}
+	"small send packed", "recipients read from the store by another owner"}
 
 func fault(k kind) state { return state(k) }
 

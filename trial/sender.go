@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/RoaringBitmap/roaring/v2"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/audience"
@@ -98,10 +99,15 @@ func (x *sender) fanoutStep(e fanout.Event) {
 					w.broken("slices", "there is none at %d", e.Position)
 					return
 				}
-				x.fanoutStep(fanout.SliceFetched{Position: e.Position, Envelope: list[0].Envelope})
+				x.withRecipients(list[0].Envelope, func(whole *record.Envelope) {
+					if whole != list[0].Envelope {
+						w.reach(listReadAgain)
+					}
+					x.fanoutStep(fanout.SliceFetched{Position: e.Position, Envelope: whole})
+				})
 			})
 		case fanout.Evaluate:
-			p.after(w.between(0, 5*time.Millisecond), "evaluated", func() { x.evaluate(e) })
+			p.after(w.between(0, 5*time.Millisecond), "evaluated", func() { x.withRecipients(e.Envelope, func(whole *record.Envelope) { x.evaluate(e.Position, whole) }) })
 		case fanout.Append:
 			p.append(w.log(journal.Ledger, s.shard), e.Records, func(ok bool) {
 				if ok {
@@ -159,8 +165,31 @@ func (x *sender) readSlices(from uint64) {
 	s.readers = append(s.readers, r)
 }
 
-func (x *sender) evaluate(e fanout.Evaluate) {
-	slice, project := e.Envelope.GetSlice(), tocsin.ProjectID(e.Envelope.Project)
+// withRecipients reads what stands in the store until the store answers.
+func (x *sender) withRecipients(e *record.Envelope, then func(*record.Envelope)) {
+	w, s, project := x.s.p.w, e.GetSlice(), tocsin.ProjectID(e.Project)
+	if s.Stored == nil || len(s.Recipients) > 0 {
+		then(e)
+		return
+	}
+	x.s.p.after(w.between(0, 4*time.Millisecond), "list", func() {
+		if w.chance(10) {
+			x.withRecipients(e, then)
+			return
+		}
+		list, err := audience.StoredExplicit(background, w.store, project, s.Stored, x.s.shard)
+		if err != nil {
+			w.broken("L2", "%v", err)
+			return
+		}
+		whole := proto.CloneOf(e)
+		whole.GetSlice().Recipients = list
+		then(whole)
+	})
+}
+
+func (x *sender) evaluate(position uint64, whole *record.Envelope) {
+	slice, project := whole.GetSlice(), tocsin.ProjectID(whole.Project)
 	due := time.Unix(0, slice.Due)
 	var a audience.Audience
 	if len(slice.Query) > 0 {
@@ -168,7 +197,7 @@ func (x *sender) evaluate(e fanout.Evaluate) {
 	} else {
 		a, _ = x.s.audience.Explicit(project, slice.Recipients, due)
 	}
-	out := fanout.Evaluated{Slice: e.Position, Generation: a.Generation, Changes: a.Applied, Unknown: a.Unknown}
+	out := fanout.Evaluated{Slice: position, Generation: a.Generation, Changes: a.Applied, Unknown: a.Unknown, Content: whole}
 	for _, lot := range a.Lots {
 		credential := x.s.p.w.project(project).credential(lot.Provider)
 		route := &record.Route{Provider: uint32(lot.Provider), Credential: credential.id.Bytes(), Host: lot.Host, Topic: lot.Topic}

@@ -13,7 +13,7 @@ import (
 )
 
 var (
-	seeds = flag.Int("seeds", 300, "histories to play")
+	seeds = flag.Int("seeds", 600, "histories to play")
 	first = flag.Uint64("seed", 1, "the first seed")
 )
 

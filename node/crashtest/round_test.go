@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"time"
 
@@ -41,8 +42,9 @@ type round struct {
 }
 
 // plan draws a round. Its sends: one to everybody; one-time codes to a few
-// named people, so that open and claim are one record; one that is cancelled;
-// one for a later time, which is steered before it comes.
+// named people, so that open and claim are one record; one to more, with values
+// that no record holds; one that is cancelled; one for a later time, which is
+// steered before it comes.
 func (w *world) plan(random *rand.Rand, everybody tocsin.OnDoubt) *round {
 	w.rounds++
 	r := &round{number: w.rounds, cut: time.Duration(random.IntN(500)) * time.Millisecond, guests: fmt.Sprintf("guests %d", w.rounds)}
@@ -50,18 +52,21 @@ func (w *world) plan(random *rand.Rand, everybody tocsin.OnDoubt) *round {
 		return client.Message{Languages: map[string]client.Content{"en": {Title: "First results", Body: fmt.Sprintf("Round %d", w.rounds)}}, OnDoubt: doubt}
 	}
 	query := func(q string) client.Target { return client.Target{Query: json.RawMessage(q)} }
-	few := client.Target{}
-	for range 200 {
-		p := w.crowd.people[random.IntN(len(w.crowd.people))]
-		few.Recipients = append(few.Recipients, client.Recipient{Subscription: p.id})
+	named := func(n int, values map[string]string) (t client.Target, distinct int64) {
+		known := map[tocsin.SubscriptionID]bool{}
+		for range n {
+			p := w.crowd.people[random.IntN(len(w.crowd.people))]
+			t.Recipients = append(t.Recipients, client.Recipient{Subscription: p.id, Values: values})
+			known[p.id] = true
+		}
+		return t, int64(len(known))
 	}
-	distinct := map[tocsin.SubscriptionID]bool{}
-	for _, recipient := range few.Recipients {
-		distinct[recipient.Subscription] = true
-	}
+	few, inFew := named(200, nil)
+	personal, inPersonal := named(1000, map[string]string{"street": strings.Repeat("s", 400)})
 	r.orders = []*order{
 		{name: "everybody", part: "", request: client.SendRequest{Target: query(`{"crowd":"main"}`), Message: text(everybody)}, audience: w.crowd.size("")},
-		{name: "few", part: "any", request: client.SendRequest{Class: tocsin.Transactional, Target: few, Message: text(tocsin.Skip)}, audience: int64(len(distinct))},
+		{name: "few", part: "any", request: client.SendRequest{Class: tocsin.Transactional, Target: few, Message: text(tocsin.Skip)}, audience: inFew},
+		{name: "personal", part: "any", request: client.SendRequest{Target: personal, Message: text(tocsin.Resend)}, audience: inPersonal},
 		{name: "stopped", part: "tenth", cancel: true, request: client.SendRequest{Target: query(`{"part":"tenth"}`), Message: text(tocsin.Resend)}, audience: w.crowd.size("tenth")},
 		{name: "later", part: "hundredth", steered: true, request: client.SendRequest{At: new(time.Now().Add(400 * time.Millisecond).UTC().Truncate(time.Millisecond)),
 			Target: query(`{"part":"hundredth"}`), Message: text(tocsin.Resend)}, audience: w.crowd.size("hundredth")},
