@@ -104,6 +104,47 @@ func (p pupil) Counters(context.Context, tocsin.SendID) (*record.Counters, error
 	return now, nil
 }
 
+// class is a shard on which sends ended as they did.
+type class struct {
+	ask.Shard
+	all map[tocsin.SendID]*record.Counters
+}
+
+func (c class) Counters(_ context.Context, id tocsin.SendID) (*record.Counters, error) {
+	return c.all[id], nil
+}
+
+// Sends that followed each other tell of the node, though they are looked at
+// together; those that were under way at the same time do not.
+func TestOnlySendsThatWereAloneTeach(t *testing.T) {
+	for name, begins := range map[string][]time.Duration{
+		"one after the other":  {0, 1200 * time.Millisecond, 2400 * time.Millisecond},
+		"the last two overlap": {0, 1200 * time.Millisecond, 2 * time.Second},
+		"all overlap":          {0, 900 * time.Millisecond, 1800 * time.Millisecond},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			shard, now := class{all: map[tocsin.SendID]*record.Counters{}}, time.Now()
+			one := newTeacher(ask.Shards{shard}, storemem.New(time.Now), slog.New(slog.DiscardHandler), time.Now)
+			ctx, stop := context.WithCancel(t.Context())
+			defer stop()
+			for i, after := range begins {
+				id, due := tocsin.SendID{byte(i)}, now.Add(after)
+				shard.all[id] = &record.Counters{Audience: 50_000, Attempts: 50_000, Due: due.UnixNano(), FirstWrite: due.Add(10 * time.Millisecond).UnixNano(),
+					Decided: []*record.Bucket{{Micros: 1_010_000, Count: 50_000}}, Closed: true}
+				one.await(tocsin.ProjectID{1}, &sendRow{ID: id, Due: due.UnixNano()}, &forecast{subject: fmt.Sprint(i), alone: true})
+			}
+			one.await(tocsin.ProjectID{1}, &sendRow{Due: now.Add(time.Hour).UnixNano()}, &forecast{alone: true}) // keeps nobody from learning
+			<-time.After(5 * time.Second)
+			go one.run(ctx)
+			<-time.After(time.Second)
+			want := map[string]int{"one after the other": 3, "the last two overlap": 1, "all overlap": 0}
+			if m := one.measured(); len(m.Ways) != want[name] {
+				t.Errorf("%s: learned %+v", name, m)
+			}
+		})
+	}
+}
+
 // A large send that has ended teaches what this node can do, and that is kept.
 func TestForecastsStandOnWhatWasMeasured(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -126,7 +167,7 @@ func TestForecastsStandOnWhatWasMeasured(t *testing.T) {
 			t.Fatal("learned before the end")
 		}
 		ended.Store(true)
-		<-time.After(2 * time.Second)
+		<-time.After(4 * time.Second)
 		m := first.measured()
 		if rate := m.Ways["a"]; math.Abs(rate-100_000) > 1_000 || m.PerSecond != rate {
 			t.Fatalf("%+v", m)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -32,13 +33,21 @@ type lesson struct {
 	project  tocsin.ProjectID
 	row      *sendRow
 	forecast *forecast
-	look     time.Time
+	due      time.Time
+	look     time.Time // when it is worth looking whether it has ended
+	end      time.Time // when its last push had an outcome; zero: it has not ended
+	came     *ask.Came // nil: there is nothing to learn from it
+}
+
+// beside reports whether two sends were under way at the same time.
+func (l *lesson) beside(o *lesson) bool {
+	return l != o && (l.end.IsZero() || o.due.Before(l.end)) && (o.end.IsZero() || l.due.Before(o.end))
 }
 
 const (
-	lessons   = 64               // awaited at a time
-	lookAgain = time.Second      // at least, until a send has ended
-	giveUp    = 30 * time.Minute // after a forecast's last push
+	lessons   = 64                     // awaited at a time
+	lookAgain = 250 * time.Millisecond // at least, until a send has ended
+	giveUp    = 30 * time.Minute       // after a forecast's last push; what begins later is not awaited
 )
 
 // measuredPlace holds one row, of the highest version: Unix nanoseconds.
@@ -59,7 +68,10 @@ func (t *teacher) measured() ask.Measured {
 // await has a send looked at once it has ended. When many are awaited already
 // it is left out.
 func (t *teacher) await(project tocsin.ProjectID, row *sendRow, f *forecast) {
-	l := &lesson{project, row, f, fromNanos(row.Due).Add(time.Duration(f.Last * 1e6))}
+	l := &lesson{project: project, row: row, forecast: f, due: fromNanos(row.Due), look: fromNanos(row.Due)}
+	if l.due.After(t.now().Add(giveUp)) {
+		return
+	}
 	select {
 	case t.lesson <- l:
 	default:
@@ -85,30 +97,52 @@ func (t *teacher) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case l := <-t.lesson:
-			for _, other := range waiting {
-				other.forecast.alone = false
-			}
-			if l.forecast.alone = l.forecast.alone && len(waiting) == 0; len(waiting) < lessons {
+			if len(waiting) < lessons {
 				waiting = append(waiting, l)
 			}
 		case <-tick.C:
-			kept := waiting[:0]
-			for _, l := range waiting {
-				if now := t.now(); now.Before(l.look) || !t.learn(ctx, l) && now.Before(l.look.Add(giveUp)) {
-					kept = append(kept, l)
-				}
-			}
-			clear(waiting[len(kept):])
-			waiting = kept
+			waiting = t.look(ctx, waiting)
 		}
 	}
 }
 
-// learn reports whether a send had ended.
-func (t *teacher) learn(ctx context.Context, l *lesson) bool {
+// look learns from what has ended, and returns what has not. All are looked at
+// together: whoever was not alone tells nothing of what this node can do.
+func (t *teacher) look(ctx context.Context, waiting []*lesson) (left []*lesson) {
+	now := t.now()
+	if !slices.ContainsFunc(waiting, func(l *lesson) bool { return !now.Before(l.look) }) {
+		return waiting
+	}
+	var over []*lesson
+	for _, l := range waiting {
+		if t.ended(ctx, l) {
+			over = append(over, l)
+		} else if now.Before(l.due.Add(time.Duration(l.forecast.Last * 1e6)).Add(giveUp)) {
+			l.look = now.Add(now.Sub(l.due) / 4)
+			left = append(left, l)
+		}
+	}
+	for _, l := range over {
+		for _, other := range waiting {
+			if l.beside(other) {
+				l.forecast.alone, other.forecast.alone = false, false
+			}
+		}
+	}
+	for _, l := range over {
+		if l.came != nil && ctx.Err() == nil {
+			l.came.Alone = l.came.Alone && l.forecast.alone
+			t.learn(ctx, l)
+		}
+	}
+	return left
+}
+
+// ended reports whether a send has ended, and takes down what came of it.
+func (t *teacher) ended(ctx context.Context, l *lesson) bool {
 	found, err := t.shards.Counters(ctx, l.row.touched(len(t.shards)), l.row.ID)
 	if err != nil {
-		return ctx.Err() == nil // one less to learn from
+		return true // one less to learn from
 	}
 	for _, c := range found {
 		if c == nil || !c.Closed {
@@ -119,13 +153,17 @@ func (t *teacher) learn(ctx context.Context, l *lesson) bool {
 	if sum.FirstWrite.IsZero() || sum.Cancelled {
 		return true
 	}
-	due := fromNanos(l.row.Due)
-	came := ask.Came{Subject: l.forecast.subject, Pushes: int(sum.Audience), First: sum.FirstWrite.Sub(due), Last: sum.Decided.Last,
-		Waited: sum.Quota.Last, Alone: l.forecast.alone && sum.Attempts == sum.Audience}
+	l.end = l.due.Add(sum.Decided.Last)
+	l.came = &ask.Came{Subject: l.forecast.subject, Pushes: int(sum.Audience), First: sum.FirstWrite.Sub(l.due), Last: sum.Decided.Last,
+		Waited: sum.Quota.Last, Alone: sum.Attempts == sum.Audience}
+	return true
+}
+
+func (t *teacher) learn(ctx context.Context, l *lesson) {
 	t.log.Info("a send has ended", "project", l.project.String(), "environment", l.row.Environment.String(), "class", l.row.Class.String(),
-		"send", l.row.ID.String(), "pushes", sum.Audience, "last", sum.Decided.Last, "forecast", time.Duration(l.forecast.Last*1e6), "reason", l.forecast.Reason)
+		"send", l.row.ID.String(), "pushes", l.came.Pushes, "last", l.came.Last, "forecast", time.Duration(l.forecast.Last*1e6), "reason", l.forecast.Reason)
 	t.mu.Lock()
-	t.known = t.known.Learn(came)
+	t.known = t.known.Learn(*l.came)
 	value, err := json.Marshal(t.known)
 	t.mu.Unlock()
 	if err == nil {
@@ -134,5 +172,4 @@ func (t *teacher) learn(ctx context.Context, l *lesson) bool {
 	if err != nil && ctx.Err() == nil {
 		t.log.Warn("what was measured is not kept", "error", err)
 	}
-	return true
 }
