@@ -144,7 +144,9 @@ func (p *Pool) holdBack(now time.Time) {
 // grown is told that a connection has joined: from now on its effect shows. The
 // lock is held.
 func (p *Pool) grown(now time.Time) {
-	p.demand.next = now.Add(p.settling())
+	d := &p.demand
+	d.next = now.Add(p.settling())
+	d.needs[0] = max(d.needs[0], p.usable()) // it was opened because it is needed
 }
 
 // settling is how long a change takes until rate and latency show it. The lock

@@ -138,6 +138,32 @@ func TestConnectionsFollowRateAndLatency(t *testing.T) {
 	})
 }
 
+// A pool that keeps nothing without work keeps what it opened for its work: one
+// connection serves a trickle, and goes when it has long been idle.
+func TestOneConnectionForATrickle(t *testing.T) {
+	cfg := demandConfig()
+	cfg.Min = 0
+	s := &service{streams: 100}
+	s.latency.Store(int64(time.Millisecond))
+	piped(t, cfg, s.serve, func(pool *Pool) {
+		if err := pool.Warm(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		feed(t, pool, 50, 10*time.Second)
+		if n := s.dials.Load(); n != 1 {
+			t.Errorf("%d connections were opened", n)
+		}
+		<-time.After(time.Minute)
+		if n := pool.State().Connections; n != 0 {
+			t.Errorf("%d connections after a minute without work", n)
+		}
+		feed(t, pool, 50, time.Second)
+		if n := s.dials.Load(); n != 2 {
+			t.Errorf("%d connections were opened after that", n-1)
+		}
+	})
+}
+
 // Where answers come fast, as many connections are opened as are to be at once
 // when their streams are used up, and no more.
 func TestQuickConnections(t *testing.T) {
