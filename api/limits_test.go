@@ -86,6 +86,26 @@ func TestFullAndBusy(t *testing.T) {
 	_, err = c.PutSubscription(t.Context(), client.Subscription{Provider: 2, Token: "x"})
 	wantProblem(t, err, http.StatusInsufficientStorage, "full", "")
 
+	// What was accepted can still be ended or slowed.
+	var full error
+	w = newWorld(t, func(_ *Config, d *Deps) { d.Full = func() error { return full } })
+	_, c = w.newProject("a")
+	begun, err := c.Send(t.Context(), hello(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	full = journal.ErrFull
+	if _, err = c.Send(t.Context(), hello(), ""); !errors.Is(err, client.ErrFull) {
+		t.Fatal(err)
+	}
+	paused := true
+	if _, err := c.Steer(t.Context(), begun.ID, client.SendUpdate{Paused: &paused}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Cancel(t.Context(), begun.ID); err != nil {
+		t.Fatal(err)
+	}
+
 	w = newWorld(t, func(c *Config, _ *Deps) { c.Streams = 1 })
 	_, c = w.newProject("a")
 	send, err := c.Send(t.Context(), hello(), "")

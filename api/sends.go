@@ -84,6 +84,9 @@ func (s *Server) createSend(ctx context.Context, in *sendInput) (*sendAnswer, er
 	if s.Damaged() != nil {
 		return nil, busy(http.StatusServiceUnavailable, "unavailable", "the storage is damaged, see /readyz; nothing was accepted", time.Minute)
 	}
+	if err := s.Full(); err != nil {
+		return nil, err
+	}
 	if !send.Scheduled { // that one begins later
 		if refusal, is := s.Crowded(c.Project, tocsin.Class(send.Options.Class)); is {
 			return nil, crowded(refusal)

@@ -43,6 +43,9 @@ type Deps struct {
 	// Crowded tells whether too much is open for another send of a project.
 	Crowded func(tocsin.ProjectID, tocsin.Class) (pace.Refusal, bool)
 
+	// Full is an error while the disk has no room for new sends.
+	Full func() error
+
 	// Damaged names a file of the storage that cannot be read, nil for none. What
 	// is accepted then may never be done.
 	Damaged func() error

@@ -168,6 +168,8 @@ func (s *Server) putBatch(ctx context.Context, in *rawInput) (*body[client.Batch
 		u, err := reader.subscription(line)
 		if err == nil {
 			err = place.place(ctx, u)
+		} else if about := new(fieldError); !errors.As(err, &about) { // it is no object, or too deep
+			err = wrong("", "%v", err)
 		}
 		if err == nil {
 			err = s.fitUpsert(project, tocsin.ShardOf(project, u.Profile, s.Shards), u, audience.MaxRoutes)

@@ -110,6 +110,20 @@ func TestABatchTakesTheGoodOnes(t *testing.T) {
 	wantProblem(t, err, http.StatusUnprocessableEntity, "invalid", "subscriptions")
 }
 
+// What is no subscription at all is listed like any other that is bad.
+func TestABatchOfAnything(t *testing.T) {
+	w := newWorld(t)
+	p, _ := w.newProject("a")
+	for _, bad := range []string{"null", "5", `"x"`, "[]", `{"tags":{"a":[[[[[[["deep"]]]]]]]}}`} {
+		answer, text := w.raw("POST", "/v1/subscriptions/batch", p.Key, `{"subscriptions":[`+bad+`,{"provider":"fcm","token":"good"}]}`)
+		var got client.BatchResult
+		if err := json.Unmarshal([]byte(text), &got); err != nil || answer.StatusCode != http.StatusOK || got.Accepted != 1 ||
+			len(got.Errors) != 1 || got.Errors[0].Index != 0 || got.Errors[0].Reason == "" {
+			t.Errorf("%s: %d %s", bad, answer.StatusCode, text)
+		}
+	}
+}
+
 func TestADeviceSpeaksForItself(t *testing.T) {
 	w := newWorld(t)
 	ctx := t.Context()

@@ -274,11 +274,18 @@ func TestImportReportsBadLinesAndResumes(t *testing.T) {
 	if _, err := api.Upload(t.Context(), open, &breaking{strings.NewReader(text.String()), text.Len() / 2}, nil); !errors.Is(err, errBroken) {
 		t.Fatal(err)
 	}
+	// Another file would end it.
+	if status, _, complaint := s.run(s.to("import", "--resume", open.ID.String(), bad)...); status != 1 || !strings.Contains(complaint, "it is not the one that broke off") {
+		t.Fatalf("%d %s", status, complaint)
+	}
 	file := s.file("whole.ndjson", text.String())
 	var done client.Import
 	s.json(&done, "import", "--resume", open.ID.String(), file)
 	if done.ID != open.ID || done.Status != client.ImportFinished || done.Imported != 20_000 || done.Lines != 20_000 || done.Bad != 0 {
 		t.Fatalf("%+v", done)
+	}
+	if status, _, complaint := s.run(s.to("import", "--resume", open.ID.String(), file)...); status == 0 || strings.Contains(complaint, "--resume") {
+		t.Fatalf("%d %s", status, complaint)
 	}
 	var counted client.Count
 	if s.json(&counted, "count", "--query", "{}"); counted.Count != 20_002 {

@@ -54,7 +54,7 @@ func (c *imports) Run(s *session) error {
 		progressbar.OptionSetDescription("import"), progressbar.OptionClearOnFinish())
 	done, err := api.Upload(s.ctx, open, file, func(sent int64) { bar.Set64(sent) })
 	bar.Finish()
-	if errors.Is(err, client.ErrInvalid) {
+	if errors.Is(err, client.ErrInvalid) || open.Status == client.ImportFinished {
 		return err // as it would be the next time
 	}
 	if err != nil {

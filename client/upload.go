@@ -83,7 +83,16 @@ func canGoOn(err error) bool {
 var errStream = errors.New("client: the stream to import")
 
 func (c *Client) uploadFrom(ctx context.Context, i Import, stream io.ReadSeeker, progress func(int64)) (out Import, err error) {
-	if _, err := stream.Seek(i.Offset, io.SeekStart); err != nil {
+	// A stream that is shorter than what was imported is another one: its end
+	// would end the import.
+	end, err := stream.Seek(0, io.SeekEnd)
+	if err == nil && end < i.Offset {
+		err = fmt.Errorf("%d bytes are imported and it has %d: it is not the one that broke off", i.Offset, end)
+	}
+	if err == nil {
+		_, err = stream.Seek(i.Offset, io.SeekStart)
+	}
+	if err != nil {
 		return out, fmt.Errorf("%w: %w", errStream, err)
 	}
 	header := http.Header{"Content-Type": {"application/x-ndjson"}}

@@ -12,31 +12,42 @@ import (
 )
 
 // contents is what the ranges of one send share: its compiled message and the
-// values that came with explicit recipients.
+// values that came with explicit recipients. As time goes by a new one takes its
+// place, with what is left of the time to live.
 type contents struct {
 	slice  *record.Slice
 	scope  record.Scope
 	due    time.Time
 	expiry time.Time
+	ttl    time.Duration // left, for providers that are told how long, not until when
 
 	once     sync.Once
 	compiled *content.Compiled
 	err      error // of compiling: every push is refused
 	names    []string
 	collapse string
-	ttl      time.Duration
 	values   map[uint32]map[string]string // by ordinal
 }
 
-func newContents(e *record.Envelope, s *ledger.Send) *contents {
-	return &contents{slice: e.GetSlice(), scope: s.Scope, due: s.Due, expiry: s.Expiry}
+func newContents(e *record.Envelope, s *ledger.Send, ttl time.Duration) *contents {
+	return &contents{slice: e.GetSlice(), scope: s.Scope, due: s.Due, expiry: s.Expiry, ttl: ttl}
+}
+
+// ttlSteps is how often the time to live of a send is told anew: what is told
+// is too long by a step at most.
+const ttlSteps = 64
+
+// timeLeft is what is left of a time to live, in whole steps.
+func timeLeft(due, expiry, now time.Time) time.Duration {
+	whole := expiry.Sub(due)
+	step := max(whole/ttlSteps, time.Second)
+	return max(0, whole-max(0, now.Sub(due)).Truncate(step))
 }
 
 // ready compiles once; any worker may be the first.
 func (c *contents) ready(a *audience.Shard) {
 	c.once.Do(func() {
 		c.collapse = content.Collapse(c.scope.Project, tocsin.SendID(c.slice.Send))
-		c.ttl = c.expiry.Sub(c.due)
 		c.compiled, c.err = content.Compile(c.slice.Message, content.Meta{
 			Collapse: c.collapse, TTL: c.ttl, Urgent: c.scope.Class == tocsin.Urgent,
 		})

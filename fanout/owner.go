@@ -195,9 +195,9 @@ func (o *Owner) run(ctx context.Context, effects []Effect, timer *time.Timer) (s
 }
 
 func (o *Owner) takeOff(e Deliver) {
-	c := o.contents[e.Slice]
-	if c == nil {
-		c = newContents(e.Content, e.Send)
+	c, left := o.contents[e.Slice], timeLeft(e.Send.Due, e.Send.Expiry, time.Now())
+	if c == nil || c.ttl > left {
+		c = newContents(e.Content, e.Send, left)
 		o.contents[e.Slice] = c
 	}
 	f, _ := o.lanes.flights.Get().(*flight)

@@ -39,6 +39,29 @@ func TestShellSendsToEverybodyOnce(t *testing.T) {
 	}
 }
 
+// Providers that are told how long a push may wait are told what is left, not
+// what the send had at first.
+func TestShellTellsTheTimeLeft(t *testing.T) {
+	w := newTown(t, 10, nil)
+	w.owner()
+	for n, waited := range []time.Duration{0, 30 * time.Minute, 59*time.Minute + 30*time.Second} {
+		s := &record.Slice{Due: time.Now().Add(-waited).UnixNano(), Options: &record.Options{Ttl: int64(time.Hour)}}
+		w.closed(w.send(byte(n+1), s))
+		if over := w.edge.ttl - (time.Hour - waited); over < -5*time.Second || over > time.Hour/ttlSteps {
+			t.Errorf("after %v of an hour the provider may keep it %v", waited, w.edge.ttl)
+		}
+	}
+	due := time.Unix(1_800_000_000, 0)
+	for _, c := range []struct{ whole, waited, want time.Duration }{
+		{time.Hour, 0, time.Hour}, {time.Hour, -time.Minute, time.Hour}, {time.Hour, 2 * time.Hour, 0}, {time.Second, 0, time.Second},
+		{10 * time.Second, 3500 * time.Millisecond, 7 * time.Second}, {64 * time.Hour, 90 * time.Minute, 63 * time.Hour}, {0, 0, 0},
+	} {
+		if got := timeLeft(due, due.Add(c.whole), due.Add(c.waited)); got != c.want {
+			t.Errorf("%v of %v: %v is left, want %v", c.waited, c.whole, got, c.want)
+		}
+	}
+}
+
 // Pace learns the weight of a project with each of its slices.
 func TestShellTellsWeights(t *testing.T) {
 	w := newTown(t, 10, nil)

@@ -29,6 +29,7 @@ type edge struct {
 	mu     sync.Mutex
 	seen   map[string][]byte // payload by address
 	times  map[string]int
+	ttl    time.Duration     // that the last batch had
 	held   []*provider.Batch // while hold is set
 	hold   bool
 	wrong  uint64 // version of the credential that is refused
@@ -67,6 +68,7 @@ func (l *edgeLane) Send(b *provider.Batch) {
 
 func (l *edgeLane) finish(b *provider.Batch) {
 	l.mu.Lock()
+	l.ttl = b.Headers.TTL
 	for i, address := range b.Addresses {
 		if b.Stop.Load() {
 			b.Results[i] = provider.Unsent
@@ -234,7 +236,10 @@ var hello = &record.Message{Fallback: "en", Languages: map[string]*record.Text{
 func (w *town) send(n byte, s *record.Slice) tocsin.SendID {
 	w.Helper()
 	id := tocsin.SendID{15: n}
-	s.Send, s.Due, s.Mark = id.Bytes(), time.Now().UnixNano(), 2
+	s.Send, s.Mark = id.Bytes(), 2
+	if s.Due == 0 {
+		s.Due = time.Now().UnixNano()
+	}
 	if s.Message == nil {
 		s.Message = hello
 	}

@@ -148,6 +148,7 @@ func Run(ctx context.Context, c Config, log *slog.Logger, up func(Up)) error {
 	server, err := api.New(c.API, api.Deps{
 		Accounts: accounts, Journal: journal, Store: store, Shards: c.Shards, Audience: shards, Receipts: receipts,
 		Refused: lanes.Refused, Outlook: lanes.Outlook, Crowded: lanes.Refuses,
+		Full:    journal.Full,
 		Damaged: func() error { return errors.Join(journal.Damaged(), store.Damaged()) },
 		Metrics: promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}), Ready: func(context.Context) error { return caughtUp(followers) },
 		Log: log, Now: time.Now, Random: rand.Reader,

@@ -81,9 +81,9 @@ func (j *Journal) Append(ctx context.Context, at journal.Partition, data ...[]by
 	if len(data) == 0 {
 		return nil, nil
 	}
-	part := uint64(1)
-	if at.Topic == journal.Slices || at.Topic == journal.Ledger {
-		part = 4
+	part := uint64(4)
+	if at.Topic == journal.Changes {
+		part = 1
 	}
 	if full, err := j.folder.Full(part); err != nil || full {
 		if err == nil {
@@ -172,6 +172,17 @@ func (j *Journal) Trim(ctx context.Context, at journal.Partition, before journal
 		return fmt.Errorf("journal: trim of %s: %w", at, err)
 	}
 	return nil
+}
+
+// Full is an error while nothing new may be begun. Append refuses changes from
+// there on, and all else when a quarter of the reserve is left: the topic sends
+// also holds what ends or slows a send, which has to come through.
+func (j *Journal) Full() error {
+	full, err := j.folder.Full(1)
+	if err == nil && full {
+		err = journal.ErrFull
+	}
+	return err
 }
 
 // Damaged is an error that names a damaged file, nil while none was found.

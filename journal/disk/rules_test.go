@@ -28,13 +28,16 @@ func TestNearlyFull(t *testing.T) {
 		topics map[journal.Topic]bool // accepted
 	}{
 		{1000, map[journal.Topic]bool{journal.Sends: true, journal.Changes: true, journal.Slices: true, journal.Ledger: true}},
-		{999, map[journal.Topic]bool{journal.Slices: true, journal.Ledger: true}},
-		{250, map[journal.Topic]bool{journal.Slices: true, journal.Ledger: true}},
+		{999, map[journal.Topic]bool{journal.Sends: true, journal.Slices: true, journal.Ledger: true}},
+		{250, map[journal.Topic]bool{journal.Sends: true, journal.Slices: true, journal.Ledger: true}},
 		{249, nil},
 		{5000, map[journal.Topic]bool{journal.Sends: true, journal.Changes: true, journal.Slices: true, journal.Ledger: true}},
 	} {
 		fs.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: look.free, TotalBytes: 10_000})
 		now = now.Add(time.Second)
+		if err := j.Full(); (err == nil) != (look.free >= 1000) || err != nil && !errors.Is(err, journal.ErrFull) {
+			t.Errorf("with %d bytes free: %v", look.free, err)
+		}
 		for _, topic := range journal.Topics {
 			p := journal.Partition{Topic: topic}
 			before, err := j.End(t.Context(), p)

@@ -69,13 +69,13 @@ func (s *Store) enter(ctx context.Context, checked error) error {
 	return nil
 }
 
-// Parts of the reserve below which writes are refused. Conditional puts begin
-// something: a key of a request, a project. Plain writes are what readers of the
-// journal save about work that was accepted; without them no log can be trimmed,
-// so they go on longest, beyond the appends of that work.
+// Parts of the reserve below which writes are refused. Conditional puts are of
+// requests: also of one that pauses a send, so they go on as long as the appends
+// of accepted work. Plain writes are what readers of the journal save about that
+// work; without them no log can be trimmed, so they go on longest.
 const (
-	beginning = 2
-	saving    = 8
+	asking = 4
+	saving = 8
 )
 
 // full refuses a change when less than a part of the reserve is free.

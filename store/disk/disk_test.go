@@ -133,14 +133,14 @@ func TestNearlyFull(t *testing.T) {
 		fs.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: n, TotalBytes: 10_000})
 		clock.advance(time.Second)
 	}
-	free(500)
+	free(250)
 	if err := s.Write(t.Context(), at, store.Write{Key: "k", Version: 1}); err != nil {
 		t.Fatal(err)
 	}
 	if ok, _, err := s.PutIf(t.Context(), at, "p", nil, []byte("v"), time.Time{}); !ok || err != nil {
 		t.Fatal(ok, err)
 	}
-	free(499)
+	free(249)
 	if ok, _, err := s.PutIf(t.Context(), at, "q", nil, []byte("v"), time.Time{}); ok || !errors.Is(err, store.ErrFull) {
 		t.Fatalf("PutIf on a nearly full disk: %v, %v", ok, err)
 	}

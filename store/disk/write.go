@@ -84,7 +84,7 @@ func (s *Store) PutIf(ctx context.Context, at store.Place, key string, old, valu
 		return false, store.Row{}, err
 	}
 	defer s.calls.RUnlock()
-	if err := s.full(beginning); err != nil {
+	if err := s.full(asking); err != nil {
 		return false, store.Row{}, failed("conditional put", at, err)
 	}
 	ok, now, err := s.putIf(at, key, old, value, expires)
