@@ -23,6 +23,7 @@ type operation struct {
 	need    access
 	limit   int  // bytes of the JSON body; 0 is the general limit, -1 no JSON body
 	stream  bool // may last: no time limit for the answer
+	lines   any  // what a line of its answer holds; nil: it has none
 	events  any  // what its server-sent events hold; nil: it has none
 	raw     map[string]*huma.MediaType
 }
@@ -47,6 +48,10 @@ func route[I, O any](s *Server, op operation, handle func(context.Context, *I) (
 	if !op.need.platform && op.need.scope != account.Device {
 		h.Parameters = []*huma.Param{{Name: projectHeader, In: "header", Schema: projectIDSchema{}.Schema(nil),
 			Description: "The project that a key of the platform acts for: required with such a key, and not needed with a key of the project"}}
+	}
+	if op.lines != nil {
+		h.Responses["200"] = &huma.Response{Description: "One JSON object a line", Content: map[string]*huma.MediaType{"application/x-ndjson": {
+			Schema: s.api.OpenAPI().Components.Schemas.Schema(reflect.TypeOf(op.lines), true, "Line")}}}
 	}
 	if op.events != nil {
 		h.Responses["200"] = s.eventStream(op.events)

@@ -35,6 +35,8 @@ func (s *Server) sendRoutes() {
 		summary: "Change the rate of a send, pause or resume it", need: write}, s.steerSend)
 	route(s, operation{id: "follow-send", method: http.MethodGet, path: "/v1/sends/{send}/events", tag: "Sends", stream: true, events: client.Send{},
 		summary: "Follow the counters as server-sent events, until the send has ended", need: read}, s.followSend)
+	route(s, operation{id: "list-outcomes", method: http.MethodGet, path: "/v1/sends/{send}/outcomes", tag: "Sends", stream: true, lines: client.RecipientOutcome{},
+		summary: "How every push of a send ended, once all have, one JSON object a line; a list that breaks off ends its connection", need: read}, s.sendOutcomes)
 	route(s, operation{id: "trace-send", method: http.MethodGet, path: "/v1/sends/{send}/trace/{subscription}", tag: "Sends",
 		summary: "What became of one subscription, and why", need: read}, s.traceSend)
 }

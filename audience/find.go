@@ -39,6 +39,27 @@ func (s *Shard) Find(project tocsin.ProjectID, id tocsin.SubscriptionID) (Subscr
 	return Subscription{}, false
 }
 
+// Named calls each for ordinals that were evaluated on this shard, in order,
+// with the key of the profile; a deleted subscription has none.
+func (s *Shard) Named(project tocsin.ProjectID, ordinals []uint32, each func(i int, id tocsin.SubscriptionID, profile string)) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	p := s.projects[project]
+	if p == nil {
+		return
+	}
+	for i, o := range ordinals {
+		if int(o) >= len(p.rows.ids) {
+			continue
+		}
+		profile := ""
+		if p.live.Contains(o) {
+			profile = p.keyOf(o)
+		}
+		each(i, p.rows.ids[o], profile)
+	}
+}
+
 // Holder returns the live subscription of this shard that has an address.
 func (s *Shard) Holder(project tocsin.ProjectID, provider tocsin.Provider, address []byte) (id tocsin.SubscriptionID, held bool) {
 	s.mu.RLock()

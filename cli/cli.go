@@ -45,6 +45,7 @@ type commands struct {
 	Pause      pause      `cmd:"" help:"Let a send stand still."`
 	Resume     resume     `cmd:"" help:"Let a paused send go on."`
 	Rate       rate       `cmd:"" help:"Set how many pushes of a send leave a minute, also while it runs."`
+	Outcomes   outcomes   `cmd:"" help:"List how every push of a send ended, one a line; with --json one object a line."`
 	Why        why        `cmd:"" help:"Tell what became of a subscription, or of a user, in a send, and why."`
 	Completion completion `cmd:"" help:"Print a completion script for bash."`
 }

@@ -227,11 +227,27 @@ func TestCommands(t *testing.T) {
 		t.Fatalf("%s %+v", text, traces)
 	}
 	var trace client.Trace
+	for _, format := range []string{"", "--json"} {
+		status, text, complaint := s.run(append(s.to("outcomes", sent.ID.String(), "--outcome", "accepted"), strings.Fields(format)...)...)
+		lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+		if status != 0 || int64(len(lines)) != sent.Counters.Accepted {
+			t.Fatalf("%d, %d lines of %d: %s", status, len(lines), sent.Counters.Accepted, complaint)
+		}
+		var one client.RecipientOutcome
+		for _, line := range lines {
+			if format == "" && !endedSo.MatchString(line) || format != "" && (json.Unmarshal([]byte(line), &one) != nil || one.Outcome != tocsin.Accepted) {
+				t.Fatal(line)
+			}
+		}
+	}
 	if text = s.ok(&trace, "why", sent.ID.String(), reader.Recipients[0].Subscription.String()); trace.Outcome != tocsin.Accepted ||
 		!strings.Contains(text, "taken by the provider") || trace.Page == nil || *trace.Page != 0 || !whySays.MatchString(text) {
 		t.Fatalf("%s %+v", text, trace)
 	}
 }
+
+// endedSo is one line of outcomes.
+var endedSo = regexp.MustCompile(`^sub_\w+  (apns   |fcm    |webpush)  accepted    $`)
 
 // whySays is a trace as text.
 var whySays = regexp.MustCompile(`\n  shard \d, page 0\n  attempt 1: accepted, claimed 20\S+, written 20\S+, settled 20\S+\n$`)
@@ -355,7 +371,7 @@ func TestExitStatuses(t *testing.T) {
 		})
 	}
 	_, out, _ := s.run("completion")
-	for _, command := range []string{"complete ", "serve", "demo", "sim", "project", "key", "credential", "import", "count", "send", "status", "sends", "cancel", "pause", "resume", "rate", "why"} {
+	for _, command := range []string{"complete ", "serve", "demo", "sim", "project", "key", "credential", "import", "count", "send", "status", "sends", "cancel", "pause", "resume", "rate", "outcomes", "why"} {
 		if !strings.Contains(out, command) {
 			t.Errorf("the completion script lacks %q: %s", command, out)
 		}

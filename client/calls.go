@@ -2,6 +2,10 @@ package client
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
 	"iter"
 	"net/http"
 	"net/url"
@@ -155,6 +159,36 @@ func (c *Client) Steer(ctx context.Context, id tocsin.SendID, u SendUpdate) (s S
 func (c *Client) Trace(ctx context.Context, id tocsin.SendID, subscription tocsin.SubscriptionID) (t Trace, err error) {
 	err = c.do(ctx, call{method: http.MethodGet, path: "/v1/sends/" + id.String() + "/trace/" + subscription.String()}, &t)
 	return t, err
+}
+
+// Outcomes yields how every push of a send ended, once all have; only those of
+// one outcome, 0 for all. An error is the last: what came before is not all.
+func (c *Client) Outcomes(ctx context.Context, id tocsin.SendID, only tocsin.Outcome) iter.Seq2[RecipientOutcome, error] {
+	return func(yield func(RecipientOutcome, error) bool) {
+		query := url.Values{}
+		if only != 0 {
+			query.Set("outcome", only.String())
+		}
+		response, err := c.open(ctx, http.MethodGet, "/v1/sends/"+id.String()+"/outcomes", query, http.Header{}, nil)
+		if err != nil {
+			yield(RecipientOutcome{}, err)
+			return
+		}
+		defer response.Body.Close()
+		for d := json.NewDecoder(response.Body); ; {
+			var one RecipientOutcome
+			err := d.Decode(&one)
+			if errors.Is(err, io.EOF) {
+				return
+			}
+			if err != nil {
+				err = fmt.Errorf("client: outcomes: %w", err)
+			}
+			if !yield(one, err) || err != nil {
+				return
+			}
+		}
+	}
 }
 
 // WatchSend yields a send whenever its counters change, until it has ended.

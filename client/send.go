@@ -158,6 +158,17 @@ type Trace struct {
 	Explanation  string                `json:"explanation" doc:"The same in a sentence"`
 }
 
+// RecipientOutcome is how one push of a send ended.
+type RecipientOutcome struct {
+	Subscription tocsin.SubscriptionID `json:"subscription"`
+	User         string                `json:"user,omitempty" doc:"Absent for an anonymous one, and for one that is deleted"`
+	Provider     tocsin.Provider       `json:"provider"`
+	Outcome      tocsin.Outcome        `json:"outcome"`
+	Reason       tocsin.Reason         `json:"reason,omitzero"`
+	Doubtful     bool                  `json:"doubtful,omitempty" doc:"The provider may have accepted it more often than the outcome says"`
+	Attempts     int                   `json:"attempts,omitempty" doc:"The last one; absent when it was never claimed"`
+}
+
 // Attempt is one claim of a push and what it led to.
 type Attempt struct {
 	Number    int           `json:"number" doc:"From 1"`

@@ -2,6 +2,9 @@ package node_test
 
 import (
 	"flag"
+	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -56,17 +59,44 @@ func TestCancelInMidSend(t *testing.T) {
 	if int64(len(reached)) != now.Counters.Accepted {
 		t.Errorf("%d were reached, %d accepted", len(reached), now.Counters.Accepted)
 	}
-	for n := 0; n < people; n += people / 200 {
-		want := tocsin.Cancelled
+	want := func(n int) tocsin.Outcome {
 		switch reached[sim.Hash(token(n))] {
 		case 1:
-			want = tocsin.Accepted
+			return tocsin.Accepted
 		case 0:
-		default:
-			t.Errorf("person %d was reached twice", n)
+			return tocsin.Cancelled
 		}
-		if trace := town.trace(id, n); trace.Outcome != want {
-			t.Errorf("person %d: %+v instead of %s", n, trace, want)
+		t.Errorf("person %d was reached twice", n)
+		return 0
+	}
+	listed := make([]bool, people)
+	for one, err := range town.api.Outcomes(t.Context(), id, 0) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, err := strconv.Atoi(strings.TrimPrefix(one.User, "person-"))
+		if err != nil || listed[n] {
+			t.Fatalf("%+v is listed: %v", one, err)
+		}
+		if listed[n] = true; one.Outcome != want(n) {
+			t.Fatalf("person %d is listed as %s instead of %s", n, one.Outcome, want(n))
+		}
+	}
+	if n := slices.Index(listed, false); n >= 0 {
+		t.Errorf("person %d is not listed", n)
+	}
+	cancelled := 0
+	for one, err := range town.api.Outcomes(t.Context(), id, tocsin.Cancelled) {
+		if cancelled++; err != nil || one.Outcome != tocsin.Cancelled {
+			t.Fatalf("%+v, %v", one, err)
+		}
+	}
+	if int64(cancelled) != now.Counters.Cancelled {
+		t.Errorf("%d are listed as cancelled, %d counted", cancelled, now.Counters.Cancelled)
+	}
+	for n := 0; n < people; n += people / 200 {
+		if trace := town.trace(id, n); trace.Outcome != want(n) {
+			t.Errorf("person %d: %+v instead of %s", n, trace, want(n))
 		}
 	}
 	if _, err := town.api.Cancel(t.Context(), id); err != nil { // repeating it changes nothing

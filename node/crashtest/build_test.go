@@ -19,6 +19,7 @@ var wiring = []edit{
 	{"node/node.go", "\tparts.onEnd(closing(log, \"store\", store.Close))", "\tparts.onEnd(closing(log, \"store\", rows.Close))\n\tstore := crashtest.Store(rows)"},
 	{"node/node.go", "\tstore, err := storedisk.Open(", "\trows, err := storedisk.Open("},
 	{"node/node.go", "errors.Join(journal.Damaged(), store.Damaged())", "errors.Join(disk.Damaged(), rows.Damaged())"},
+	{"node/node.go", "Full:    journal.Full,", "Full:    disk.Full,"},
 	{"node/node.go", "audience.OpenFolder(vfs.Default, ", "audience.OpenFolder(crashtest.Files(vfs.Default), "},
 	{"node/node.go", "\t\"github.com/tocsin-push/tocsin/ledger\"\n", "\t\"github.com/tocsin-push/tocsin/ledger\"\n\t\"github.com/tocsin-push/tocsin/node/crashtest\"\n"},
 	{"bulk/pool.go", "\t\tp.dial = new(net.Dialer).DialContext", "\t\tp.dial = crashtest.Dial(new(net.Dialer).DialContext)"},

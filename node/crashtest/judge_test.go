@@ -52,6 +52,9 @@ func (w *world) judge(ctx context.Context, r *round) (v verdict, err error) {
 		for _, e := range w.account(o, stories, &v) {
 			broken = append(broken, fmt.Errorf("%s %s: %w", o.name, o.id, e))
 		}
+		for _, e := range w.listed(ctx, o, stories) {
+			broken = append(broken, fmt.Errorf("%s %s: %w", o.name, o.id, e))
+		}
 		for _, e := range w.traces(ctx, o, stories, &v) {
 			broken = append(broken, fmt.Errorf("%s %s: %w", o.name, o.id, e))
 		}
@@ -190,7 +193,56 @@ func (w *world) account(o *order, stories map[uint64]*story, v *verdict) (broken
 	return broken
 }
 
-// traces asks the API for single pushes: all whose story is not the plain one
+// listed holds the outcome of every push against the providers' story of it.
+func (w *world) listed(ctx context.Context, o *order, stories map[uint64]*story) (broken []error) {
+	all := make(map[tocsin.SubscriptionID]*story, len(stories))
+	for _, s := range stories {
+		all[s.id] = s
+	}
+	seen := make(map[tocsin.SubscriptionID]bool, len(stories))
+	for one, err := range w.api.Outcomes(ctx, o.id, 0) {
+		if err != nil {
+			return append(broken, err)
+		}
+		s := all[one.Subscription]
+		if s == nil {
+			s = new(story)
+		}
+		if err := s.ended(one.Outcome, one.Doubtful); err != nil {
+			broken = append(broken, fmt.Errorf("%+v: %w", one, err))
+		}
+		if seen[one.Subscription] {
+			broken = append(broken, fmt.Errorf("L1: %s has two outcomes", one.Subscription))
+		}
+		seen[one.Subscription] = true
+	}
+	if n := int64(len(seen)); n != o.ended.Counters.Audience {
+		broken = append(broken, fmt.Errorf("L1: %d have an outcome, of an audience of %d", n, o.ended.Counters.Audience))
+	}
+	for id, s := range all {
+		if s.received > 0 && !seen[id] {
+			broken = append(broken, fmt.Errorf("L1: %s was sent to, and has no outcome", id))
+		}
+	}
+	return broken
+}
+
+// ended holds an outcome against what the provider knows.
+func (s *story) ended(outcome tocsin.Outcome, doubtful bool) error {
+	switch {
+	case s.accepted > 1 && !doubtful:
+		return fmt.Errorf("L3: accepted %d times without the mark", s.accepted)
+	case s.accepted == 1 && !doubtful && outcome != tocsin.Accepted:
+		return fmt.Errorf("L3: accepted once, and the outcome is %s without the mark", outcome)
+	case s.accepted == 0 && outcome == tocsin.Accepted:
+		return errors.New("L3: no provider accepted it, and the outcome is accepted")
+	case doubtful && outcome != tocsin.Accepted && outcome != tocsin.InDoubt && outcome != tocsin.Gone && outcome != tocsin.Refused:
+		return fmt.Errorf("L3: doubtful, and the outcome is %s", outcome)
+	}
+	return nil
+}
+
+// traces asks the API for the attempts of single pushes: all whose story is not the plain one
 // of a push that was accepted once, and some of those.
 func (w *world) traces(ctx context.Context, o *order, stories map[uint64]*story, v *verdict) (broken []error) {
 	var plain, strange []*story
@@ -256,16 +308,8 @@ func (s *story) compare(t client.Trace, mayMiss bool) error {
 		return nil
 	case !t.Targeted || t.Outcome == 0:
 		return fmt.Errorf("L1: in the audience, and the API says: %s", t.Explanation)
-	case s.accepted > 1 && !t.Doubtful:
-		return fmt.Errorf("L3: accepted %d times without the mark: %+v", s.accepted, t)
-	case s.accepted == 1 && !t.Doubtful && t.Outcome != tocsin.Accepted:
-		return fmt.Errorf("L3: accepted once, and the outcome is %s without the mark: %+v", t.Outcome, t)
-	case s.accepted == 0 && t.Outcome == tocsin.Accepted:
-		return fmt.Errorf("L3: no provider accepted it, and the outcome is accepted: %+v", t)
 	case s.received > len(t.Attempts):
 		return fmt.Errorf("L3: received %d times, claimed %d times: %+v", s.received, len(t.Attempts), t)
-	case t.Doubtful && t.Outcome != tocsin.Accepted && t.Outcome != tocsin.InDoubt && t.Outcome != tocsin.Gone && t.Outcome != tocsin.Refused:
-		return fmt.Errorf("L3: doubtful, and the outcome is %s", t.Outcome)
 	}
-	return nil
+	return s.ended(t.Outcome, t.Doubtful)
 }
