@@ -35,7 +35,7 @@ func TestImportsReportBadLines(t *testing.T) {
 	w := newWorld(t)
 	ctx := t.Context()
 	p, c := w.newProject("a")
-	lines := `{"provider":"fcm","token":"t1","attributes":{"country":"FR"}}
+	lines := "\ufeff" + `{"provider":"fcm","token":"t1","attributes":{"country":"FR"}}
 
 {"provider":"fcm","token":"t2"
 {"provider":"fcm","token":"t3","colour":"red"}

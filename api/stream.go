@@ -2,6 +2,7 @@ package api
 
 import (
 	"bufio"
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -173,7 +174,11 @@ func (i *importing) parse(p *piece) {
 	reader.words = words{}
 	var row []string
 	for _, s := range p.lines {
-		u, err := i.line(&reader, p.data[s.from:s.to], s.long, &row)
+		line := p.data[s.from:s.to]
+		if s.number == 1 {
+			line = bytes.TrimPrefix(line, []byte("\ufeff")) // as some programs begin a file
+		}
+		u, err := i.line(&reader, line, s.long, &row)
 		held := err == nil && (len(p.held) > 0 || len(u.Address) == 0)
 		if err == nil && !held {
 			err = i.admit(u)

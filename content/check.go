@@ -78,8 +78,13 @@ func checkShared(m *record.Message) error {
 // template output makes of one is not known here.
 func checkLinks(path, link, image string) error {
 	if link != "" && !strings.Contains(link, "{{") {
-		if u, err := url.Parse(link); err != nil || u.Scheme == "" {
+		u, err := url.Parse(link)
+		if err != nil || u.Scheme == "" {
 			return refuse(path+".link", "want an absolute URL, such as https://example.com/news or app://news")
+		}
+		switch u.Scheme { // url.Parse made it lower case
+		case "javascript", "data", "vbscript", "file", "blob":
+			return refuse(path+".link", "%s: opens nothing that a push may open", u.Scheme)
 		}
 	}
 	if image != "" && !strings.Contains(image, "{{") {

@@ -178,6 +178,7 @@ func TestRefused(t *testing.T) {
 		{with(func(m *record.Message) { m.Fallback = "" }), "message.fallback: say which"},
 		{with(func(m *record.Message) { m.Fallback = "de" }), `message.fallback: "de" is not`},
 		{with(func(m *record.Message) { m.Languages["FR"] = m.Languages["fr"] }), "message.languages.FR: want a BCP 47"},
+		{with(func(m *record.Message) { m.Languages["fr"].Link = "JavaScript:alert(1)" }), "message.languages.fr.link: javascript: opens nothing"},
 		{with(func(m *record.Message) { m.Languages["fr"].Link = "news" }), "message.languages.fr.link: want an absolute URL"},
 		{with(func(m *record.Message) { m.Image = "http://a/b.png" }), "message.image: want an https URL"},
 		{with(func(m *record.Message) { m.Badge = proto.Int32(-1) }), "message.badge: must not"},

@@ -27,6 +27,7 @@ type Shell struct {
 
 	events        chan Event
 	sends, ledger atomic.Uint64
+	failing       sync.Map // shards to which appends failed of late
 }
 
 // NewShell makes a shell that has not started. The incarnation is random, not
@@ -136,8 +137,10 @@ func (s *Shell) append(ctx context.Context, a Append) Event {
 		data[i] = record.Encode(e)
 	}
 	_, err := s.journal.Append(ctx, journal.Partition{Topic: journal.Slices, Shard: a.Shard}, data...)
-	if err != nil && ctx.Err() == nil {
-		s.log.Warn("appending slices failed, repeated", "to", int(a.Shard), "error", err)
+	if err == nil {
+		s.failing.Delete(a.Shard)
+	} else if _, known := s.failing.LoadOrStore(a.Shard, true); !known && ctx.Err() == nil { // once, it may last
+		s.log.Warn("appending slices failed, repeated until it succeeds", "to", int(a.Shard), "error", err)
 	}
 	return Appended{Shard: a.Shard, Failed: err != nil}
 }
