@@ -202,14 +202,13 @@ func TestTornNote(t *testing.T) {
 	}
 	for i := range 3 * noteEvery {
 		commit(t, f, fmt.Sprintf("%03d", i), 5000) // flushes, new logs, removed logs
-		torn := disk.CrashClone(vfs.CrashCloneCfg{})
+		f.guard.mu.Lock() // Pebble removes logs meanwhile, and notes it
+		torn, slot := disk.CrashClone(vfs.CrashCloneCfg{}), f.guard.note.slot
+		f.guard.mu.Unlock()
 		w, err := torn.OpenReadWrite("/data/"+noteName, vfs.WriteCategoryUnspecified)
 		if err != nil {
 			t.Fatal(err)
 		}
-		f.guard.mu.Lock()
-		slot := f.guard.note.slot
-		f.guard.mu.Unlock()
 		_, err = w.WriteAt([]byte("tocsin synced 1 999 "), slot*slotSize)
 		if err := errors.Join(err, w.Close()); err != nil {
 			t.Fatal(err)
