@@ -202,7 +202,7 @@ func TestTornNote(t *testing.T) {
 	}
 	for i := range 3 * noteEvery {
 		commit(t, f, fmt.Sprintf("%03d", i), 5000) // flushes, new logs, removed logs
-		f.guard.mu.Lock() // Pebble removes logs meanwhile, and notes it
+		f.guard.mu.Lock()                          // Pebble removes logs meanwhile, and notes it
 		torn, slot := disk.CrashClone(vfs.CrashCloneCfg{}), f.guard.note.slot
 		f.guard.mu.Unlock()
 		w, err := torn.OpenReadWrite("/data/"+noteName, vfs.WriteCategoryUnspecified)
