@@ -14,9 +14,10 @@ import (
 	"github.com/tocsin-push/tocsin/store"
 )
 
-// follower writes the rows of one partition of sends: those of sends, and how
-// they were steered.
+// follower writes the rows of one partition of sends: those of sends, how they
+// were steered, and that they were cancelled, once every ledger has that too.
 type follower struct {
+	cancel   func(ctx context.Context, row *sendRow, at time.Time, in record.Scope) error // appends it to the ledgers
 	listing  listing
 	steering steering
 	journal  journal.Journal
@@ -180,9 +181,31 @@ func (f *follower) take(ctx context.Context, entries []journal.Entry) bool {
 			if !f.insist(ctx, list) || !f.insist(ctx, func() error { return f.steer(ctx, e) }) {
 				return false
 			}
+		case e.GetCancel() != nil:
+			if !f.insist(ctx, list) || !f.insist(ctx, func() error { return f.cancelled(ctx, e) }) {
+				return false
+			}
 		}
 	}
 	return f.insist(ctx, list)
+}
+
+// cancelled carries a cancel on to the ledgers of its send. Done here, it is
+// done also for a process that ended in the middle of it.
+func (f *follower) cancelled(ctx context.Context, e *record.Envelope) error {
+	in := record.Of(e)
+	row, err := f.listing.get(ctx, in.Project, tocsin.SendID(e.GetCancel().Send))
+	switch {
+	case isNotFound(err) || err == nil && row.Cancelled != 0:
+		return nil
+	case err != nil:
+		return err
+	}
+	if err := f.cancel(ctx, row, fromNanos(e.At), in); err != nil {
+		return err
+	}
+	row.Cancelled = e.At
+	return f.listing.put(ctx, in.Project, row)
 }
 
 func (f *follower) steer(ctx context.Context, e *record.Envelope) error {

@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
 	"io"
 	"net/http"
 	"time"
@@ -159,14 +158,15 @@ func (s *Server) getSend(ctx context.Context, in *SendPath) (*body[client.Send],
 
 // cancelSend answers once the cancel is durable in the log of sends, where it
 // stops what is not cut yet, and in the ledger of every shard that may hold a
-// recipient, where it stops what is not claimed yet.
+// recipient, where it stops what is not claimed yet. The log's follower carries
+// it on to the ledgers.
 func (s *Server) cancelSend(ctx context.Context, in *SendPath) (*body[client.Send], error) {
 	c := caller(ctx)
 	row, err := s.listed(ctx, c.Project, in.Send)
 	if err != nil {
 		return nil, err
 	}
-	before, err := s.state(ctx, caller(ctx).Project, row)
+	before, err := s.state(ctx, c.Project, row)
 	if err != nil {
 		return nil, err
 	}
@@ -174,28 +174,30 @@ func (s *Server) cancelSend(ctx context.Context, in *SendPath) (*body[client.Sen
 		return nil, fail(http.StatusConflict, "finished", "every push of the send has its outcome already")
 	}
 	if row.Cancelled == 0 {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.RequestTime)
-		defer cancel()
-		if err := s.appendCancel(ctx, row); err != nil {
+		ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), s.RequestTime)
+		defer stop()
+		in, home := scope(ctx, row.Class), row.home(c.Project, s.Shards)
+		in.Environment = row.Environment
+		if err := s.sends[home].append(ctx, cancelOf(row), s.Now(), in); err != nil {
 			return nil, err
 		}
-		row.Cancelled = s.Now().UnixNano()
-		if err := s.listing.put(ctx, c.Project, row); err != nil {
+		if err := s.caughtUp(ctx, home); err != nil {
+			return nil, err
+		}
+		if row, err = s.listing.get(ctx, c.Project, row.ID); err != nil {
 			return nil, err
 		}
 	}
-	out, err := s.state(ctx, caller(ctx).Project, row)
+	out, err := s.state(ctx, c.Project, row)
 	return &body[client.Send]{out}, err
 }
 
-func (s *Server) appendCancel(ctx context.Context, row *sendRow) error {
-	now, in := s.Now(), scope(ctx, row.Class)
-	in.Environment = row.Environment
-	cancel := func() *record.Envelope {
-		return &record.Envelope{Body: &record.Envelope_Cancel{Cancel: &record.Cancel{Send: row.ID.Bytes()}}}
-	}
-	toSends := s.sends[row.home(in.Project, s.Shards)].enqueue(ctx, cancel(), now, in)
-	return errors.Join(s.appendLedgers(ctx, row, cancel, now, in), toSends.wait(ctx))
+func cancelOf(row *sendRow) *record.Envelope {
+	return &record.Envelope{Body: &record.Envelope_Cancel{Cancel: &record.Cancel{Send: row.ID.Bytes()}}}
+}
+
+func (s *Server) cancelLedgers(ctx context.Context, row *sendRow, at time.Time, in record.Scope) error {
+	return s.appendLedgers(ctx, row, func() *record.Envelope { return cancelOf(row) }, at, in)
 }
 
 // appendLedgers writes a record of its own to the ledger of every shard that

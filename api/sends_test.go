@@ -271,6 +271,34 @@ func TestCountersEventsAndTraceOfASend(t *testing.T) {
 	wantProblem(t, err, http.StatusConflict, "finished", "")
 }
 
+// A cancel that its process did not finish is carried on by whoever follows the
+// log: the ledgers hear of it, and the send is shown as cancelled.
+func TestACancelIsCarriedOn(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	p, c := w.newProject("a")
+	r := hello()
+	r.At = new(time.Now().Add(time.Hour))
+	send, err := c.Send(ctx, r, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	home := tocsin.ShardOf(p.ID, send.ID.String(), testShards)
+	cancel := record.NewWriter(99).Next(&record.Envelope{Body: &record.Envelope_Cancel{Cancel: &record.Cancel{Send: send.ID.Bytes()}}}, time.Now(),
+		record.Scope{Project: p.ID, Environment: p.Environment, Class: tocsin.Normal})
+	if _, err := w.journal.Append(ctx, journal.Partition{Topic: journal.Sends, Shard: home}, record.Encode(cancel)); err != nil {
+		t.Fatal(err)
+	}
+	for got := send; got.Status != client.SendCancelled; {
+		if got, err = c.GetSend(ctx, send.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(w.logged(journal.Ledger)); n != testShards {
+		t.Errorf("%d ledgers heard of it", n)
+	}
+}
+
 // A cancel is durable where plan reads it and on every shard that may hold a
 // recipient before it is answered.
 func TestCancelReachesEveryShard(t *testing.T) {

@@ -97,7 +97,7 @@ func New(c Config, d Deps) (*Server, error) {
 	s.marks = &marks{journal: d.Journal, shards: d.Shards, tasks: s.tasks}
 	for i := range d.Shards {
 		s.ask = append(s.ask, answers{d.Audience[i], d.Receipts[i], d.Now})
-		s.followers = append(s.followers, &follower{listing: s.listing, steering: s.steering, journal: d.Journal, shard: tocsin.Shard(i), shards: d.Shards, log: d.Log})
+		s.followers = append(s.followers, &follower{cancel: s.cancelLedgers, listing: s.listing, steering: s.steering, journal: d.Journal, shard: tocsin.Shard(i), shards: d.Shards, log: d.Log})
 		for _, to := range [...]struct {
 			topic journal.Topic
 			all   *[]*appender
