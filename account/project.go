@@ -139,7 +139,8 @@ type ProjectChange struct {
 	Weight  *int
 }
 
-// UpdateProject changes what is not nil. ErrConflict says that somebody else changed it meanwhile.
+// UpdateProject changes what is not nil. ErrConflict says that somebody else
+// changed it meanwhile.
 func (s *Service) UpdateProject(ctx context.Context, id tocsin.ProjectID, c ProjectChange) (Project, error) {
 	var row projectRow
 	old, err := read(ctx, s.store, projectsPlace(), id.String(), &row)

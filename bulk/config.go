@@ -28,8 +28,8 @@ type Config struct {
 	// limit, and a further connection would only cost.
 	GrowAfter time.Duration
 
-	// Quick is how many connections are opened however fast answers come, as soon
-	// as every stream is in use. With few streams on a connection one alone stands
+	// Quick, 1 at least, is how many connections are opened however fast answers
+	// come, as soon as every stream is in use. With few streams on a connection one alone stands
 	// still while its answers are under way, on both sides.
 	Quick int
 
@@ -59,8 +59,8 @@ func (c Config) Validate() error {
 	switch {
 	case c.Min < 0 || c.Max < 1 || c.Min > c.Max:
 		return errors.New("bulk: want 0 <= Min <= Max and Max >= 1")
-	case c.Quick < 0 || c.Quick > c.Max:
-		return errors.New("bulk: want 0 <= Quick <= Max")
+	case c.Quick < 1 || c.Quick > c.Max:
+		return errors.New("bulk: want 1 <= Quick <= Max")
 	case c.Streams < 1 || c.Streams > 1<<20:
 		return errors.New("bulk: Streams must be 1 to 1,048,576")
 	case c.Buffer < 16<<10 || c.Buffer > 1<<20:

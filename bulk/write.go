@@ -137,9 +137,7 @@ func (c *conn) fill(g grant) {
 			return
 		}
 		if c.draft.cut.job == nil {
-			c.mu.Lock()
 			c.job = nil
-			c.mu.Unlock()
 			c.draft.ended = append(c.draft.ended, j)
 		}
 	}

@@ -11,8 +11,8 @@ import (
 
 type outcomes struct {
 	remote
-	Send    tocsin.SendID `arg:"" help:"Id of the send."`
-	Outcome string        `help:"Only those that ended so, such as accepted." enum:"accepted,gone,refused,expired,suppressed,cancelled,in_doubt," default:""`
+	Send    tocsin.SendID  `arg:"" help:"Id of the send."`
+	Outcome tocsin.Outcome `help:"Only those that ended so: accepted, gone, refused, expired, suppressed, cancelled or in_doubt."`
 }
 
 // Run writes a line for each push, as they come: there may be millions.
@@ -21,15 +21,9 @@ func (c *outcomes) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	var only tocsin.Outcome
-	if c.Outcome != "" {
-		if err := only.UnmarshalText([]byte(c.Outcome)); err != nil {
-			return err
-		}
-	}
 	out := bufio.NewWriter(s.out)
 	lines := json.NewEncoder(out)
-	for one, err := range api.Outcomes(s.ctx, c.Send, only) {
+	for one, err := range api.Outcomes(s.ctx, c.Send, c.Outcome) {
 		switch {
 		case err != nil:
 			return errors.Join(err, out.Flush())

@@ -6,7 +6,8 @@
 // effects. Events and effects are per range, never per push.
 //
 // Reads slices and ledger of its shard, the audience of its shard, recipients
-// that stand in the store, contents and credentials. Writes ledger records of its shard. Imports
+// that stand in the store, contents, credentials and weights. Writes ledger
+// records of its shard. Imports
 // audience, content, pace, ledger, provider and below; must never import plan,
 // receipt, api or a provider's own package.
 package fanout

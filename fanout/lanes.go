@@ -104,7 +104,7 @@ func (l *Lanes) Busy() bool { return l.underWay.Load() > 0 }
 func (l *Lanes) weigh(ctx context.Context, project tocsin.ProjectID) {
 	weight, err := l.accounts.Weight(ctx, project)
 	if err == nil {
-		l.box.post(weighed{project, weight})
+		l.box.post(pace.Weighed{Project: project, Weight: weight})
 	} else if ctx.Err() == nil {
 		l.log.Warn("the weight of a project could not be read", "project", project.String(), "error", err)
 	}
@@ -131,10 +131,6 @@ type (
 		err     error
 	}
 	replaced struct{ credential provider.Credential }
-	weighed  struct {
-		project tocsin.ProjectID
-		weight  int
-	}
 	departed struct {
 		shard tocsin.Shard
 		noted chan struct{}
@@ -208,14 +204,14 @@ func (p *pacer) do(item any) {
 		}
 	case pace.Left:
 		p.request(e)
+	case pace.Weighed:
+		p.step(e)
 	case question:
 		e.answer <- p.machine.State(time.Now())
 	case opened:
 		p.opened(e)
 	case replaced:
 		p.replaced(e.credential)
-	case weighed:
-		p.step(pace.Weighed{Project: e.project, Weight: e.weight})
 	case departed:
 		delete(p.owners, e.shard)
 		close(e.noted)

@@ -10,10 +10,10 @@
 // Config.Ahead of work at the rate at which pushes leave, so that whoever
 // comes with a higher class overtakes within that time. Classes are strict
 // (urgent, transactional, normal, synthetic), but a lower one that waits gets
-// a fiftieth of what leaves before it. Inside a class projects share
-// by weight (Weighed, 1 as a rule), by deficit round robin: rounds of a small quantum, so that
-// a small send ends when it would if all were served at once. Inside a project
-// its routes take turns, and on a route asks are served as they come. Whoever
+// a fiftieth of what leaves before it. Inside a class projects
+// share by weight (Weighed, 1 as a rule), by deficit round robin: rounds of a
+// small quantum, so that a small send ends when it would if all were served at
+// once. Inside a project its routes take turns, and on a route asks are served as they come. Whoever
 // cannot leave for a reason of its own (its quota, its route, its rate) is
 // passed over: it never holds up another.
 //
