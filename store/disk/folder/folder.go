@@ -25,6 +25,11 @@ type Config struct {
 	Stop    func(error) // ends the process and does not return
 }
 
+// syncEvery is the least time between two syncs of the log, a few times what one
+// takes: whoever comes meanwhile shares the next one. Without it a log that many
+// write to is synced thousands of times a second, for one record or two.
+const syncEvery = 500 * time.Microsecond
+
 // Folder is an open database. All methods may be called at once.
 type Folder struct {
 	DB *pebble.DB
@@ -102,6 +107,7 @@ func (f *Folder) open() (err error) {
 		ErrorIfNotExists:      f.guard.note.complete,
 		MemTableSize:          f.c.Memory,
 		CacheSize:             int64(f.c.Memory),
+		WALMinSyncInterval:    func() time.Duration { return syncEvery },
 		FlushDelayDeleteRange: 10 * time.Second, // then trimmed space comes back on an idle node too
 		Logger:                logger{f},
 		EventListener: &pebble.EventListener{DataCorruption: func(i pebble.DataCorruptionInfo) {

@@ -2,6 +2,8 @@ package folder
 
 import (
 	"bytes"
+	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -9,6 +11,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -40,26 +43,40 @@ type note struct {
 	complete   bool  // the database was opened once, so it must be there
 	torn       bool  // one slot could not be read: what it said is lost
 	logs       map[string]prefix
+	text       []byte // encoded last, to be filled again
 }
 
+// encode is valid until the next one: it is made after every sync of a log.
 func (n *note) encode() []byte {
 	complete := 0
 	if n.complete {
 		complete = 1
 	}
 	names := slices.Sorted(maps.Keys(n.logs))
-	for {
-		b := fmt.Appendf(nil, "tocsin synced 1 %d %d %d\n", n.generation, complete, len(names))
+	for b := n.text[:0]; ; names = names[1:] { // without the oldest log: digits sort first
+		b = append(b[:0], "tocsin synced 1 "...)
+		b = append(strconv.AppendUint(b, n.generation, 10), ' ')
+		b = append(strconv.AppendInt(b, int64(complete), 10), ' ')
+		b = append(strconv.AppendInt(b, int64(len(names)), 10), '\n')
 		for _, name := range names {
 			p := n.logs[name]
-			b = fmt.Appendf(b, "%s %d %08x\n", name, p.length, p.sum)
+			b = append(append(b, name...), ' ')
+			b = append(strconv.AppendInt(b, p.length, 10), ' ')
+			b = append(appendSum(b, p.sum), '\n')
 		}
-		b = fmt.Appendf(b, "sum %08x\n", crc32.Checksum(b, castagnoli))
-		if len(b) <= slotSize {
+		sum := crc32.Checksum(b, castagnoli)
+		b = append(appendSum(append(b, "sum "...), sum), '\n')
+		if n.text = b; len(b) <= slotSize {
 			return b
 		}
-		names = names[1:] // the oldest log: digits sort first
 	}
+}
+
+// appendSum appends a checksum in eight hexadecimal digits.
+func appendSum(b []byte, sum uint32) []byte {
+	var four [4]byte
+	binary.BigEndian.PutUint32(four[:], sum)
+	return hex.AppendEncode(b, four[:])
 }
 
 func decodeNote(b []byte) (n note, ok bool) {
