@@ -145,7 +145,7 @@ func (s *Send) count(p *Page, was, now Push, n int) {
 	if o := now.Outcome(); o != 0 && was.Outcome() == 0 {
 		p.open -= n
 		s.open -= n
-		s.reasons[now.Reason()][o] += n
+		s.tally(o, now.Reason()).count += n
 		if now.Mark() {
 			s.doubtful[o] += n
 		}
@@ -157,7 +157,22 @@ func (s *Send) count(p *Page, was, now Push, n int) {
 func (s *Send) Count(o tocsin.Outcome) int    { return s.states[Ended(o)] }
 func (s *Send) Doubtful(o tocsin.Outcome) int { return s.doubtful[o] }
 func (s *Send) Reasons(o tocsin.Outcome, r tocsin.Reason) int {
-	return s.reasons[r][o]
+	for _, t := range s.reasons {
+		if t.outcome == o && t.reason == r {
+			return t.count
+		}
+	}
+	return 0
+}
+
+func (s *Send) tally(o tocsin.Outcome, r tocsin.Reason) *tally {
+	for i := range s.reasons {
+		if t := &s.reasons[i]; t.outcome == o && t.reason == r {
+			return t
+		}
+	}
+	s.reasons = append(s.reasons, tally{outcome: o, reason: r})
+	return &s.reasons[len(s.reasons)-1]
 }
 
 // Standing is how many pushes of the send are in the state.

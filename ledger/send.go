@@ -39,7 +39,14 @@ type Send struct {
 	open     int
 	states   [states]int
 	doubtful [tocsin.InDoubt + 1]int
-	reasons  [32][tocsin.InDoubt + 1]int
+	reasons  []tally // mostly one; a send to one push is not to cost a table of all
+}
+
+// tally is how many pushes of a send have an outcome for a reason.
+type tally struct {
+	outcome tocsin.Outcome
+	reason  tocsin.Reason
+	count   int
 }
 
 // Lot is the part of an audience on one route and in one activity bucket. Its
