@@ -88,9 +88,10 @@ type message struct {
 	text     *record.Text // nil in a message that shows nothing
 }
 
-// Compile checks a message for every provider and prepares it. What is wrong
-// comes back as an *Error: one problem at a time, with its path.
-func Compile(m *record.Message, meta Meta) (*Compiled, error) {
+// Compile checks a message for some providers, all when none is named, and
+// prepares it for them. What is wrong comes back as an *Error: one problem at a
+// time, with its path.
+func Compile(m *record.Message, meta Meta, providers ...tocsin.Provider) (*Compiled, error) {
 	if err := check(m, meta); err != nil {
 		return nil, err
 	}
@@ -105,6 +106,9 @@ func Compile(m *record.Message, meta Meta) (*Compiled, error) {
 		one.urgent = meta.Urgent || m.Priority != PriorityNormal
 		set := new([len(forms)]Variant)
 		for i := range forms {
+			if len(providers) > 0 && !slices.Contains(providers, forms[i].provider) {
+				continue
+			}
 			if err := set[i].compile(&forms[i], one); err != nil {
 				return nil, err
 			}
@@ -136,7 +140,8 @@ func (c *Compiled) Names() []string { return c.names }
 
 // Variant is the payload of a provider in the language that fits best: the
 // recipient's, or what is left of it when subtags are cut from its end (RFC
-// 4647 section 3.4), or the message's fallback. Nil for a provider unknown.
+// 4647 section 3.4), or the message's fallback. Nil for a provider unknown. One
+// that the message was not compiled for has an empty payload.
 func (c *Compiled) Variant(p tocsin.Provider, language string) *Variant {
 	at := slices.IndexFunc(forms[:], func(f form) bool { return f.provider == p })
 	if at < 0 {

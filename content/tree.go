@@ -37,7 +37,7 @@ const maxDepth = 16
 func rawNode(json string) *node            { return &node{kind: raw, text: json} }
 func textNode(path, template string) *node { return &node{kind: text, path: path, text: template} }
 func quoted(constant string) *node         { return rawNode(string(appendQuoted(nil, constant))) }
-func objectNode() *node                    { return &node{kind: object} }
+func objectNode() *node                    { return &node{kind: object, members: make([]member, 0, 4)} }
 
 func appendQuoted(dst []byte, constant string) []byte {
 	return append(appendEscaped(append(dst, '"'), constant), '"')

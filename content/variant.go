@@ -2,6 +2,7 @@ package content
 
 import (
 	"errors"
+	"strings"
 
 	"github.com/tocsin-push/tocsin"
 )
@@ -36,7 +37,7 @@ func (v *Variant) compile(f *form, m *message) error {
 		v.background = isBackground(tree)
 		v.urgent = v.urgent && !v.background // APNs refuses priority 10 for it
 	}
-	c := cutter{defaults: m.Defaults}
+	c := cutter{defaults: m.Defaults, literal: make([]byte, 0, 256)}
 	var err error
 	if f.braces {
 		err = c.value(tree)
@@ -113,6 +114,10 @@ func (c *cutter) members(n *node) error {
 }
 
 func (c *cutter) template(n *node) error {
+	if !strings.Contains(n.text, "{{") && !strings.Contains(n.text, "{%") { // most have no output
+		c.literal = appendEscaped(c.literal, n.text)
+		return nil
+	}
 	parts, err := parse(n.path, n.text, c.defaults)
 	for _, p := range parts {
 		c.literal = append(c.literal, p.literal...)

@@ -22,11 +22,17 @@ type contents struct {
 	ttl    time.Duration // left, for providers that are told how long, not until when
 
 	once     sync.Once
-	compiled *content.Compiled
-	err      error // of compiling: every push is refused
-	names    []string
 	collapse string
 	values   map[uint32]map[string]string // by ordinal
+	messages [tocsin.WebPush + 1]compiledMessage
+}
+
+// compiledMessage is what was compiled of a send for one provider.
+type compiledMessage struct {
+	once  sync.Once
+	err   error // every push is refused
+	names []string
+	*content.Compiled
 }
 
 func newContents(e *record.Envelope, s *ledger.Send, ttl time.Duration) *contents {
@@ -44,16 +50,10 @@ func timeLeft(due, expiry, now time.Time) time.Duration {
 	return max(0, whole-max(0, now.Sub(due)).Truncate(step))
 }
 
-// ready compiles once; any worker may be the first.
-func (c *contents) ready(a *audience.Shard) {
+// ready compiles the message for a provider, once; any worker may be the first.
+func (c *contents) ready(a *audience.Shard, p tocsin.Provider) *compiledMessage {
 	c.once.Do(func() {
 		c.collapse = content.Collapse(c.scope.Project, tocsin.SendID(c.slice.Send))
-		c.compiled, c.err = content.Compile(c.slice.Message, content.Meta{
-			Collapse: c.collapse, TTL: c.ttl, Urgent: c.scope.Class == tocsin.Urgent,
-		})
-		if c.err == nil {
-			c.names = c.compiled.Names()
-		}
 		for _, r := range c.slice.Recipients {
 			if len(r.Values) > 0 {
 				_, c.values = a.Explicit(c.scope.Project, c.slice.Recipients, c.due)
@@ -61,6 +61,14 @@ func (c *contents) ready(a *audience.Shard) {
 			}
 		}
 	})
+	m := &c.messages[p]
+	m.once.Do(func() {
+		meta := content.Meta{Collapse: c.collapse, TTL: c.ttl, Urgent: c.scope.Class == tocsin.Urgent}
+		if m.Compiled, m.err = content.Compile(c.slice.Message, meta, p); m.err == nil {
+			m.names = m.Names()
+		}
+	})
+	return m
 }
 
 // variant is one language of one provider, and its whole payload where nothing
@@ -74,13 +82,13 @@ type variant struct {
 // variants remembers the languages of a range: mostly one or two.
 type variants []variant
 
-func (v *variants) of(c *contents, p tocsin.Provider, language string) *variant {
+func (v *variants) of(m *compiledMessage, p tocsin.Provider, language string) *variant {
 	for i := range *v {
 		if (*v)[i].language == language {
 			return &(*v)[i]
 		}
 	}
-	found := variant{language: language, Variant: c.compiled.Variant(p, language)}
+	found := variant{language: language, Variant: m.Variant(p, language)}
 	if constant, ok := found.Constant(); ok {
 		found.constant = constant
 	}

@@ -81,19 +81,19 @@ func (f *flight) clear() {
 // leave looks at eligibility, renders and hands over to the lane.
 func (f *flight) leave() {
 	c := f.contents
-	c.ready(f.owner.audience)
+	m := c.ready(f.owner.audience, f.batch.Route.Provider)
 	f.batch.Addresses, f.batch.Payloads = f.batch.Addresses[:0], f.batch.Payloads[:0]
 	f.batch.Results, f.batch.Details, f.batch.Wrote = f.batch.Results[:0], f.batch.Details[:0], f.batch.Wrote[:0]
 	f.text, f.ends, f.index, f.decided = f.text[:0], f.ends[:0], f.index[:0], f.decided[:0]
 	lane, version := f.owner.lanes.lane(f.batch.Route)
 	switch {
-	case c.err != nil:
+	case m.err != nil:
 		f.decideAll(tocsin.Refused, tocsin.ReasonRender)
 	case !time.Now().Before(c.expiry):
 		f.decideAll(tocsin.Expired, 0)
 	case lane == nil || f.batch.Stop.Load(): // nothing of it is written: released
 	default:
-		f.render()
+		f.render(m)
 	}
 	if len(f.batch.Addresses) == 0 {
 		f.account()
@@ -115,13 +115,13 @@ func (f *flight) decide(i int, o tocsin.Outcome, r tocsin.Reason) {
 	f.decided = append(f.decided, verdict{i, Answer{Count: 1, Outcome: o, Reason: r}})
 }
 
-func (f *flight) render() {
+func (f *flight) render(m *compiledMessage) {
 	c, b := f.contents, &f.batch
 	r := audience.Route{Provider: b.Route.Provider, Host: b.Route.Host, Topic: b.Route.Topic}
 	if r.Provider == tocsin.WebPush {
 		r.Vapid = b.Route.Credential
 	}
-	f.owner.audience.Load(c.scope.Project, r, f.ordinals, c.names, &f.people)
+	f.owner.audience.Load(c.scope.Project, r, f.ordinals, m.names, &f.people)
 	i := 0
 	value := func(name string) (string, bool) {
 		if v, ok := c.values[f.ordinals[i]][name]; ok {
@@ -135,7 +135,7 @@ func (f *flight) render() {
 			f.decide(i, tocsin.Suppressed, reason)
 			continue
 		}
-		v := f.variants.of(c, r.Provider, f.people.Languages[i])
+		v := f.variants.of(m, r.Provider, f.people.Languages[i])
 		payload, end := v.constant, -1
 		if payload == nil {
 			text, err := v.Append(f.text, value)
