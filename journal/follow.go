@@ -32,14 +32,18 @@ func Decode(p Partition, read []Record) ([]Entry, error) {
 // Follow hands on the records of a partition from a position on, in order, with
 // the position to read next, until ctx ends, which is no error. A read that
 // failed is repeated after a pause; what no repeating helps against is returned.
-func Follow(ctx context.Context, j Journal, p Partition, from Position, pause time.Duration, log *slog.Logger,
+// A follower that nobody waits for gathers: once there is something to read it
+// lets more come together for so long, and is not woken by every append.
+func Follow(ctx context.Context, j Journal, p Partition, from Position, gather, pause time.Duration, log *slog.Logger,
 	hand func(entries []Entry, next Position)) error {
 	const limit = 1 << 20
 	for {
 		read, next, err := j.Read(ctx, p, from, limit)
 		if err == nil && len(read) == 0 {
 			from = next
-			err = j.Wait(ctx, p, from)
+			if err = j.Wait(ctx, p, from); err == nil && gather > 0 {
+				sleep(ctx, gather)
+			}
 		}
 		switch {
 		case ctx.Err() != nil:
@@ -48,11 +52,7 @@ func Follow(ctx context.Context, j Journal, p Partition, from Position, pause ti
 			return fmt.Errorf("%s at %d: %w", p, from, err)
 		case err != nil:
 			log.Warn("reading a log failed, repeated", "log", p.String(), "error", err)
-			select {
-			case <-time.After(pause):
-			case <-ctx.Done():
-				return nil
-			}
+			sleep(ctx, pause)
 			continue
 		case len(read) == 0:
 			continue
@@ -63,5 +63,12 @@ func Follow(ctx context.Context, j Journal, p Partition, from Position, pause ti
 		}
 		from = next
 		hand(entries, next)
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
 	}
 }

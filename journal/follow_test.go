@@ -40,7 +40,7 @@ func TestFollowHandsOnEveryRecordOnce(t *testing.T) {
 		var numbers []uint64
 		ended := make(chan error)
 		go func() {
-			ended <- journal.Follow(ctx, log, ledgerOne, 0, time.Second, slog.New(slog.DiscardHandler), func(entries []journal.Entry, next journal.Position) {
+			ended <- journal.Follow(ctx, log, ledgerOne, 0, 0, time.Second, slog.New(slog.DiscardHandler), func(entries []journal.Entry, next journal.Position) {
 				for _, e := range entries {
 					if numbers = append(numbers, e.Envelope.Number); uint64(next) <= e.Position {
 						t.Errorf("next is %d after a record at %d", next, e.Position)
@@ -78,13 +78,13 @@ func TestFollowNeverSkipsWhatIsTrimmedOrUnreadable(t *testing.T) {
 		t.Fatal(err)
 	}
 	hand := func([]journal.Entry, journal.Position) {}
-	if err := journal.Follow(t.Context(), log, ledgerOne, at[0], time.Second, slog.Default(), hand); !errors.Is(err, record.ErrDamaged) {
+	if err := journal.Follow(t.Context(), log, ledgerOne, at[0], 0, time.Second, slog.Default(), hand); !errors.Is(err, record.ErrDamaged) {
 		t.Errorf("an unreadable record gives %v", err)
 	}
 	if err := log.Trim(t.Context(), ledgerOne, at[1]); err != nil {
 		t.Fatal(err)
 	}
-	if err := journal.Follow(t.Context(), log, ledgerOne, at[0], time.Second, slog.Default(), hand); !errors.Is(err, journal.ErrTrimmed) {
+	if err := journal.Follow(t.Context(), log, ledgerOne, at[0], 0, time.Second, slog.Default(), hand); !errors.Is(err, journal.ErrTrimmed) {
 		t.Errorf("a trimmed position gives %v", err)
 	}
 }

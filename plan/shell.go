@@ -15,6 +15,10 @@ import (
 	"github.com/tocsin-push/tocsin/store"
 )
 
+// gather is how long records of the ledger come together: the retries in it wait
+// for longer.
+const gather = 10 * time.Millisecond
+
 // Shell runs one machine: it reads the logs, keeps the clock and does what the
 // machine asks for.
 type Shell struct {
@@ -77,10 +81,10 @@ func (s *Shell) Run(ctx context.Context) error {
 	defer running.Wait()
 	defer stop(nil)
 	running.Go(func() {
-		stop(s.follow(ctx, journal.Sends, sends, func(r []Record, next uint64) Event { return SendsRead{r, next} }))
+		stop(s.follow(ctx, journal.Sends, sends, 0, func(r []Record, next uint64) Event { return SendsRead{r, next} }))
 	})
 	running.Go(func() {
-		stop(s.follow(ctx, journal.Ledger, ledger, func(r []Record, next uint64) Event { return LedgerRead{r, next} }))
+		stop(s.follow(ctx, journal.Ledger, ledger, gather, func(r []Record, next uint64) Event { return LedgerRead{r, next} }))
 	})
 
 	timer := time.NewTimer(time.Hour)
@@ -122,8 +126,8 @@ func (s *Shell) Run(ctx context.Context) error {
 func until(now, at time.Time) time.Duration { return min(at.Sub(now), time.Second) }
 
 // follow hands the records of a log to the machine until ctx ends.
-func (s *Shell) follow(ctx context.Context, topic journal.Topic, from uint64, event func([]Record, uint64) Event) error {
-	err := journal.Follow(ctx, s.journal, journal.Partition{Topic: topic, Shard: s.shard}, journal.Position(from), s.config.Again, s.log,
+func (s *Shell) follow(ctx context.Context, topic journal.Topic, from uint64, gather time.Duration, event func([]Record, uint64) Event) error {
+	err := journal.Follow(ctx, s.journal, journal.Partition{Topic: topic, Shard: s.shard}, journal.Position(from), gather, s.config.Again, s.log,
 		func(records []Record, next journal.Position) { s.send(ctx, event(records, uint64(next))) })
 	if err != nil {
 		return fmt.Errorf("plan: %w", err)

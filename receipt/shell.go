@@ -15,6 +15,10 @@ import (
 	"github.com/tocsin-push/tocsin/store"
 )
 
+// gather is how long records of the ledger come together: counters follow what
+// was settled by as much.
+const gather = 10 * time.Millisecond
+
 // Shell runs one machine and answers questions about it.
 type Shell struct {
 	config      Config
@@ -193,7 +197,7 @@ func (s *Shell) follow(ctx context.Context, from uint64, caughtUp chan<- struct{
 		hand(records, next)
 	}
 	close(caughtUp)
-	if err := journal.Follow(ctx, s.journal, p, at, s.config.Again, s.log, hand); err != nil {
+	if err := journal.Follow(ctx, s.journal, p, at, gather, s.config.Again, s.log, hand); err != nil {
 		return fmt.Errorf("receipt: %w", err)
 	}
 	return nil
