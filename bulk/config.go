@@ -23,8 +23,8 @@ type Config struct {
 	BackoffMin    time.Duration // first wait after a failed connection; doubles
 	BackoffMax    time.Duration // longest such wait
 
-	// GrowAfter is the time an answer takes from which more connections are
-	// worth opening when every stream is in use. Below it the processor is the
+	// GrowAfter is the time an answer takes at its quickest from which more
+	// connections are worth opening when every stream is in use. Below it the processor is the
 	// limit, and a further connection would only cost.
 	GrowAfter time.Duration
 

@@ -57,6 +57,7 @@ type conn struct {
 	parting atomic.Bool  // takes no new streams for ever
 	worn    atomic.Bool  // will run out of stream identifiers soon
 	slow    atomic.Int64 // moving average of the nanoseconds to the last answer of a run
+	least   atomic.Int64 // the shortest of them since it was looked at; 0: none
 	trip    atomic.Int64 // nanoseconds of the last PING's round trip; 0: none yet
 
 	// Guarded by the pool's lock: it is one of the pool's, it has ended.

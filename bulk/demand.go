@@ -14,6 +14,11 @@ type demand struct {
 	rate     float64   // answers a second
 	latency  time.Duration
 
+	// The shortest latency in this period of leastOver and in the one before: what
+	// an answer takes when it waits for nobody's processor. 0: none was seen.
+	least [2]time.Duration
+	since time.Time // when the period began
+
 	// Connections that were needed at once, at most, in this period of
 	// Config.IdleTimeout and in the one before; and in earlier busy ones, half of
 	// which is forgotten with each that needed less.
@@ -41,6 +46,17 @@ const (
 	holdMost     = time.Minute
 )
 
+// leastOver is how long the shortest latency stands for what an answer takes.
+const leastOver = 10 * time.Second
+
+// base is the shortest latency of late; 0: unknown.
+func (d *demand) base() time.Duration {
+	if d.least[0] == 0 || d.least[1] == 0 {
+		return max(d.least[0], d.least[1])
+	}
+	return min(d.least[0], d.least[1])
+}
+
 // measure follows the rate and the latency of answers. The lock is held.
 func (p *Pool) measure(now time.Time) {
 	d := &p.demand
@@ -52,8 +68,14 @@ func (p *Pool) measure(now time.Time) {
 	d.rate += (float64(answered-d.answered)/passed.Seconds() - d.rate) / 2
 	d.at, d.answered = now, answered
 
+	if now.Sub(d.since) >= leastOver {
+		d.least, d.since = [2]time.Duration{0, d.least[0]}, now
+	}
 	var slow, n, busy, open int64
 	for _, c := range p.conns {
+		if least := time.Duration(c.least.Swap(0)); least > 0 && (d.least[0] == 0 || least < d.least[0]) {
+			d.least[0] = least
+		}
 		most := int64(c.open.Load())
 		if open += most; c.full.Load() {
 			busy += most // its windows may hold less than its streams
@@ -88,7 +110,7 @@ func (p *Pool) measure(now time.Time) {
 // faster that is at its limit. The lock is held.
 func (p *Pool) growth(now time.Time, have int) int {
 	d := &p.demand
-	quick := have < p.cfg.Quick && p.demand.latency < p.cfg.GrowAfter
+	quick := have < p.cfg.Quick && p.demand.base() < p.cfg.GrowAfter
 	if !p.crowded(quick) {
 		d.tight = time.Time{}
 		if d.easy.IsZero() {
@@ -154,10 +176,12 @@ func (p *Pool) grown(now time.Time) {
 func (p *Pool) settling() time.Duration { return max(settleGrowth, 3*p.demand.latency) }
 
 // crowded reports whether more connections would help: one has more to write
-// than it can, no other has streams for it, and answers take their time, or there
-// are fewer than Quick. The lock is held.
+// than it can, no other has streams for it, and answers take their time however
+// little is to do, or there are fewer than Quick. Where they were quick a moment
+// ago and are slow now, they wait for a processor, ours or theirs, of which
+// another connection would only take more. The lock is held.
 func (p *Pool) crowded(quick bool) bool {
-	if !quick && p.demand.latency < p.cfg.GrowAfter {
+	if !quick && p.demand.base() < p.cfg.GrowAfter {
 		return false
 	}
 	full := false

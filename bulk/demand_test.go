@@ -185,6 +185,25 @@ func TestQuickConnections(t *testing.T) {
 	}
 }
 
+// Answers that were quick a moment ago and are slow now wait for a processor:
+// nothing is opened for them, unless they stay slow.
+func TestQuickAnswersThatQueue(t *testing.T) {
+	s := &service{streams: 10}
+	s.latency.Store(int64(time.Millisecond))
+	piped(t, demandConfig(), s.serve, func(pool *Pool) {
+		feed(t, pool, 2000, time.Second)
+		s.latency.Store(int64(50 * time.Millisecond))
+		feed(t, pool, 2000, 8*time.Second)
+		if n := s.dials.Load(); n != 1 {
+			t.Errorf("%d connections opened for answers that queue", n)
+		}
+		feed(t, pool, 2000, 15*time.Second)
+		if n := s.dials.Load(); n < 10 {
+			t.Errorf("%d connections opened for answers that stay slow", n)
+		}
+	})
+}
+
 // A latency that jumps a hundredfold opens connections up to Max and no more,
 // closes none on the way, has no more under way than their streams, sends nothing
 // twice, and ends.

@@ -226,6 +226,9 @@ func (c *conn) end(x *run, stream uint32, now time.Time) {
 	c.judge(x, stream)
 	if x.left == 0 {
 		took, slow := max(1, int64(now.Sub(x.at))), c.slow.Load()
+		if least := c.least.Load(); least == 0 || took < least {
+			c.least.Store(took)
+		}
 		if slow > 0 {
 			took = slow + (took-slow)/4
 		}
