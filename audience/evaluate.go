@@ -58,20 +58,15 @@ func (p *project) matching(q *target.Query, all *roaring.Bitmap) *roaring.Bitmap
 
 // cut splits rows into lots.
 func (p *project) cut(rows *roaring.Bitmap, at time.Time) []Lot {
-	const batch = 4096
 	var since [Buckets - 1]uint32
 	for i, age := range bucketAges {
 		since[i] = seconds(at.Add(-age).UnixNano())
 	}
-	bitmaps := make([]*roaring.Bitmap, len(p.routes)*Buckets)
-	pending := make([][]uint32, len(bitmaps))
-	flush := func(slot int) {
-		if bitmaps[slot] == nil {
-			bitmaps[slot] = roaring.New()
-		}
-		bitmaps[slot].AddMany(pending[slot])
-		pending[slot] = pending[slot][:0]
+	if rows.IsEmpty() {
+		return nil
 	}
+	const batch = 4096
+	parts, last := make([]gathered, len(p.routes)*Buckets), rows.Maximum()
 	many, buffer := rows.ManyIterator(), make([]uint32, min(batch, rows.GetCardinality()))
 	for n := many.NextMany(buffer); n > 0; n = many.NextMany(buffer) {
 		for _, ordinal := range buffer[:n] {
@@ -79,24 +74,52 @@ func (p *project) cut(rows *roaring.Bitmap, at time.Time) []Lot {
 			for bucket < len(since) && active < since[bucket] {
 				bucket++
 			}
-			slot := int(p.rows.route[ordinal])*Buckets + bucket
-			if pending[slot] = append(pending[slot], ordinal); len(pending[slot]) == batch {
-				flush(slot)
-			}
+			parts[int(p.rows.route[ordinal])*Buckets+bucket].add(ordinal, last)
 		}
 	}
 	var lots []Lot
-	for slot := range bitmaps {
-		if len(pending[slot]) > 0 {
-			flush(slot)
-		}
-		if bitmaps[slot] != nil {
-			bitmaps[slot].RunOptimize()
-			lots = append(lots, Lot{Route: p.routes[slot/Buckets], Bucket: slot % Buckets, Ordinals: bitmaps[slot]})
+	for slot := range parts {
+		if rows := parts[slot].bitmap(); rows != nil {
+			lots = append(lots, Lot{Route: p.routes[slot/Buckets], Bucket: slot % Buckets, Ordinals: rows})
 		}
 	}
 	slices.SortFunc(lots, func(a, b Lot) int { return cmp.Or(a.Route.compare(b.Route), cmp.Compare(a.Bucket, b.Bucket)) })
 	return lots
+}
+
+// gathered is rows in ascending order: a list while they are few, then a bit each.
+type gathered struct {
+	list []uint32
+	bits []uint64
+}
+
+// add takes a row; last is the greatest that may come.
+func (g *gathered) add(row, last uint32) {
+	if g.bits != nil {
+		g.bits[row/64] |= 1 << (row % 64)
+		return
+	}
+	if g.list = append(g.list, row); len(g.list) > int(last/64) {
+		g.bits = make([]uint64, last/64+1)
+		for _, row := range g.list {
+			g.bits[row/64] |= 1 << (row % 64)
+		}
+	}
+}
+
+// bitmap is nil without rows.
+func (g *gathered) bitmap() *roaring.Bitmap {
+	var b *roaring.Bitmap
+	switch {
+	case g.bits != nil:
+		b = roaring.FromDense(g.bits, false)
+	case g.list != nil:
+		b = roaring.BitmapOf(g.list...)
+	default:
+		return nil
+	}
+	b.RunOptimize()
+	return b
 }
 
 // Explicit returns the live subscriptions that are named, each once, and the

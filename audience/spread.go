@@ -37,6 +37,9 @@ func (s *Shard) Spread(project tocsin.ProjectID, q *target.Query, recipients []*
 	}
 	all := rows.GetCardinality()
 	taken := min(all, sample)
+	if slices.Contains(p.routeUses, uint32(p.live.GetCardinality())) { // all are on one route
+		taken = min(taken, 1)
+	}
 	var counts []uint64
 	for i := range taken {
 		o, err := rows.Select(uint32(all * i / taken))

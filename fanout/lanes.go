@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/singleflight"
 
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/pace"
@@ -74,6 +75,7 @@ type Lanes struct {
 
 	admission atomic.Pointer[pace.Admission]
 	stated    atomic.Pointer[stated]
+	stating   singleflight.Group
 
 	mu      sync.RWMutex
 	open    map[provider.Route]openLane
@@ -125,10 +127,7 @@ type (
 		way     *way
 		version uint64 // of the way when opening began
 		openLane
-		subject string
-		quota   int
-		ramp    time.Duration
-		err     error
+		err error
 	}
 	replaced struct{ credential provider.Credential }
 	departed struct {

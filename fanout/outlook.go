@@ -20,30 +20,55 @@ type stated struct {
 	at time.Time
 }
 
+// recent asks once for all who find it too old.
 func (l *Lanes) recent(ctx context.Context) (pace.State, error) {
-	now := time.Now()
-	if s := l.stated.Load(); s != nil && now.Sub(s.at) < stateAge {
+	if s := l.stated.Load(); s != nil && time.Since(s.at) < stateAge {
 		return s.State, nil
 	}
-	s, err := l.State(ctx)
-	if err == nil {
-		l.stated.Store(&stated{s, now})
-	}
-	return s, err
+	found, err, _ := l.stating.Do("", func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		s := &stated{at: time.Now()}
+		var err error
+		if s.State, err = l.State(ctx); err == nil {
+			l.stated.Store(s)
+		}
+		return s.State, err
+	})
+	return found.(pace.State), err
 }
 
 // Outlook tells what stands before a send of a project that goes out on these
 // routes: now, or at some later time, of which only the quotas are known.
 func (l *Lanes) Outlook(ctx context.Context, project tocsin.ProjectID, class tocsin.Class, shares []ask.Share, later bool) (ask.Outlook, error) {
-	credentials, err := l.accounts.Credentials(ctx, project)
-	if len(credentials) == 0 && err != nil {
+	ids, err := l.accounts.IDs(ctx, project)
+	if err != nil {
 		return ask.Outlook{}, err
 	}
+	var credentials []provider.Credential // read once, where a lane is not open
 	o := ask.Outlook{Now: time.Now()}
 	pushes := 0
 	at := map[string]int{}
 	for _, share := range shares {
-		w := l.wayOf(share, credentials)
+		route := share.Route
+		if route.Credential.IsZero() {
+			route.Credential = ids[route.Provider]
+		}
+		l.mu.RLock()
+		counted, known := l.open[route]
+		l.mu.RUnlock()
+		if !known {
+			if credentials == nil {
+				if credentials, err = l.accounts.Credentials(ctx, project); len(credentials) == 0 && err != nil {
+					return ask.Outlook{}, err
+				}
+			}
+			counted = l.counted(route, credentials)
+		}
+		w := ask.Way{Provider: route.Provider, Pushes: int(share.Pushes), Subject: counted.subject, Quota: float64(counted.quota) / 60 * used}
+		if counted.subject != "" {
+			w.Ramp = ask.Ramp{Level: lowest, Over: counted.ramp}
+		}
 		i, known := at[w.Subject]
 		if !known {
 			i = len(o.Ways)
@@ -94,22 +119,14 @@ const used = 0.97
 // lowest is where the ramp of a subject begins that was not used of late.
 const lowest = 0.01
 
-// wayOf is whom a provider counts for a share, and the quota that was configured.
-func (l *Lanes) wayOf(share ask.Share, credentials []provider.Credential) ask.Way {
-	w := ask.Way{Provider: share.Route.Provider, Pushes: int(share.Pushes)}
-	by := l.providers[share.Route.Provider]
+// counted is as what a route would be opened; nothing where it cannot be.
+func (l *Lanes) counted(r provider.Route, credentials []provider.Credential) openLane {
 	for _, c := range credentials {
-		if by == nil || c.Provider != share.Route.Provider || !share.Route.Credential.IsZero() && share.Route.Credential != c.ID {
-			continue
-		}
-		route := share.Route
-		route.Credential = c.ID
-		w.Subject, w.Ramp = by.Subject(route, c), ask.Ramp{Level: lowest, Over: by.Ramp()}
-		if w.Quota = float64(c.Quota) / 60 * used; c.Quota == 0 {
-			w.Quota = float64(by.Quota()) / 60 * used
+		if by := l.providers[r.Provider]; by != nil && c.ID == r.Credential && c.Provider == r.Provider {
+			return countedAs(by, r, c)
 		}
 	}
-	return w
+	return openLane{}
 }
 
 // before is how much of what is open takes turns with a send of so many pushes:

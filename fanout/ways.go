@@ -11,10 +11,14 @@ import (
 	"github.com/tocsin-push/tocsin/provider"
 )
 
-// openLane is a lane and the version of the credential that it was opened with.
+// openLane is a lane, the version of the credential that it was opened with, and
+// by what the provider counts what leaves through it.
 type openLane struct {
 	lane    provider.Lane
 	version uint64
+	subject string
+	quota   int // pushes a minute; 0 none
+	ramp    time.Duration
 }
 
 // way is a route in use.
@@ -88,12 +92,9 @@ func (p *pacer) openLane(w *way, o *opened) error {
 			return fmt.Errorf("fanout: %s is not offered here", r.Provider)
 		}
 		c.Environment = w.environment
+		o.openLane = countedAs(by, r, c)
 		if o.lane, err = by.Lane(r, c); err != nil {
 			return err
-		}
-		o.openLane.version, o.subject, o.quota, o.ramp = c.Version, by.Subject(r, c), c.Quota, by.Ramp()
-		if o.quota == 0 {
-			o.quota = by.Quota()
 		}
 		warm, cancel := context.WithTimeout(p.ctx, p.Lanes.config.Warm)
 		defer cancel()
@@ -106,6 +107,15 @@ func (p *pacer) openLane(w *way, o *opened) error {
 		err = fmt.Errorf("fanout: project %s has no such %s credential", project, r.Provider)
 	}
 	return err
+}
+
+// countedAs is all of an openLane but the lane.
+func countedAs(by provider.Provider, r provider.Route, c provider.Credential) openLane {
+	o := openLane{version: c.Version, subject: by.Subject(r, c), quota: c.Quota, ramp: by.Ramp()}
+	if o.quota == 0 {
+		o.quota = by.Quota()
+	}
+	return o
 }
 
 func (p *pacer) opened(e opened) {

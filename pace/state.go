@@ -1,7 +1,7 @@
 package pace
 
 import (
-	"cmp"
+	"bytes"
 	"maps"
 	"slices"
 	"time"
@@ -85,7 +85,7 @@ func (m *Machine) State(now time.Time) State {
 	for id, b := range projects {
 		state.Projects = append(state.Projects, ProjectState{id, environments[id], *b})
 	}
-	slices.SortFunc(state.Projects, func(a, b ProjectState) int { return cmp.Compare(a.Project.String(), b.Project.String()) })
+	slices.SortFunc(state.Projects, func(a, b ProjectState) int { return bytes.Compare(a.Project[:], b.Project[:]) })
 	return state
 }
 
