@@ -13,8 +13,7 @@ import (
 
 const (
 	quotaConfigured = 900_000          // pushes a minute
-	quotaPhase      = 45 * time.Second // and in all
-	quotaInAll      = 35 * time.Second
+	quotaPhase      = 45 * time.Second
 	quotaAdapt      = 30 * time.Second // after which the offer must fit what is granted
 	quotaRetryAfter = time.Second      // that the provider asks for in a 429
 	quotaSends      = 2                // of a million each: more than is granted in all
@@ -66,7 +65,7 @@ func quota(ctx context.Context, l *lab, s *Section) error {
 		return t.sim.behave(ctx, tocsin.FCM, map[string]any{"quota": quota, "quota_window": "1s", "retry_after": int(quotaRetryAfter.Seconds())})
 	}
 	defer grant(context.WithoutCancel(ctx), 0)
-	phase := l.shorter(quotaPhase, quotaInAll)
+	phase := l.lasting(quotaPhase)
 	var sends []client.Send
 	turns := []time.Time{time.Now()}
 	for i, granted := range quotaGranted {

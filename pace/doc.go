@@ -22,8 +22,9 @@
 // no more leaves than its configured quota (law L7); the order of classes and
 // their floor hold on it too. When the provider asks to slow down nothing
 // leaves before it may (Retry-After), and then less: what was accepted between
-// two such answers is what is granted. From there the rate is kept for a
-// while, grows slowly past it, then fast, and not while answers come late.
+// two such answers is what is granted. That rate is kept for a while, then a
+// little more is tried, and fast more when it was taken, but not while answers
+// come late.
 // Sends that are not urgent rise to the quota over the subject's ramp.
 //
 // It also obeys the rate that a client chose for a send, lets a credential

@@ -12,11 +12,16 @@ type governor struct {
 	slowed int       // pauses in a row without a word of how long
 
 	// allowed is what the provider is held to grant, in pushes a second, at
-	// since; 0: it never asked for less than the quota. It grows after hold.
+	// since; 0: it never asked for less than the quota. More is tried after hold.
 	allowed float64
 	since   time.Time
-	hold    time.Duration
-	safe    float64 // the last rate that was held to the end
+	wait    time.Duration // that the provider asked for last, by which all is timed
+	hold    float64       // waits
+
+	// What was learnt when it last asked to slow down: a rate that it granted at
+	// least, one that it refused, and one that it took while more was tried, if
+	// it did. 0 unknown.
+	least, refused, taken float64
 
 	accepted      tally         // since it last asked to slow down
 	recent        [2]tally      // of this second or so and the one before, while it did not wait
@@ -27,16 +32,24 @@ type governor struct {
 const (
 	// recently is how long a recent tally is.
 	recently = time.Second
-	// keep is the part of what was measured that is used: a little less, so
-	// that the provider does not have to ask at once again.
+	// keep is the part of a guess that is used: a little less, so that the
+	// provider does not have to ask at once again.
 	keep = 0.98
-	// A rate is held for so many times as long as the provider asked to wait,
-	// so that asking for more costs little of what is granted.
-	patience            = 10
-	holdLeast, holdMost = 5 * time.Second, 15 * time.Minute
-	// After it the rate grows by a cube of the seconds: first by little, as most
-	// often nothing has changed, then fast.
-	growth = 0.0015
+	// alike is how far apart two measures of the same may be.
+	alike = 1.07
+
+	// Only a refusal tells that no more is granted than before, and each costs a
+	// wait: a rate is tried again so many waits after it was tried in vain. First
+	// a little more is tried for as long as it takes to use up what a provider
+	// saves in one wait; where that was not refused it grows ever faster, and all
+	// that was configured is tried at the end.
+	patience            = 17.0
+	little              = 1.08
+	trial               = 14.0
+	leap                = 5.0
+	firstHold           = patience - 13.0
+	waitLeast, waitMost = 500 * time.Millisecond, time.Minute
+
 	// tardy is how much later than three times as late as usual answers come
 	// before a rate stays.
 	tardy = 100 * time.Millisecond
@@ -49,18 +62,27 @@ func (g *governor) rate(now time.Time, quota float64) float64 {
 	if g.allowed == 0 {
 		return quota
 	}
-	factor := 1.0
-	if t := now.Sub(g.since) - g.hold; t > 0 {
-		s := t.Seconds()
-		factor += growth * s * s * s
+	factor, tried := 1.0, g.tried(now)
+	switch {
+	case tried > trial:
+		factor = little / max(1e-3, 1-(tried-trial)/leap)
+	case tried > 0:
+		factor = little
 	}
-	switch rate := g.allowed * factor; {
-	case quota > 0 && rate >= quota, quota == 0 && factor >= grown:
+	switch {
+	case quota > 0 && tried > trial+leap+patience, quota == 0 && factor >= grown:
 		g.allowed = 0
 		return quota
+	case quota > 0:
+		return min(g.allowed*factor, quota)
 	default:
-		return rate
+		return g.allowed * factor
 	}
+}
+
+// tried is for how many waits more is tried; not above 0: it is not.
+func (g *governor) tried(now time.Time) float64 {
+	return float64(now.Sub(g.since))/float64(g.wait) - g.hold
 }
 
 // rest says that nobody wanted it for a time: unused, a rate does not grow.
@@ -117,38 +139,52 @@ func (g *governor) count(now time.Time, accepted int) {
 	g.recent[0].n += accepted
 }
 
-// less lowers the rate to what was granted: between what was accepted of late,
-// part of which may have been saved up while nothing was sent, and what is known
-// to be taken for long.
+// less lowers the rate to what was granted. From one time that the provider asks
+// to slow down to the next it granted no less than what it accepted, and just
+// that if it saved up all that it granted while nothing was sent; and no more
+// than what it accepted of late, when it was sent too much. Where both are
+// close, or it granted the same while something else was sent, that is it; else
+// it is looked for in between.
 func (g *governor) less(now time.Time, wait time.Duration, quota float64) {
-	was := g.rate(now, quota)
-	late, before := g.recent[0], 0.0
-	if g.recent[1].n > 0 {
-		before = g.recent[1].perSecond(late.from)
-		late = tally{late.n + g.recent[1].n, g.recent[1].from}
-	}
-	most := late.perSecond(now)
+	was, most := g.rate(now, quota), g.lately(now)
 	if was == 0 { // it had no limit
 		was = most
 	}
-	least := most
-	switch {
+	granted, least, taken, hold := keep*min(was, most), 0.0, 0.0, float64(firstHold)
+	switch tried := g.tried(now); {
 	case g.allowed == 0:
-	case now.Sub(g.since) >= g.hold: // it was held, and grew since
-		g.safe = g.allowed
-		least = max(g.safe, 0.9*before)
-	default: // it is more than is granted: all of that was accepted, but what could not be saved up
-		if g.allowed <= g.safe {
-			g.safe = 0
+	case tried > trial:
+		taken = g.allowed * little
+		granted = between(taken, most)
+	default:
+		least, hold = g.accepted.perSecond(now), g.hold
+		if tried > 0 {
+			hold = max(0, patience-tried)
 		}
-		least = max(g.safe, g.accepted.perSecond(now))
+		granted = between(max(least, g.taken), most)
+		if most <= little*alike*least || near(least, g.least) && !near(most, g.refused) {
+			granted = min(least, most)
+		}
 	}
-	granted := math.Sqrt(least * most)
-	g.allowed = max(min(granted, was)*keep, was/2, 1)
-	g.since, g.hold = now.Add(wait), min(max(patience*wait, holdLeast), holdMost)
+	g.allowed = max(min(granted, was), was/2, 1)
+	g.least, g.refused, g.taken = least, most, taken
+	g.since, g.hold, g.wait = now.Add(wait), hold, min(max(wait, waitLeast), waitMost)
 	g.accepted = tally{from: now}
 	g.recent = [2]tally{{from: g.since}}
 }
+
+// lately is what was accepted in a second, of late.
+func (g *governor) lately(now time.Time) float64 {
+	late, before := g.recent[0], g.recent[1]
+	if before.n > 0 {
+		late.n, late.from = late.n+before.n, before.from
+	}
+	return late.perSecond(now)
+}
+
+func between(least, most float64) float64 { return keep * math.Sqrt(least*most) }
+
+func near(a, b float64) bool { return a < alike*b && b < alike*a }
 
 // heardAfter notes how long an answer took. While they come late the rate
 // stays. What is usual rises by a hundredth in a second at most: late answers
@@ -162,7 +198,7 @@ func (g *governor) heardAfter(now time.Time, took time.Duration, quota float64) 
 	g.answered = now
 	if g.allowed > 0 && g.latest > 3*g.usual+tardy && now.After(g.since) {
 		g.allowed = g.rate(now, quota)
-		g.since, g.hold = now, holdLeast
+		g.since, g.hold = now, firstHold
 	}
 }
 

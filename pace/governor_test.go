@@ -28,7 +28,7 @@ type service struct {
 }
 
 func serve(t *testing.T, quota int, depth, wait time.Duration) (*service, provider.Route) {
-	s := &service{night: nightfall(t, 200_000), depth: depth, wait: wait, latency: 30 * time.Millisecond, at: start}
+	s := &service{night: nightfall(t, 200_000), depth: depth, wait: wait, latency: 30 * time.Millisecond, at: start.Add(-time.Hour)}
 	r := provider.Route{Provider: tocsin.FCM, Credential: tocsin.CredentialID{1}}
 	s.open(r, "project")
 	s.tell(Configured{Subject: "project", Quota: quota})
@@ -66,38 +66,85 @@ func sum(list []float64, from, to int) (total float64) {
 	return total
 }
 
-// FCM is configured at 900,000 a minute and grants 600,000, then 150,000, then
-// 900,000, without a word: half a minute after each change no more than 110 %
-// of that is offered, at least 90 % is used, and Retry-After is never broken.
+// shares are what was offered and what was accepted of what is granted now.
+func (s *service) shares(from, to int) (offered, used float64) {
+	granted := s.rate * float64(to-from)
+	return sum(s.offered, from, to) / granted, sum(s.accepted, from, to) / granted
+}
+
+// FCM is configured at 900,000 a minute and grants less, and changes that
+// without a word: half a minute after each change no more than 110 %
+// of it is offered, at least 90 % is used, and Retry-After is never broken.
 // Whoever asks for longer waits is asked less often for more, and it takes longer.
 func TestConvergesOnWhatIsGranted(t *testing.T) {
-	for _, test := range []struct{ depth, wait, settle, phase time.Duration }{
-		{200 * time.Millisecond, time.Second, 30 * time.Second, 2 * time.Minute},
-		{time.Second, time.Second, 30 * time.Second, 2 * time.Minute},
-		{10 * time.Second, time.Second, 30 * time.Second, 2 * time.Minute},
-		{time.Minute, time.Second, 2 * time.Minute, 4 * time.Minute},
-		{time.Second, 2 * time.Second, 90 * time.Second, 8 * time.Minute},
-		{10 * time.Second, 10 * time.Second, 5 * time.Minute, 20 * time.Minute},
+	issue := []float64{600_000, 150_000, 900_000}
+	for _, test := range []struct {
+		depth, wait, settle, phase time.Duration
+		granted                    []float64
+	}{
+		{time.Second, time.Second, 30 * time.Second, 45 * time.Second, issue},
+		{2 * time.Second, time.Second, 30 * time.Second, 45 * time.Second, issue},
+		{time.Second, time.Second, 30 * time.Second, 2 * time.Minute, issue},
+		{time.Second, time.Second, 30 * time.Second, 2 * time.Minute, []float64{600_000, 60_000, 600_000}},
+		{time.Second, time.Second, 30 * time.Second, 2 * time.Minute, []float64{300_000, 450_000, 400_000, 420_000}},
+		{time.Second, time.Second, 30 * time.Second, 2 * time.Minute, []float64{800_000, 850_000, 90_000, 880_000, 30_000}},
+		{500 * time.Millisecond, time.Second, 30 * time.Second, 2 * time.Minute, issue},
+		{200 * time.Millisecond, time.Second, 30 * time.Second, 2 * time.Minute, issue},
+		{10 * time.Second, time.Second, 30 * time.Second, 2 * time.Minute, issue},
+		{time.Minute, time.Second, 2 * time.Minute, 6 * time.Minute, issue},
+		{time.Second, 2 * time.Second, 90 * time.Second, 8 * time.Minute, issue},
+		{10 * time.Second, 10 * time.Second, 5 * time.Minute, 20 * time.Minute, issue},
 	} {
-		t.Run(fmt.Sprintf("saves %v, waits %v", test.depth, test.wait), func(t *testing.T) {
-			s, r := serve(t, 900_000, test.depth, test.wait)
-			s.send(1, tocsin.Urgent, r, "project", 100_000_000)
-			phase, settle := int(test.phase.Seconds()), int(test.settle.Seconds())
-			for i, perMinute := range []float64{600_000, 150_000, 900_000} {
-				s.rate = perMinute / 60
-				s.run(start.Add(time.Duration(i+1) * test.phase))
-				from, to := i*phase+settle, (i+1)*phase
-				granted := s.rate * float64(to-from)
-				offered, used := sum(s.offered, from, to)/granted, sum(s.accepted, from, to)/granted
-				t.Logf("of %.0f a minute: offered %.1f %%, used %.1f %%, %d times 429 so far", perMinute, 100*offered, 100*used, s.throttled)
-				if offered > 1.1 || used < 0.9 {
-					t.Errorf("of %.0f a minute: offered %.1f %%, used %.1f %%", perMinute, 100*offered, 100*used)
+		for _, latency := range []time.Duration{2 * time.Millisecond, 30 * time.Millisecond} {
+			t.Run(fmt.Sprintf("saves %v, waits %v, answers after %v, %.0f for %v", test.depth, test.wait, latency, test.granted, test.phase), func(t *testing.T) {
+				s, r := serve(t, 900_000, test.depth, test.wait)
+				s.latency = latency
+				for sends := range byte(3) {
+					s.send(sends+1, tocsin.Urgent, r, "project", 100_000_000)
 				}
-			}
-			if s.broken > 0 {
-				t.Errorf("%d were written before Retry-After was over", s.broken)
-			}
-		})
+				phase, settle := int(test.phase.Seconds()), int(test.settle.Seconds())
+				for i, perMinute := range test.granted {
+					s.rate = perMinute / 60
+					s.run(start.Add(time.Duration(i+1) * test.phase))
+					offered, used := s.shares(i*phase+settle, (i+1)*phase)
+					t.Logf("of %.0f a minute: offered %.1f %%, used %.1f %%, %d times 429 so far", perMinute, 100*offered, 100*used, s.throttled)
+					if offered > 1.1 || used < 0.9 {
+						t.Errorf("of %.0f a minute: offered %.1f %%, used %.1f %%", perMinute, 100*offered, 100*used)
+					}
+				}
+				if s.broken > 0 {
+					t.Errorf("%d were written before Retry-After was over", s.broken)
+				}
+			})
+		}
+	}
+}
+
+// What one provider grants its subject is nothing to another, in the same
+// process and of the same class.
+func TestOneSubjectThatIsSlowedLeavesAnotherAlone(t *testing.T) {
+	s, r := serve(t, 900_000, time.Second, time.Second)
+	s.rate = 1000
+	other := provider.Route{Provider: tocsin.FCM, Credential: tocsin.CredentialID{2}}
+	s.open(other, "other")
+	s.tell(Configured{Subject: "other", Quota: 600_000})
+	limited, free := s.answer, 0
+	s.answer = func(c *caller, count int, done func(int, int, time.Duration)) {
+		if c.subject == "project" {
+			limited(c, count, done)
+			return
+		}
+		free += count
+		s.after(s.latency, func() { done(count, 0, 0) })
+	}
+	s.send(1, tocsin.Urgent, r, "project", 100_000_000)
+	s.send(2, tocsin.Urgent, other, "other", 100_000_000)
+	s.run(start.Add(2 * time.Minute))
+	if offered, used := s.shares(30, 120); offered > 1.1 || used < 0.9 {
+		t.Errorf("of a tenth of the quota: offered %.1f %%, used %.1f %%", 100*offered, 100*used)
+	}
+	if want := 10_000 * 119; free < want*98/100 || free > want*101/100 {
+		t.Errorf("the other one sent %d in two minutes, want %d", free, want)
 	}
 }
 
