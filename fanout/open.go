@@ -4,8 +4,6 @@ import (
 	"slices"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/ledger"
 	"github.com/tocsin-push/tocsin/provider"
@@ -14,7 +12,7 @@ import (
 
 const (
 	slicesAhead    = 64 // slices read and not open, before reading stops
-	evaluatedAhead = 4  // of those, how many are evaluated ahead of their turn
+	evaluatedAhead = 4  // of those to more than few, how many are evaluated ahead of their turn
 )
 
 func (m *Machine) readOn() {
@@ -76,25 +74,39 @@ func (m *Machine) nextToOpen() *job {
 	return nil
 }
 
+// toFew reports whether a slice names its recipients, at most a page of them.
+func toFew(s *record.Slice) bool {
+	return len(s.Recipients) > 0 && len(s.Recipients) <= tocsin.PageSize
+}
+
 // openSlices evaluates what the audience is ready for and opens in slice order.
+// While one waits for the grant of its claim, those behind it ask for theirs.
 func (m *Machine) openSlices() {
-	ahead := 0
+	large := 0
 	for _, j := range m.opening {
 		if j.stage == sent {
 			continue
 		}
-		if ahead++; ahead > evaluatedAhead {
-			break
+		if !toFew(j.slice()) {
+			if large++; large > evaluatedAhead {
+				break
+			}
 		}
 		if j.stage == waiting && j.slice().Mark <= m.applied {
 			j.stage = evaluating
 			m.emit(Evaluate{Position: j.position, Envelope: j.content})
 		}
 	}
-	for {
-		j := m.nextToOpen()
-		if j == nil || j.stage != evaluated || !m.tryOpen(j) {
+	turn := true
+	for _, j := range m.opening {
+		switch {
+		case j.stage == sent:
+		case j.stage != evaluated:
 			return
+		case turn:
+			turn = m.tryOpen(j)
+		case j.first == nil && m.claimsFirst(j):
+			m.askFirst(j)
 		}
 	}
 }
@@ -110,37 +122,47 @@ func (m *Machine) evaluated(e Evaluated) {
 	}
 }
 
+// claimsFirst reports whether the open of a job is to carry its first claim: a
+// small send's, that may leave now.
+func (m *Machine) claimsFirst(j *job) bool {
+	if j.plain || len(j.slice().Recipients) == 0 || !m.fewEnough(j.audience.Lots) {
+		return false
+	}
+	steering := m.steering(j)
+	return !steering.Paused && steering.PerMinute == 0 && !m.fold.Cancelled(j.id) && m.now.Before(expiryOf(j.slice())) && len(m.chunks(j.audience.Lots)) == 1
+}
+
+// askFirst asks for the grant of the claim that an open is to carry.
+func (m *Machine) askFirst(j *job) {
+	lot := j.audience.Lots[0]
+	r := lot.Route
+	f := &feed{job: j, route: provider.Route{
+		Provider: tocsin.Provider(r.Provider), Credential: tocsin.CredentialID(r.Credential), Host: r.Host, Topic: r.Topic}}
+	j.deadline = m.now.Add(m.config.OpenWait)
+	j.first = m.ask(f, todo{Span: ledger.Span{To: int(min(lot.Count, uint32(m.config.RangeSize)))}, attempt: 1})
+}
+
 // tryOpen puts the open of a job into the outbox, or waits for the grant of the
 // claim that the same record is to carry.
 func (m *Machine) tryOpen(j *job) bool {
 	if len(m.outbox) > appendRecords {
 		return false
 	}
-	chunks := m.chunks(j.audience.Lots)
-	steering := m.steering(j)
-	if j.plain || steering.Paused || steering.PerMinute > 0 || len(j.slice().Recipients) == 0 || len(chunks) != 1 || !m.fewEnough(j.audience.Lots) || m.fold.Cancelled(j.id) ||
-		!m.now.Before(expiryOf(j.slice())) {
-		m.giveBackFirst(j)
-		m.putOpen(j, chunks, nil)
-		return true
-	}
-	if j.first == nil {
-		r := j.audience.Lots[0].Route
-		f := &feed{job: j, route: provider.Route{
-			Provider: tocsin.Provider(r.Provider), Credential: tocsin.CredentialID(r.Credential), Host: r.Host, Topic: r.Topic}}
-		j.deadline = m.now.Add(m.config.OpenWait)
-		j.first = m.ask(f, todo{Span: ledger.Span{To: int(min(j.audience.Lots[0].Count, uint32(m.config.RangeSize)))}, attempt: 1})
-		return false
-	}
-	if t := j.first; t.n > 0 && m.held+t.n <= m.config.Window {
-		m.putOpen(j, chunks, t)
-		return true
-	}
-	if m.now.Before(j.deadline) {
-		return false
+	if m.claimsFirst(j) {
+		if j.first == nil {
+			m.askFirst(j)
+			return false
+		}
+		if t := j.first; t.n > 0 && m.held+t.n <= m.config.Window {
+			m.putOpen(j, m.chunks(j.audience.Lots), t)
+			return true
+		}
+		if m.now.Before(j.deadline) {
+			return false
+		}
 	}
 	m.giveBackFirst(j)
-	m.putOpen(j, chunks, nil)
+	m.putOpen(j, m.chunks(j.audience.Lots), nil)
 	return true
 }
 
@@ -170,7 +192,7 @@ func (m *Machine) chunks(lots []*record.Lot) [][]*record.Lot {
 	ordinals, whole := 0, 0
 	for _, lot := range lots {
 		const frame = 4 // tag and length of a lot
-		size, last := proto.Size(lot)+frame, len(chunks)-1
+		size, last := lot.SizeVT()+frame, len(chunks)-1
 		ordinals, whole = ordinals+len(lot.Ordinals), whole+size
 		if (ordinals > m.config.Chunk || whole > openBytes) && len(chunks[last]) > 0 {
 			chunks = append(chunks, nil)

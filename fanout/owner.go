@@ -158,6 +158,7 @@ func (o *Owner) drain(m *Machine) {
 
 // run does what the machine asks for, and reports whether it stopped.
 func (o *Owner) run(ctx context.Context, effects []Effect, timer *time.Timer) (stopped bool) {
+	var few []Evaluate // that one goroutine does: each costs less than to start one
 	for _, effect := range effects {
 		switch e := effect.(type) {
 		case Follow:
@@ -169,6 +170,10 @@ func (o *Owner) run(ctx context.Context, effects []Effect, timer *time.Timer) (s
 		case FetchSlice:
 			o.tasks.Go(func() { o.fetchSlice(ctx, e.Position) })
 		case Evaluate:
+			if toFew(e.Envelope.GetSlice()) {
+				few = append(few, e)
+				continue
+			}
 			o.tasks.Go(func() { o.evaluate(ctx, e) })
 		case Append:
 			o.tasks.Go(func() { o.append(ctx, e) })
@@ -190,6 +195,13 @@ func (o *Owner) run(ctx context.Context, effects []Effect, timer *time.Timer) (s
 			}
 			stopped = true
 		}
+	}
+	if len(few) > 0 {
+		o.tasks.Go(func() {
+			for _, e := range few {
+				o.evaluate(ctx, e)
+			}
+		})
 	}
 	return stopped
 }
