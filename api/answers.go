@@ -16,28 +16,27 @@ import (
 type answers struct {
 	audience *audience.Shard
 	receipt  *receipt.Shell
-	now      func() time.Time
 }
 
 func (a answers) Await(ctx context.Context, changes uint64) error {
 	return a.audience.Await(ctx, changes)
 }
 
-func (a answers) Count(project tocsin.ProjectID, q *target.Query, recipients []*record.Recipient) (c ask.Count) {
+func (a answers) Count(ctx context.Context, project tocsin.ProjectID, q *target.Query, recipients []*record.Recipient, at time.Time) (c ask.Count, err error) {
 	if q != nil {
-		found := a.audience.Count(project, q)
-		return ask.Count{Reachable: found.Reachable, Matched: found.Matched}
+		found, err := a.audience.Count(ctx, project, q, at)
+		return ask.Count{Reachable: found.Reachable, Matched: found.Matched}, err
 	}
-	found, _ := a.audience.Explicit(project, recipients, a.now())
+	found, _ := a.audience.Explicit(project, recipients, at)
 	for _, lot := range found.Lots {
 		c.Matched += lot.Ordinals.GetCardinality()
 	}
 	c.Reachable, c.Unknown = c.Matched, found.Unknown
-	return c
+	return c, ctx.Err()
 }
 
-func (a answers) Spread(project tocsin.ProjectID, q *target.Query, recipients []*record.Recipient) []ask.Share {
-	return a.audience.Spread(project, q, recipients)
+func (a answers) Spread(project tocsin.ProjectID, q *target.Query, recipients []*record.Recipient, at time.Time) []ask.Share {
+	return a.audience.Spread(project, q, recipients, at)
 }
 
 func (a answers) Counters(ctx context.Context, send tocsin.SendID) (*record.Counters, error) {

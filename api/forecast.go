@@ -25,7 +25,7 @@ type forecast struct {
 // then. It leaves alone what accepting the send changes meanwhile, such as its
 // recipients.
 func (s *Server) foretell(ctx context.Context, who record.Scope, send *record.Send, explicit map[tocsin.Shard][]*record.Recipient) *forecast {
-	t := ask.Target{Explicit: explicit}
+	t := ask.Target{At: time.Unix(0, send.Due), Explicit: explicit}
 	if len(send.Query) > 0 {
 		q, err := target.Parse(s.Target, send.Query)
 		if err != nil {

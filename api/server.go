@@ -96,7 +96,7 @@ func New(c Config, d Deps) (*Server, error) {
 	s := &Server{Config: c, Deps: d, listing: listing{d.Store}, steering: steering{d.Store}, imports: &imports{store: d.Store, running: map[tocsin.ImportID]*importRow{}}, requests: newGate(c.Requests), devices: newGate(c.Requests), streams: newGate(c.Streams), addresses: newAddresses(c.DeviceRate, c.DeviceBurst, mostAddresses), large: make(chan struct{}, largeBodies), tasks: new(sync.WaitGroup)}
 	s.marks = &marks{journal: d.Journal, shards: d.Shards, tasks: s.tasks}
 	for i := range d.Shards {
-		s.ask = append(s.ask, answers{d.Audience[i], d.Receipts[i], d.Now})
+		s.ask = append(s.ask, answers{d.Audience[i], d.Receipts[i]})
 		s.followers = append(s.followers, &follower{cancel: s.cancelLedgers, listing: s.listing, steering: s.steering, journal: d.Journal, shard: tocsin.Shard(i), shards: d.Shards, log: d.Log})
 		for _, to := range [...]struct {
 			topic journal.Topic

@@ -76,14 +76,14 @@ func (s *Server) routeRecipients(ctx context.Context, project tocsin.ProjectID, 
 	return nil
 }
 
-// selection reads a target that was checked.
+// selection reads a target that was checked, as it would be evaluated now.
 func (s *Server) selection(ctx context.Context, project tocsin.ProjectID, query []byte, recipients []*record.Recipient) (ask.Target, error) {
 	if len(query) > 0 {
 		q, err := target.Parse(s.Target, query)
-		return ask.Target{Query: q}, err
+		return ask.Target{At: s.Now(), Query: q}, err
 	}
 	err := s.routeRecipients(ctx, project, recipients)
-	return ask.Target{Explicit: byShard(project, recipients, s.Shards)}, err
+	return ask.Target{At: s.Now(), Explicit: byShard(project, recipients, s.Shards)}, err
 }
 
 // trace asks the shard of a subscription for its story in a send.

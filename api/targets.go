@@ -90,7 +90,7 @@ type sampled struct {
 // sample is a few recipients of one shard.
 func (s *Server) sample(project tocsin.ProjectID, sel ask.Target, shard tocsin.Shard, limit int) (found []sampled) {
 	if sel.Query != nil {
-		_, some := s.Audience[shard].Preview(project, sel.Query, limit)
+		_, some := s.Audience[shard].Preview(project, sel.Query, limit, sel.At)
 		for _, one := range some {
 			found = append(found, sampled{one, nil})
 		}

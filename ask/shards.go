@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/provider"
@@ -14,6 +15,7 @@ import (
 // Target is whom a question is about: a query, or explicit recipients by the
 // shard that holds them.
 type Target struct {
+	At       time.Time // when the send is due: relative times of the query count from it
 	Query    *target.Query
 	Explicit map[tocsin.Shard][]*record.Recipient
 }
@@ -37,12 +39,12 @@ type Shard interface {
 	// Await returns once all changes below a position are applied.
 	Await(ctx context.Context, changes uint64) error
 
-	// Count counts a target.
-	Count(tocsin.ProjectID, *target.Query, []*record.Recipient) Count
+	// Count counts a target for an instant, or returns the error of ctx.
+	Count(ctx context.Context, project tocsin.ProjectID, q *target.Query, recipients []*record.Recipient, at time.Time) (Count, error)
 
 	// Spread tells on which routes a target is. The sum is exact, the parts of
 	// a large one are from a sample.
-	Spread(tocsin.ProjectID, *target.Query, []*record.Recipient) []Share
+	Spread(project tocsin.ProjectID, q *target.Query, recipients []*record.Recipient, at time.Time) []Share
 
 	// Counters are those of a send; nil where it was not opened.
 	Counters(context.Context, tocsin.SendID) (*record.Counters, error)
@@ -86,9 +88,9 @@ func (s Shards) Await(ctx context.Context, changes []uint64) error {
 func (s Shards) Count(ctx context.Context, project tocsin.ProjectID, t Target) (sum Count, err error) {
 	shards := s.of(t)
 	each := make([]Count, len(shards))
-	err = Each(shards, func(i int, shard tocsin.Shard) error {
-		each[i] = s[shard].Count(project, t.Query, t.Explicit[shard])
-		return ctx.Err()
+	err = Each(shards, func(i int, shard tocsin.Shard) (err error) {
+		each[i], err = s[shard].Count(ctx, project, t.Query, t.Explicit[shard], t.At)
+		return err
 	})
 	for _, c := range each {
 		sum.Reachable += c.Reachable
@@ -116,7 +118,7 @@ func (s Shards) Spread(ctx context.Context, tasks *sync.WaitGroup, project tocsi
 	shards := s.of(t)
 	answers := make(chan []Share, len(shards))
 	for _, shard := range shards {
-		tasks.Go(func() { answers <- s[shard].Spread(project, t.Query, t.Explicit[shard]) })
+		tasks.Go(func() { answers <- s[shard].Spread(project, t.Query, t.Explicit[shard], t.At) })
 	}
 	at := map[provider.Route]int{}
 	answered := 0

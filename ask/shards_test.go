@@ -20,7 +20,7 @@ type shard struct {
 	gate chan struct{}
 }
 
-func (s shard) Spread(tocsin.ProjectID, *target.Query, []*record.Recipient) []ask.Share {
+func (s shard) Spread(tocsin.ProjectID, *target.Query, []*record.Recipient, time.Time) []ask.Share {
 	<-s.gate
 	return []ask.Share{{Route: provider.Route{Provider: tocsin.APNs}, Pushes: 30}, {Route: provider.Route{Provider: tocsin.FCM}, Pushes: 10}}
 }

@@ -54,11 +54,12 @@ func check(e *record.Envelope) (*record.Changes, error) {
 	return changes, nil
 }
 
-func (p *project) apply(pos uint64, changes *record.Changes) {
+// apply takes a record that was written at an instant and stood at pos.
+func (p *project) apply(pos uint64, at int64, changes *record.Changes) {
 	for _, change := range changes.Changes {
 		switch c := change.Change.(type) {
 		case *record.Change_Upsert:
-			p.upsert(pos, c.Upsert)
+			p.upsert(pos, at, c.Upsert)
 		case *record.Change_OptIn:
 			if o, ok := p.alive(c.OptIn.Subscription); ok {
 				p.optIn(o, c.OptIn.OptedIn)
@@ -88,7 +89,7 @@ func (p *project) isGone(ordinal uint32, gone *record.Address) bool {
 	return p.rows.version[ordinal] == gone.Version && (gone.At == 0 || seconds(gone.At) >= p.rows.vouched[ordinal])
 }
 
-func (p *project) upsert(pos uint64, u *record.Upsert) {
+func (p *project) upsert(pos uint64, at int64, u *record.Upsert) {
 	id := tocsin.SubscriptionID(u.Subscription)
 	ordinal, known := p.ordinal(id)
 	alive := known && p.live.Contains(ordinal)
@@ -117,6 +118,9 @@ func (p *project) upsert(pos uint64, u *record.Upsert) {
 	} else if len(u.Secret) > 0 {
 		address, _ := p.stored(ordinal)
 		p.store(ordinal, address, u.Secret)
+	}
+	if !alive {
+		p.rows.created[ordinal] = seconds(at)
 	}
 	if !alive || u.Profile != "" {
 		p.belong(ordinal, u.Profile, !alive)

@@ -178,7 +178,9 @@ func BenchmarkRead(b *testing.B) {
 	}
 	b.Run("count", func(b *testing.B) {
 		for b.Loop() {
-			shard.Count(news, q)
+			if _, err := shard.Count(b.Context(), news, q, noon); err != nil {
+				b.Fatal(err)
+			}
 		}
 	})
 	b.Run("everyone", func(b *testing.B) {

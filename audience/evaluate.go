@@ -2,6 +2,7 @@ package audience
 
 import (
 	"cmp"
+	"context"
 	"slices"
 	"time"
 
@@ -45,15 +46,20 @@ func (s *Shard) Evaluate(project tocsin.ProjectID, q *target.Query, at time.Time
 	if p == nil {
 		return a
 	}
-	a.Lots = p.cut(p.matching(q, p.reachable), at)
+	a.Lots = p.cut(s.matching(p, q, p.reachable, at), at)
 	return a
 }
 
-func (p *project) matching(q *target.Query, all *roaring.Bitmap) *roaring.Bitmap {
+// matching returns those of all that match for an instant; nil asks for everyone.
+func (s *Shard) matching(p *project, q *target.Query, all *roaring.Bitmap, at time.Time) *roaring.Bitmap {
 	if q == nil {
 		return all
 	}
-	return p.known.Run(q, all)
+	rows, err := p.known.Run(context.Background(), q, all, p.around(&s.zones, at))
+	if err != nil {
+		panic(err) // the context never ends
+	}
+	return rows
 }
 
 // cut splits rows into lots.
@@ -154,16 +160,17 @@ func (s *Shard) Explicit(project tocsin.ProjectID, recipients []*record.Recipien
 	return a, values
 }
 
-// Count counts without building an audience.
-func (s *Shard) Count(project tocsin.ProjectID, q *target.Query) Count {
+// Count counts for an instant without building an audience, or returns the error of ctx.
+func (s *Shard) Count(ctx context.Context, project tocsin.ProjectID, q *target.Query, at time.Time) (Count, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	p := s.projects[project]
 	switch {
 	case p == nil:
-		return Count{}
+		return Count{}, nil
 	case q == nil:
-		return Count{Matched: p.live.GetCardinality(), Reachable: p.reachable.GetCardinality()}
+		return Count{Matched: p.live.GetCardinality(), Reachable: p.reachable.GetCardinality()}, nil
 	}
-	return Count{Matched: p.known.Count(q, p.live), Reachable: p.known.Count(q, p.reachable)}
+	matched, reachable, err := p.known.Count(ctx, q, p.live, p.reachable, p.around(&s.zones, at))
+	return Count{Matched: matched, Reachable: reachable}, err
 }

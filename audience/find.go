@@ -22,7 +22,8 @@ type Subscription struct {
 	Language   string
 	Zone       string
 	OptedIn    bool
-	Active     time.Time // to the second; zero unknown
+	Created    time.Time // when it registered; this and Active to the second, zero unknown
+	Active     time.Time
 	Attributes map[string]index.Value
 	Tags       map[string][]string
 }
@@ -82,16 +83,16 @@ func (s *Shard) FindProfile(project tocsin.ProjectID, key string) (found []Subsc
 	return found
 }
 
-// Preview counts a target and returns a few of those it matches, opted out
-// ones too, from the oldest ordinal on.
-func (s *Shard) Preview(project tocsin.ProjectID, q *target.Query, limit int) (Count, []Subscription) {
+// Preview counts a target for an instant and returns a few of those it matches,
+// opted out ones too, from the oldest ordinal on.
+func (s *Shard) Preview(project tocsin.ProjectID, q *target.Query, limit int, at time.Time) (Count, []Subscription) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	p := s.projects[project]
 	if p == nil {
 		return Count{}, nil
 	}
-	matched := p.matching(q, p.live)
+	matched := s.matching(p, q, p.live, at)
 	var sample []Subscription
 	for it := matched.Iterator(); it.HasNext() && len(sample) < limit; {
 		sample = append(sample, p.view(it.Next()))
@@ -107,9 +108,7 @@ func (p *project) view(o uint32) Subscription {
 	}
 	v.Profile, v.Route = p.keyOf(o), p.routes[r.route[o]]
 	v.Address, v.Secret = p.stored(o)
-	if r.active[o] != 0 {
-		v.Active = time.Unix(int64(r.active[o]), 0).UTC()
-	}
+	v.Created, v.Active = fromSeconds(r.created[o]), fromSeconds(r.active[o])
 	v.Attributes = make(map[string]index.Value)
 	for name, value := range p.known.Attributes(o) {
 		switch name {

@@ -169,7 +169,7 @@ func TestSnapshotsAndRestartsChangeNothing(t *testing.T) {
 			if have, want := f.Shard().Evaluate(news, q, noon), whole.Evaluate(news, q, noon); !equalAudience(have, want) {
 				t.Fatalf("%s reaches %v, want %v", text, have, want)
 			}
-			if f.Shard().Count(news, q) != whole.Count(news, q) {
+			if counted(t, f.Shard(), q) != counted(t, whole, q) {
 				t.Fatalf("%s counts differ", text)
 			}
 		}
@@ -305,7 +305,7 @@ func TestDamagedSnapshotFallsBackAndSaysSo(t *testing.T) {
 				t.Error("the older one was not taken")
 			}
 			stop := running(t, f)
-			if c := f.Shard().Count(news, nil); c.Matched != 4 {
+			if c := counted(t, f.Shard(), nil); c.Matched != 4 {
 				t.Error(c)
 			}
 			if err := f.Snapshot(t.Context()); err != nil {
@@ -415,7 +415,7 @@ func TestFailureOfEveryOperation(t *testing.T) {
 		stop()
 		again := open(t, j, folderOn(t, disk), slog.New(slog.DiscardHandler))
 		stop = running(t, again)
-		if c := again.Shard().Count(news, nil); c.Matched != 3 {
+		if c := counted(t, again.Shard(), nil); c.Matched != 3 {
 			t.Errorf("after operation %d failed: %+v", fail, c)
 		}
 		stop()

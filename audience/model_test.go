@@ -91,7 +91,7 @@ func (m *model) upsert(pos uint64, u *record.Upsert) {
 	}
 	anew := !s.Live
 	if anew {
-		s.OptedIn, s.Attributes, s.Tags = true, map[string]index.Value{}, map[string][]string{}
+		s.Created, s.OptedIn, s.Attributes, s.Tags = noon, true, map[string]index.Value{}, map[string][]string{}
 	}
 	if len(u.Address) > 0 {
 		for _, other := range m.all {

@@ -42,6 +42,7 @@ type rows struct {
 	version []uint64    // of the address
 	address []index.Ref // 0 when deleted
 	vouched []uint32    // when the device last brought this address itself, in seconds; 0 unknown
+	created []uint32    // when it registered, in seconds; 0 unknown
 	active  []uint32    // last seen, in seconds
 	route   []uint32
 	profile []uint32 // its number + 1; 0 is anonymous
@@ -79,6 +80,7 @@ func (p *project) add(id tocsin.SubscriptionID) uint32 {
 	r.version = append(r.version, 0)
 	r.address = append(r.address, 0)
 	r.vouched = append(r.vouched, 0)
+	r.created = append(r.created, 0)
 	r.active = append(r.active, 0)
 	r.route = append(r.route, 0)
 	r.profile = append(r.profile, 0)
@@ -188,7 +190,7 @@ func (p *project) remove(ordinal uint32) {
 	p.routeUses[p.rows.route[ordinal]]--
 	p.addresses.Free(p.rows.address[ordinal])
 	p.rows.address[ordinal] = 0
-	p.rows.active[ordinal], p.rows.vouched[ordinal] = 0, 0
+	p.rows.created[ordinal], p.rows.active[ordinal], p.rows.vouched[ordinal] = 0, 0, 0
 	p.live.Remove(ordinal)
 	p.reachable.Remove(ordinal)
 	p.known.Clear(ordinal)

@@ -84,3 +84,10 @@ func seconds(nanos int64) uint32 {
 	}
 	return uint32(min((nanos+int64(time.Second)-1)/int64(time.Second), 1<<32-1))
 }
+
+func fromSeconds(at uint32) time.Time {
+	if at == 0 {
+		return time.Time{}
+	}
+	return time.Unix(int64(at), 0).UTC()
+}

@@ -15,6 +15,7 @@ type Shard struct {
 	projects map[tocsin.ProjectID]*project
 	seen     record.Seen
 	applied  uint64
+	zones    zones
 	moved    chan struct{} // closed when applied rises; nil while nobody waits
 }
 
@@ -43,7 +44,7 @@ func (s *Shard) Apply(pos uint64, e *record.Envelope) error {
 			p = newProject()
 			s.projects[id] = p
 		}
-		p.apply(pos, changes)
+		p.apply(pos, e.At, changes)
 	}
 	s.advance(pos + 1)
 	return nil
@@ -101,7 +102,7 @@ func (s *Shard) Size() (bytes, subscriptions int) {
 	defer s.mu.RUnlock()
 	for _, p := range s.projects {
 		r, w := &p.rows, &p.people
-		bytes += 16*cap(r.ids) + 8*cap(r.version) + 4*(cap(r.address)+cap(r.vouched)+cap(r.active)+cap(r.route)+cap(r.profile)+cap(r.next))
+		bytes += 16*cap(r.ids) + 8*cap(r.version) + 4*(cap(r.address)+cap(r.vouched)+cap(r.created)+cap(r.active)+cap(r.route)+cap(r.profile)+cap(r.next))
 		bytes += p.known.Size() + p.addresses.Size() + p.byID.Size() + p.byAddress.Size()
 		bytes += int(p.live.GetSizeInBytes() + p.reachable.GetSizeInBytes())
 		bytes += w.known.Size() + w.keys.Size() + w.byKey.Size() + 4*(cap(w.key)+cap(w.first))

@@ -128,6 +128,15 @@ func (w *world) audience(text string) []uint32 {
 	return ordinals
 }
 
+func counted(t *testing.T, s *Shard, q *target.Query) Count {
+	t.Helper()
+	c, err := s.Count(t.Context(), news, q, noon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
 func (w *world) expect(text string, want ...uint32) {
 	w.t.Helper()
 	if got := w.audience(text); !slices.Equal(got, want) {
@@ -142,7 +151,7 @@ func TestRegisterOptOutDelete(t *testing.T) {
 	w.expect(`{"country":"FR"}`, 0, 2)
 	w.apply(news, optIn(2, false))
 	w.expect(`{"country":"FR"}`, 0)
-	if c := w.shard.Count(news, query(t, `{"country":"FR"}`)); c != (Count{Matched: 2, Reachable: 1}) {
+	if c := counted(t, w.shard, query(t, `{"country":"FR"}`)); c != (Count{Matched: 2, Reachable: 1}) {
 		t.Error(c)
 	}
 	w.apply(news, remove(0), optIn(2, true))
@@ -360,7 +369,7 @@ func TestRecordsThatAreNotChanges(t *testing.T) {
 		if s.Apply(3, e) == nil {
 			t.Errorf("%s is applied", what)
 		}
-		if c := s.Count(news, nil); c.Matched != 0 || s.Applied() != 0 {
+		if c := counted(t, s, nil); c.Matched != 0 || s.Applied() != 0 {
 			t.Errorf("%s is applied in part", what)
 		}
 	}
@@ -387,7 +396,7 @@ func TestPreview(t *testing.T) {
 		w.apply(news, phone(n, with("country", "FR")))
 	}
 	w.apply(news, optIn(3, false))
-	count, sample := w.shard.Preview(news, query(t, `{"country":"FR"}`), 3)
+	count, sample := w.shard.Preview(news, query(t, `{"country":"FR"}`), 3, noon)
 	if count != (Count{10, 9}) || len(sample) != 3 || sample[2].ID != subscription(2) ||
 		sample[0].Attributes["country"].Text != "FR" || !sample[0].OptedIn || sample[0].Active != noon {
 		t.Errorf("%+v %+v", count, sample)

@@ -15,9 +15,12 @@ import (
 	"github.com/tocsin-push/tocsin/record"
 )
 
-// snapshotVersion rises when the encoding below changes; a file of another
-// version is refused by name, and the log is read instead.
-const snapshotVersion = 1
+// snapshotVersion rises when the encoding below changes. The version before is
+// read too; any other is refused by name, and the log is read instead.
+const (
+	snapshotVersion = 2
+	withoutCreated  = 1 // did not hold when subscriptions registered
+)
 
 // Freeze copies one moment of the shard for Encode. The writer waits
 // meanwhile: a few tens of milliseconds a million subscriptions, as bytes are
@@ -31,7 +34,7 @@ func (s *Shard) Freeze() *Shard {
 		frozen.projects[id] = &project{
 			known: p.known.Freeze(), addresses: p.addresses.Freeze(), routes: slices.Clone(p.routes),
 			rows: rows{slices.Clone(r.ids), slices.Clone(r.version), slices.Clone(r.address), slices.Clone(r.vouched),
-				slices.Clone(r.active), slices.Clone(r.route), slices.Clone(r.profile), slices.Clone(r.next)},
+				slices.Clone(r.created), slices.Clone(r.active), slices.Clone(r.route), slices.Clone(r.profile), slices.Clone(r.next)},
 			people: people{known: w.known.Freeze(), keys: w.keys.Freeze(), key: slices.Clone(w.key), first: slices.Clone(w.first)},
 		}
 	}
@@ -73,7 +76,7 @@ func (p *project) encode(e *index.Encoder) {
 	index.EncodeColumn(e, flat)
 	index.EncodeColumn(e, r.version)
 	index.EncodeColumn(e, r.address)
-	for _, column := range [...][]uint32{r.vouched, r.active, r.route, r.profile, r.next} {
+	for _, column := range [...][]uint32{r.vouched, r.created, r.active, r.route, r.profile, r.next} {
 		index.EncodeColumn(e, column)
 	}
 	p.addresses.Encode(e)
@@ -88,8 +91,9 @@ func (p *project) encode(e *index.Encoder) {
 func Decode(from io.Reader) (*Shard, error) {
 	const maxWriters, maxProjects = 1 << 24, 1 << 24
 	d := index.NewDecoder(from)
-	if v := d.Number(); v != snapshotVersion && d.Err() == nil {
-		return nil, fmt.Errorf("audience: snapshot has version %d, this build reads %d", v, snapshotVersion)
+	version := d.Number()
+	if version != snapshotVersion && version != withoutCreated && d.Err() == nil {
+		return nil, fmt.Errorf("audience: snapshot has version %d, this build reads %d and %d", version, withoutCreated, snapshotVersion)
 	}
 	s := &Shard{projects: make(map[tocsin.ProjectID]*project), seen: make(record.Seen), applied: d.Number()}
 	for range d.Length(maxWriters) {
@@ -99,7 +103,7 @@ func Decode(from io.Reader) (*Shard, error) {
 	for range d.Length(maxProjects) {
 		var id tocsin.ProjectID
 		copy(id[:], d.Bytes(len(id)))
-		p := decodeProject(d)
+		p := decodeProject(d, version)
 		if d.Err() != nil {
 			break
 		}
@@ -111,7 +115,7 @@ func Decode(from io.Reader) (*Shard, error) {
 	return s, nil
 }
 
-func decodeProject(d *index.Decoder) *project {
+func decodeProject(d *index.Decoder, version uint64) *project {
 	const maxRoutes, maxText = 1 << 24, 64 << 10
 	p := &project{seed: maphash.MakeSeed(), live: roaring.New(), reachable: roaring.New(), routeOf: make(map[Route]uint32)}
 	for n := range d.Length(maxRoutes) {
@@ -132,7 +136,11 @@ func decodeProject(d *index.Decoder) *project {
 	}
 	r.version = index.DecodeColumn[uint64](d)
 	r.address = index.DecodeColumn[index.Ref](d)
-	for _, column := range [...]*[]uint32{&r.vouched, &r.active, &r.route, &r.profile, &r.next} {
+	for _, column := range [...]*[]uint32{&r.vouched, &r.created, &r.active, &r.route, &r.profile, &r.next} {
+		if version == withoutCreated && column == &r.created {
+			r.created = make([]uint32, len(r.ids))
+			continue
+		}
 		*column = index.DecodeColumn[uint32](d)
 		if len(*column) != len(r.ids) {
 			d.Fail("columns differ in length")

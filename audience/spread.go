@@ -2,6 +2,7 @@ package audience
 
 import (
 	"slices"
+	"time"
 
 	"github.com/RoaringBitmap/roaring/v2"
 
@@ -16,9 +17,9 @@ import (
 const sample = 256
 
 // Spread tells on which routes a send to a query, or to explicit recipients,
-// would go now. The sum is exact; the parts of more than sample subscriptions
+// that is due at an instant would go now. The sum is exact; the parts of more than sample subscriptions
 // are in proportion to that many of them, taken at even distances.
-func (s *Shard) Spread(project tocsin.ProjectID, q *target.Query, recipients []*record.Recipient) []ask.Share {
+func (s *Shard) Spread(project tocsin.ProjectID, q *target.Query, recipients []*record.Recipient, at time.Time) []ask.Share {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	p := s.projects[project]
@@ -33,7 +34,7 @@ func (s *Shard) Spread(project tocsin.ProjectID, q *target.Query, recipients []*
 			p.named(r, func(o uint32) { rows.Add(o) })
 		}
 	case q != nil:
-		rows = p.matching(q, p.reachable)
+		rows = s.matching(p, q, p.reachable, at)
 	}
 	all := rows.GetCardinality()
 	taken := min(all, sample)
@@ -58,9 +59,9 @@ func (s *Shard) Spread(project tocsin.ProjectID, q *target.Query, recipients []*
 		if n == 0 {
 			continue
 		}
-		at := p.routes[r]
+		route := p.routes[r]
 		shares = append(shares, ask.Share{Pushes: all * n / taken,
-			Route: provider.Route{Provider: at.Provider, Credential: at.Vapid, Host: at.Host, Topic: at.Topic}})
+			Route: provider.Route{Provider: route.Provider, Credential: route.Vapid, Host: route.Host, Topic: route.Topic}})
 		left -= all * n / taken
 	}
 	if len(shares) > 0 { // what rounding left over

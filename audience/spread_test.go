@@ -10,7 +10,7 @@ import (
 // The parts add up to what a send would go to, and are in proportion.
 func TestSpread(t *testing.T) {
 	w := newWorld(t)
-	if shares := w.shard.Spread(news, nil, nil); shares != nil {
+	if shares := w.shard.Spread(news, nil, nil, noon); shares != nil {
 		t.Fatalf("nobody is on %v", shares)
 	}
 	const people = 3000
@@ -24,7 +24,7 @@ func TestSpread(t *testing.T) {
 	w.apply(news, optIn(0, false))
 	for text, want := range map[string]uint64{`{}`: people - 1, `{"country":"FR"}`: people/2 - 1, `{"country":"IT"}`: 0} {
 		parts := map[tocsin.Provider]uint64{}
-		for _, s := range w.shard.Spread(news, query(t, text), nil) {
+		for _, s := range w.shard.Spread(news, query(t, text), nil, noon) {
 			parts[s.Route.Provider] += s.Pushes
 		}
 		if have := parts[tocsin.FCM] + parts[tocsin.APNs]; have != want {
@@ -35,7 +35,7 @@ func TestSpread(t *testing.T) {
 		}
 	}
 	shares := w.shard.Spread(news, nil, []*record.Recipient{{Subscription: subscription(1).Bytes()}, {Subscription: subscription(1).Bytes()},
-		{Subscription: subscription(3).Bytes()}, {Subscription: subscription(people + 1).Bytes()}})
+		{Subscription: subscription(3).Bytes()}, {Subscription: subscription(people + 1).Bytes()}}, noon)
 	if len(shares) != 2 || shares[0].Pushes != 1 || shares[1].Pushes != 1 {
 		t.Errorf("%v", shares)
 	}

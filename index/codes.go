@@ -1,7 +1,5 @@
 package index
 
-import "github.com/RoaringBitmap/roaring/v2"
-
 // codes is a column of small numbers, 0 where there is none, in the narrowest
 // of one, two or four bytes a row that holds the largest.
 type codes struct {
@@ -67,49 +65,3 @@ func put[T any](column []T, row uint32, cell T) []T {
 }
 
 func (c *codes) size() int { return cap(c.narrow) + 2*cap(c.middle) + 4*cap(c.wide) }
-
-// selects returns the rows whose code the bitset holds; code 0 must not be in it.
-func (c *codes) selects(wanted []uint64) *roaring.Bitmap {
-	dense := make([]uint64, (c.rows()+63)/64)
-	switch c.width {
-	case 1:
-		choose(dense, c.narrow, wanted)
-	case 2:
-		choose(dense, c.middle, wanted)
-	case 4:
-		choose(dense, c.wide, wanted)
-	}
-	return roaring.FromDense(dense, false)
-}
-
-func choose[T uint8 | uint16 | uint32](dense []uint64, column []T, wanted []uint64) {
-	for start := 0; start < len(column); start += 64 {
-		var word uint64
-		for i, code := range column[start:min(start+64, len(column))] {
-			word |= (wanted[code>>6] >> (code & 63) & 1) << i
-		}
-		dense[start>>6] = word
-	}
-}
-
-// present returns the rows that have a code.
-func (c *codes) present() *roaring.Bitmap {
-	dense := make([]uint64, (c.rows()+63)/64)
-	switch c.width {
-	case 1:
-		filled(dense, c.narrow)
-	case 2:
-		filled(dense, c.middle)
-	case 4:
-		filled(dense, c.wide)
-	}
-	return roaring.FromDense(dense, false)
-}
-
-func filled[T uint8 | uint16 | uint32](dense []uint64, column []T) {
-	for row, code := range column {
-		if code != 0 {
-			dense[row>>6] |= 1 << (row & 63)
-		}
-	}
-}

@@ -74,9 +74,9 @@ func (d *dictionary) take(v Value) (code uint32, created bool) {
 }
 
 // drop counts one row less; the value goes with its last row.
-func (d *dictionary) drop(code uint32) (gone bool) {
+func (d *dictionary) drop(code uint32) {
 	if d.counts[code]--; d.counts[code] > 0 {
-		return false
+		return
 	}
 	v := d.value(code)
 	d.table.Delete(d.hash(v), code, d.hashOf)
@@ -88,7 +88,6 @@ func (d *dictionary) drop(code uint32) (gone bool) {
 	if d.arena.Wasteful() {
 		d.compact()
 	}
-	return true
 }
 
 func (d *dictionary) compact() {

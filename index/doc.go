@@ -1,12 +1,27 @@
 // Package index keeps the attributes and tag sets of one project on one shard
-// in columns and bitmaps, and runs targets on them.
+// in columns and sets of rows, and runs targets on them.
 //
 // Rows are ordinals: small numbers given by the caller, never changed. An
-// attribute is a column of codes into a dictionary of its values, one to four
-// bytes a row; while a column has few values each of them has a roaring bitmap
-// of its rows as well, so that a clause is a look-up. A column of numbers that
-// are nearly all different gives its dictionary up and keeps them plainly. A
-// tag set has a bitmap a tag and, a row, the list of its tags.
+// attribute is a column, of the shape that its values ask for:
+//
+//   - up to 1,024 distinct values: codes into a dictionary, 1 or 2 bytes a row,
+//     and for each value the set of its rows, 2 bytes a row at most. A clause
+//     joins sets; a range, prefix, version or distance is tested on the distinct
+//     values first;
+//   - more: codes of 2 or 4 bytes a row, which are looked through;
+//   - numbers, times and places that are nearly all different: no dictionary,
+//     8 bytes a row.
+//
+// A tag set has the rows of each tag and, a row, the list of its tags. Which rows
+// have a value costs a bit a row.
+//
+// A target is compiled for the index as it is: negation goes down to the
+// clauses, logic is flattened, and clauses are put in the order in which the
+// least work is expected, from the exact counts of their values. It is then
+// evaluated for all clauses on 65,536 rows at a time, in 8 KiB of bits: each
+// clause looks only at the rows that those before it left undecided, and no
+// bitmap of a whole clause is built. New kinds of clauses are leaves: a column,
+// or a set of rows.
 //
 // Nothing here locks: one writer, and readers only while it does not write.
 // Bytes handed out (text of values, arena entries) stay as they are for good;

@@ -11,6 +11,7 @@ import (
 // operators tell which is meant.
 type Index struct {
 	seed    maphash.Seed
+	shape   shape
 	columns map[string]*column
 	sets    map[string]*set
 }
@@ -18,7 +19,7 @@ type Index struct {
 // New returns an empty index. The hash seed is drawn anew; no result depends
 // on it.
 func New() *Index {
-	return &Index{seed: maphash.MakeSeed(), columns: make(map[string]*column), sets: make(map[string]*set)}
+	return &Index{seed: maphash.MakeSeed(), shape: usual, columns: make(map[string]*column), sets: make(map[string]*set)}
 }
 
 // Set gives a row a value. Text is copied.
@@ -26,7 +27,7 @@ func (x *Index) Set(row uint32, name string, v Value) {
 	c := x.columns[name]
 	if c == nil {
 		maps.DeleteFunc(x.columns, func(_ string, old *column) bool { return old.empty() })
-		c = newColumn(x.seed)
+		c = newColumn(x.seed, x.shape)
 		x.columns[name] = c
 	}
 	c.set(row, v)

@@ -1,98 +1,78 @@
 package index
 
 import (
-	"cmp"
-	"slices"
+	"context"
+	"math/bits"
+	"time"
 
 	"github.com/RoaringBitmap/roaring/v2"
 
 	"github.com/tocsin-push/tocsin/target"
 )
 
-// Run returns the rows out of all that the query matches. The result is the
-// caller's own; all is not changed.
-func (x *Index) Run(q *target.Query, all *roaring.Bitmap) *roaring.Bitmap {
-	return roaring.And(all, x.eval(q.Root(), all))
+// Around is what a query is evaluated with beside what the index holds: native
+// fields that the owner of the rows keeps, and the instant that is meant.
+type Around struct {
+	Now  time.Time                                // "now", and the day of "today"
+	Zone func(name string) (*time.Location, bool) // IANA time zones
+
+	Created, Active []uint32 // by row, Unix seconds; 0 unknown
+	Profile         []uint32 // by row; 0 is nobody's
 }
 
-// Count returns how many rows out of all the query matches.
-func (x *Index) Count(q *target.Query, all *roaring.Bitmap) uint64 {
-	return all.AndCardinality(x.eval(q.Root(), all))
+// Run returns the rows out of all that the query matches, or the error of ctx.
+// The result is the caller's own; all is not changed.
+func (x *Index) Run(ctx context.Context, q *target.Query, all *roaring.Bitmap, around *Around) (*roaring.Bitmap, error) {
+	root := (&compiler{x, around}).compile(q.Root())
+	if root.op == target.And && len(root.nodes) == 0 {
+		return all.Clone(), nil
+	}
+	dense := denseOf(all)
+	err := root.run(ctx, dense, func(uint32, *words) {})
+	return roaring.FromDense(dense, false), err
 }
 
-// eval returns rows that agree with the query on all; on others they may be
-// anything. The caller must not change the result.
-func (x *Index) eval(n *target.Node, all *roaring.Bitmap) *roaring.Bitmap {
-	switch n.Op {
-	case target.And:
-		return x.and(n.Nodes, all)
-	case target.Or:
-		some := make([]*roaring.Bitmap, len(n.Nodes))
-		for i := range n.Nodes {
-			some[i] = x.eval(&n.Nodes[i], all)
-		}
-		return roaring.FastOr(some...)
-	case target.Not:
-		return roaring.AndNot(all, x.eval(&n.Nodes[0], all))
-	case target.Contains:
-		if s := x.sets[n.Name]; s != nil {
-			return s.matches(n.Values)
-		}
-	case target.Exists:
-		present := x.present(n.Name)
-		if !n.Values[0].Flag {
-			return roaring.AndNot(all, present)
-		}
-		return present
-	default:
-		if c := x.columns[n.Name]; c != nil {
-			return c.matches(n.Values)
-		}
+// Count returns how many rows out of all the query matches, and how many of
+// those are in part too.
+func (x *Index) Count(ctx context.Context, q *target.Query, all, part *roaring.Bitmap, around *Around) (matched, also uint64, err error) {
+	root := (&compiler{x, around}).compile(q.Root())
+	if root.op == target.And && len(root.nodes) == 0 {
+		return all.GetCardinality(), all.AndCardinality(part), nil
 	}
-	return roaring.New()
+	inPart := denseOf(part)
+	err = root.run(ctx, denseOf(all), func(number uint32, rows *words) {
+		matched += uint64(rows.count())
+		from := min(int(number)*blockWords, len(inPart))
+		for i, word := range inPart[from:min(from+blockWords, len(inPart))] {
+			also += uint64(bits.OnesCount64(rows[i] & word))
+		}
+	})
+	return matched, also, err
 }
 
-// and intersects, smallest first; what stands under $not or asks for absence
-// is taken away at the end, so that no complement is built for it.
-func (x *Index) and(nodes []target.Node, all *roaring.Bitmap) *roaring.Bitmap {
-	var keep, drop []*roaring.Bitmap
-	for i := range nodes {
-		switch n := &nodes[i]; {
-		case n.Op == target.Not:
-			drop = append(drop, x.eval(&n.Nodes[0], all))
-		case n.Op == target.Exists && !n.Values[0].Flag:
-			drop = append(drop, x.present(n.Name))
-		default:
-			keep = append(keep, x.eval(n, all))
-		}
+// denseOf is a bit a row, in whole blocks.
+func denseOf(rows *roaring.Bitmap) []uint64 {
+	if rows.IsEmpty() {
+		return nil
 	}
-	if len(keep) == 0 {
-		keep = append(keep, all)
-	}
-	if len(keep) == 1 && len(drop) == 0 {
-		return keep[0]
-	}
-	slices.SortFunc(keep, func(a, b *roaring.Bitmap) int { return cmp.Compare(a.GetCardinality(), b.GetCardinality()) })
-	result := keep[0].Clone()
-	for _, b := range keep[1:] {
-		result.And(b)
-	}
-	for _, b := range drop {
-		result.AndNot(b)
-	}
-	return result
+	dense := make([]uint64, (int(rows.Maximum())>>16+1)*blockWords)
+	rows.WriteDenseTo(dense)
+	return dense
 }
 
-// present returns the rows that have the attribute, or a tag in the set.
-func (x *Index) present(name string) *roaring.Bitmap {
-	c, s := x.columns[name], x.sets[name]
-	switch {
-	case c != nil && s != nil:
-		return roaring.Or(c.present(), s.present())
-	case c != nil:
-		return c.present()
-	case s != nil:
-		return s.present()
+// run leaves of the rows those that match, a block at a time.
+func (n *node) run(ctx context.Context, dense []uint64, each func(number uint32, rows *words)) error {
+	r := &run{ctx: ctx}
+	for number := range uint32(len(dense) / blockWords) {
+		rows := (*words)(dense[int(number)*blockWords:])
+		if rows.empty() {
+			continue
+		}
+		n.narrow(r, number, rows)
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		each(number, rows)
 	}
-	return roaring.New()
+	return nil
 }

@@ -4,24 +4,21 @@ import (
 	"encoding/binary"
 	"hash/maphash"
 	"slices"
-
-	"github.com/RoaringBitmap/roaring/v2"
-
-	"github.com/tocsin-push/tocsin/target"
 )
 
-// set holds one named tag set of every row: a bitmap a tag, and a row the list
-// of its tags, so that replacing a set looks at no other tag.
+// set holds one named tag set of every row: the rows of each tag, and of each
+// row the list of its tags, so that replacing a set looks at no other tag.
 type set struct {
+	has     marks // rows that have a tag
 	dict    *dictionary
-	bitmaps []*roaring.Bitmap // by code
-	lists   []Ref             // by row: uvarint codes; 0 is the empty set
+	tagged  []rowSet // by code
+	lists   []Ref    // by row: uvarint codes; 0 is the empty set
 	arena   Arena
 	scratch []uint32
 }
 
 func newSet(seed maphash.Seed) *set {
-	return &set{dict: newDictionary(seed), bitmaps: []*roaring.Bitmap{nil}}
+	return &set{dict: newDictionary(seed), tagged: []rowSet{{}}}
 }
 
 // codesOf appends the codes of a row's tags.
@@ -37,22 +34,17 @@ func (s *set) codesOf(row uint32, to []uint32) []uint32 {
 }
 
 func (s *set) add(row uint32, tag string) {
-	code, created := s.dict.take(Value{Kind: Text, Text: tag})
-	if created {
-		if int(code) == len(s.bitmaps) {
-			s.bitmaps = append(s.bitmaps, nil)
-		}
-		s.bitmaps[code] = roaring.New()
+	code, _ := s.dict.take(Value{Kind: Text, Text: tag})
+	if int(code) == len(s.tagged) {
+		s.tagged = append(s.tagged, rowSet{})
 	}
-	s.bitmaps[code].Add(row)
+	s.tagged[code].add(row)
 	s.scratch = append(s.scratch, code)
 }
 
 func (s *set) drop(row, code uint32) {
-	s.bitmaps[code].Remove(row)
-	if s.dict.drop(code) {
-		s.bitmaps[code] = nil
-	}
+	s.tagged[code].remove(row)
+	s.dict.drop(code)
 }
 
 // change replaces the row's set by replace when clear holds, then adds, then
@@ -102,6 +94,9 @@ func (s *set) keep(row uint32) {
 	var ref Ref
 	if len(list) > 0 {
 		ref = s.arena.Add(list)
+		s.has.set(row)
+	} else {
+		s.has.clear(row)
 	}
 	s.lists = put(s.lists, row, ref)
 	if s.arena.Wasteful() {
@@ -115,37 +110,10 @@ func (s *set) keep(row uint32) {
 	}
 }
 
-// matches returns the rows that hold at least one of the tags. The caller must
-// not change the result.
-func (s *set) matches(tags []target.Value) *roaring.Bitmap {
-	var all []*roaring.Bitmap
-	for _, tag := range tags {
-		if code := s.dict.find(Value{Kind: Text, Text: tag.Text}); code != 0 {
-			all = append(all, s.bitmaps[code])
-		}
-	}
-	if len(all) == 1 {
-		return all[0]
-	}
-	return roaring.FastOr(all...)
-}
-
-func (s *set) present() *roaring.Bitmap {
-	dense := make([]uint64, (len(s.lists)+63)/64)
-	for row, ref := range s.lists {
-		if ref != 0 {
-			dense[row>>6] |= 1 << (row & 63)
-		}
-	}
-	return roaring.FromDense(dense, false)
-}
-
 func (s *set) size() int {
-	bytes := s.dict.size() + 4*cap(s.lists) + s.arena.Size() + 8*cap(s.bitmaps)
-	for _, b := range s.bitmaps {
-		if b != nil {
-			bytes += int(b.GetSizeInBytes())
-		}
+	bytes := 8*cap(s.has) + s.dict.size() + 4*cap(s.lists) + s.arena.Size() + 32*cap(s.tagged)
+	for i := range s.tagged {
+		bytes += s.tagged[i].size()
 	}
 	return bytes
 }

@@ -4,8 +4,6 @@ import (
 	"hash/maphash"
 	"maps"
 	"slices"
-
-	"github.com/RoaringBitmap/roaring/v2"
 )
 
 const (
@@ -23,7 +21,7 @@ func (x *Index) Freeze() *Index {
 			narrow: slices.Clone(c.codes.narrow), middle: slices.Clone(c.codes.middle), wide: slices.Clone(c.codes.wide),
 			width: c.codes.width}}
 		if c.plain != nil {
-			copied.plain = &plain{kind: c.plain.kind, values: slices.Clone(c.plain.values), has: slices.Clone(c.plain.has)}
+			copied.has, copied.plain = slices.Clone(c.has), &plain{kind: c.plain.kind, keys: slices.Clone(c.plain.keys)}
 		}
 		frozen.columns[name] = copied
 	}
@@ -56,8 +54,8 @@ func (x *Index) Encode(e *Encoder) {
 		case c.plain != nil:
 			e.Number(1)
 			e.Number(uint64(c.plain.kind))
-			EncodeColumn(e, c.plain.values)
-			EncodeColumn(e, c.plain.has)
+			EncodeColumn(e, c.plain.bits())
+			EncodeColumn(e, c.has[:(len(c.plain.keys)+63)/64])
 		case c.mixed:
 			e.Number(2)
 		default:
@@ -108,22 +106,27 @@ func (a *Arena) Holds(ref Ref) bool {
 	return ref == 0 || int(ref>>16) < len(a.chunks) && int(ref&0xffff)<<2 < len(a.chunks[ref>>16])
 }
 
-// Decode reads an index back; tables, counts and bitmaps are built anew. What
+// Decode reads an index back; tables, counts and sets of rows are built anew. What
 // it reads was verified by checksum: it refuses what is torn, not what is forged.
-func Decode(d *Decoder) *Index {
+func Decode(d *Decoder) *Index { return decode(d, usual) }
+
+func decode(d *Decoder, s shape) *Index {
 	x := New()
+	x.shape = s
 	for range d.Length(maxNames) {
 		name := d.Text(maxName)
-		c := &column{dict: decodeDictionary(d, x.seed)}
+		c := &column{shape: x.shape, dict: decodeDictionary(d, x.seed)}
 		c.codes.narrow = DecodeColumn[uint8](d)
 		c.codes.middle = DecodeColumn[uint16](d)
 		c.codes.wide = DecodeColumn[uint32](d)
 		switch d.Number() {
 		case 1:
-			c.plain = &plain{kind: Kind(d.Number()), values: DecodeColumn[int64](d), has: DecodeColumn[uint64](d)}
-			if len(c.plain.has) != (len(c.plain.values)+63)/64 {
-				d.Fail("column %.40q has %d values and %d words", name, len(c.plain.values), len(c.plain.has))
+			c.plain = &plain{kind: Kind(d.Number()), keys: DecodeColumn[int64](d)}
+			c.has = DecodeColumn[uint64](d)
+			if len(c.has) != (len(c.plain.keys)+63)/64 {
+				d.Fail("column %.40q has %d values and %d words", name, len(c.plain.keys), len(c.has))
 			}
+			c.plain.keys = c.plain.bits()
 		case 2:
 			c.mixed = true
 		}
@@ -167,7 +170,7 @@ func decodeDictionary(d *Decoder, seed maphash.Seed) *dictionary {
 	return dict
 }
 
-// rebuild counts the codes and fills the bitmaps.
+// rebuild counts the codes and fills the sets of rows.
 func (c *column) rebuild(d *Decoder, name string) {
 	switch {
 	case len(c.codes.wide) > 0:
@@ -177,9 +180,9 @@ func (c *column) rebuild(d *Decoder, name string) {
 	case len(c.codes.narrow) > 0:
 		c.codes.width = 1
 	}
-	c.bitmaps = nil
-	if c.plain == nil && c.dict.distinct() <= maxBitmaps && !c.mixed {
-		c.bitmaps = make([]*roaring.Bitmap, len(c.dict.kinds))
+	c.sets = nil
+	if c.plain == nil && c.dict.distinct() <= c.shape.sets && !c.mixed {
+		c.sets = make([]rowSet, len(c.dict.kinds))
 	}
 	for row := range uint32(c.codes.rows()) {
 		code := c.codes.get(row)
@@ -191,31 +194,29 @@ func (c *column) rebuild(d *Decoder, name string) {
 			return
 		}
 		c.dict.counts[code]++
-		if c.bitmaps != nil {
-			if c.bitmaps[code] == nil {
-				c.bitmaps[code] = roaring.New()
-			}
-			c.bitmaps[code].Add(row)
+		c.has.set(row)
+		if c.sets != nil {
+			c.sets[code].add(row)
 		}
 	}
 }
 
 func (s *set) rebuild(d *Decoder, name string) {
-	s.bitmaps = make([]*roaring.Bitmap, len(s.dict.kinds))
+	s.tagged = make([]rowSet, len(s.dict.kinds))
 	for row, ref := range s.lists {
 		if !s.arena.Holds(ref) {
 			d.Fail("tag set %.40q refers to a list that is not there", name)
 			return
+		}
+		if ref != 0 {
+			s.has.set(uint32(row))
 		}
 		for _, code := range s.codesOf(uint32(row), nil) {
 			if int(code) >= len(s.dict.kinds) || s.dict.kinds[code] == 0 {
 				d.Fail("tag set %.40q has a code without a tag", name)
 				return
 			}
-			if s.bitmaps[code] == nil {
-				s.bitmaps[code] = roaring.New()
-			}
-			s.bitmaps[code].Add(uint32(row))
+			s.tagged[code].add(uint32(row))
 			s.dict.counts[code]++
 		}
 	}

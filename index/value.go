@@ -18,11 +18,12 @@ const (
 	Integer
 	Real
 	Flag
-	Time // Unix nanoseconds
+	Time     // Unix nanoseconds
+	Location // a place on Earth
 )
 
 // Value is one attribute value: Text for Text and URL, Bits for the others
-// (an integer, the bits of a float64, 0 or 1, nanoseconds).
+// (an integer, the bits of a float64, 0 or 1, nanoseconds, a place).
 type Value struct {
 	Kind Kind
 	Text string
@@ -51,7 +52,7 @@ func (v Value) Real() float64 { return math.Float64frombits(uint64(v.Bits)) }
 func (v Value) textual() bool { return v.Kind == Text || v.Kind == URL }
 
 // String is the form that templates show: numbers without exponent, times in
-// RFC 3339 and UTC.
+// RFC 3339 and UTC, places as degrees north and east.
 func (v Value) String() string {
 	switch v.Kind {
 	case Integer:
@@ -62,6 +63,8 @@ func (v Value) String() string {
 		return strconv.FormatBool(v.Bits != 0)
 	case Time:
 		return time.Unix(0, v.Bits).UTC().Format(time.RFC3339Nano)
+	case Location:
+		return placeText(v)
 	}
 	return v.Text
 }

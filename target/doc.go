@@ -5,31 +5,39 @@
 // that all must hold; the empty object matches everyone:
 //
 //	{"country": "FR", "tags": {"$contains": ["politics"]}}
-//	{"$or": [{"age": {"$in": [18, 19]}}, {"$not": {"opted_in": true}}]}
+//	{"$or": [{"age": {"$gte": 18}}, {"$not": {"last_active": {"$gte": "now-30d"}}}]}
 //
 // Logic: $and and $or take an array of queries, at least one; $not takes one
 // query. A name takes a value, short for $eq, or an object of operators that
 // must all hold:
 //
-//	$eq        a value              the attribute equals it
-//	$in        array of values      the attribute equals one of them
-//	$contains  text or array of it  the tag set holds at least one of them
-//	$exists    true or false        there is, or is not, such an attribute or a tag in such a set
+//	$eq $ne             a value             the attribute equals it, or has another value
+//	$in $nin            array of values     equals one of them, or has a value that is none of them
+//	$gt $gte $lt $lte   a number or a time  lies above it, or below
+//	$between            array of two        lies between them, or is one of them
+//	$startsWith         text                is text that begins so, byte for byte
+//	$version            object of these     is a version, and compares so
+//	$near               lat, lon, km        is a place at most so far from a point
+//	$contains           text or array of it the tag set holds at least one of them; $containsAny is the same
+//	$containsAll        array of text       the tag set holds all of them
+//	$exists             true or false       there is, or is not, such an attribute or a tag in such a set
 //
-// Values are text, numbers, true and false. Text equals an attribute of type
-// text or URL byte for byte, and a time attribute when it is RFC 3339 and names
-// the same instant. A number equals integer and float attributes of exactly
-// the same numeric value. Values of different types are never equal.
+// docs/targeting.md says what each means for which type, with examples.
 //
 // Missing values have one rule: a clause on a name that a subscription has no
 // value for is false, except {"$exists": false}, which is true; $not turns
 // around whatever stands in it. So {"$not": {"country": "FR"}} matches those
-// without a country too.
+// without a country too, and {"country": {"$ne": "FR"}} does not.
+//
+// Times that something is compared with may be relative to the instant that a
+// query is evaluated for, which is an argument of the evaluation: "now-12h" is
+// exact, "today" is the first instant of the day in the person's own zone.
 //
 // Native fields have names that no attribute can take (Reserved): provider
 // (apns, fcm or webpush), language (BCP 47 tag, compared in lower case), zone
-// (IANA time zone) and opted_in (true or false). Attributes and tag sets have
-// names of 1 to 64 characters of [a-z0-9_].
+// (IANA time zone), opted_in and has_profile (true or false), created and
+// last_active (times, to the second). Attributes and tag sets have names of 1
+// to 64 characters of [a-z0-9_].
 //
 // The room reads and writes nothing and imports the root package at most.
 package target

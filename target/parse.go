@@ -6,12 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"strconv"
 	"strings"
 	"unicode/utf8"
-
-	"github.com/tocsin-push/tocsin"
 )
 
 // Parse reads and checks a query: the JSON object that stands at "query" in a
@@ -195,27 +192,45 @@ func (p *parser) name(path, name string) ([]Node, error) {
 	native, kept := reserved[name]
 	switch {
 	case strings.HasPrefix(name, "$"):
-		return nil, &Error{path, strconv.Quote(shorten(name)), "$and, $or, $not or a name; operators stand inside a name's object"}
+		allowed := "$and, $or, $not or a name; operators stand inside a name's object"
+		return nil, &Error{path, strconv.Quote(shorten(name)), suggest(allowed, name, "$and", "$or", "$not")}
 	case !ValidName(name):
 		return nil, &Error{path, strconv.Quote(shorten(name)), "a name of 1 to 64 characters of a-z, 0-9 and _"}
 	case kept && native == Attribute:
-		return nil, &Error{path, strconv.Quote(name) + ", a reserved name", "one of provider, language, zone, opted_in, or an attribute or tag set"}
+		return nil, &Error{path, strconv.Quote(name) + ", a reserved name", "one of " + nativeNames + ", or an attribute or tag set"}
 	}
 	clause := Node{Name: name, Native: native}
 	token, err := p.next(path)
 	if err != nil {
 		return nil, err
 	}
-	if token != json.Delim('{') {
-		clause.Op = Equal
-		if err := p.value(path, token, &clause, "a value, or an object of $eq, $in, $contains and $exists"); err != nil {
-			return nil, err
-		}
-		return []Node{clause}, p.clause(path)
+	if token == json.Delim('{') {
+		return p.operators(path, clause)
 	}
-	var clauses []Node
+	if clause.Op = Equal; !native.allows(Equal, false) {
+		return nil, &Error{path, found(token), "an object of " + native.allowed(false)}
+	}
+	if err := p.value(path, token, &clause, "a value, or an object of operators"); err != nil {
+		return nil, err
+	}
+	return []Node{clause}, p.clause(path)
+}
+
+// operators reads an object of operators whose brace was read; all is the
+// clause that each of them begins from.
+func (p *parser) operators(path string, all Node) (clauses []Node, err error) {
 	err = p.keys(path, func(path, key string) error {
-		clause := clause
+		if key == "$version" && all.Native == Attribute && !all.Version {
+			versions := all
+			versions.Version = true
+			if err := p.open(path, '{', "an object of "+all.Native.allowed(true)); err != nil {
+				return err
+			}
+			inner, err := p.operators(path, versions)
+			clauses = append(clauses, inner...)
+			return err
+		}
+		clause := all
 		if err := p.operator(path, key, &clause); err != nil {
 			return err
 		}
@@ -223,7 +238,7 @@ func (p *parser) name(path, name string) ([]Node, error) {
 		return p.clause(path)
 	})
 	if err == nil && len(clauses) == 0 {
-		err = &Error{path, "an empty object", "at least one of $eq, $in, $contains and $exists"}
+		err = &Error{path, "an empty object", "at least one of " + all.Native.allowed(all.Version)}
 	}
 	return clauses, err
 }
@@ -233,122 +248,4 @@ func (p *parser) clause(path string) error {
 		return &Error{path, "one clause more", fmt.Sprintf("at most %d", p.limits.Clauses)}
 	}
 	return nil
-}
-
-// operator reads the operand of one operator into the clause.
-func (p *parser) operator(path, key string, clause *Node) error {
-	one := func(allowed string) error {
-		token, err := p.next(path)
-		if err != nil {
-			return err
-		}
-		return p.value(path, token, clause, allowed)
-	}
-	many := func(allowed string) func(string) error {
-		return func(path string) error {
-			token, err := p.next(path)
-			if err != nil {
-				return err
-			}
-			return p.value(path, token, clause, allowed)
-		}
-	}
-	switch key {
-	case "$eq":
-		clause.Op = Equal
-		return one("text, a number, true or false")
-	case "$in":
-		clause.Op = In
-		return p.elements(path, "an array of at least one value", many("text, a number, true or false"))
-	case "$contains":
-		clause.Op = Contains
-		if clause.Native != Attribute {
-			return &Error{path, "$contains on a native field", "$contains on a tag set; $eq or $in here"}
-		}
-		const allowed = "a tag, or an array of at least one tag"
-		token, err := p.next(path)
-		if err != nil {
-			return err
-		}
-		if token == json.Delim('[') {
-			return p.rest(path, allowed, many("text"))
-		}
-		return p.value(path, token, clause, allowed)
-	case "$exists":
-		clause.Op = Exists
-		return one("true or false")
-	}
-	return &Error{path, strconv.Quote(shorten(key)), "one of $eq, $in, $contains, $exists"}
-}
-
-// value checks one value for the operator and the field, and appends it.
-func (p *parser) value(path string, token json.Token, clause *Node, allowed string) error {
-	refuse := func(allowed string) error { return &Error{path, found(token), allowed} }
-	if p.values++; p.values > p.limits.Values {
-		return &Error{path, "one value more", fmt.Sprintf("at most %d", p.limits.Values)}
-	}
-	var v Value
-	switch t := token.(type) {
-	case string:
-		if len(t) > p.limits.Text {
-			return &Error{path, fmt.Sprintf("%d bytes of text", len(t)), fmt.Sprintf("at most %d", p.limits.Text)}
-		}
-		v = Value{Kind: Text, Text: t}
-	case bool:
-		v = Value{Kind: Flag, Flag: t}
-	case json.Number:
-		if v = number(t.String()); v.Kind == 0 {
-			return refuse("a number of at most 64 bits")
-		}
-	case nil:
-		return refuse(allowed + `; {"$exists": false} finds those without a value`)
-	default:
-		return refuse(allowed)
-	}
-	switch {
-	case clause.Op == Exists:
-		if v.Kind != Flag {
-			return refuse("true or false")
-		}
-	case clause.Op == Contains:
-		if v.Kind != Text {
-			return refuse(allowed)
-		}
-	case clause.Native == Provider:
-		var provider tocsin.Provider
-		if v.Kind != Text || v.Text == "" || provider.UnmarshalText([]byte(v.Text)) != nil {
-			return refuse("apns, fcm or webpush")
-		}
-	case clause.Native == Language:
-		if v.Kind != Text {
-			return refuse("a language tag, as in fr or fr-ca")
-		}
-		v.Text = LanguageTag(v.Text)
-	case clause.Native == Zone:
-		if v.Kind != Text {
-			return refuse("a time zone, as in Europe/Paris")
-		}
-	case clause.Native == OptedIn:
-		if v.Kind != Flag {
-			return refuse("true or false")
-		}
-	}
-	clause.Values = append(clause.Values, v)
-	return nil
-}
-
-// number reads a JSON number; Kind is 0 when it is too large for a float64.
-func number(text string) Value {
-	if i, err := strconv.ParseInt(text, 10, 64); err == nil {
-		return Value{Kind: Integer, Integer: i}
-	}
-	f, err := strconv.ParseFloat(text, 64)
-	if err != nil {
-		return Value{}
-	}
-	// -2^63 is a float64 and 2^63 - 1 is not.
-	if f == math.Trunc(f) && f >= -(1<<63) && f < 1<<63 {
-		return Value{Kind: Integer, Integer: int64(f)}
-	}
-	return Value{Kind: Real, Real: f}
 }

@@ -1,9 +1,6 @@
 package target
 
 import (
-	"bytes"
-	"encoding/json"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -12,19 +9,36 @@ import (
 type Op uint8
 
 const (
-	And      Op = iota + 1 // all of Nodes; everyone when there is none
-	Or                     // at least one of Nodes
-	Not                    // not Nodes[0]
-	Equal                  // Name equals Values[0]
-	In                     // Name equals one of Values
-	Contains               // the tag set Name holds at least one of Values, which are text
-	Exists                 // Name has a value, or has none when Values[0] is false
+	And          Op = iota + 1 // all of Nodes; everyone when there is none
+	Or                         // at least one of Nodes
+	Not                        // not Nodes[0]
+	Equal                      // Name equals Values[0]
+	NotEqual                   // Name has a value, and it does not equal Values[0]
+	In                         // Name equals one of Values
+	NotIn                      // Name has a value, and it equals none of Values
+	Greater                    // Name lies above Values[0], a number or a time
+	GreaterEqual               // or is the same
+	Less                       // below
+	LessEqual                  // or the same
+	Between                    // from Values[0] to Values[1], both included
+	StartsWith                 // the text Name begins with Values[0]
+	Near                       // the place Name is at most Values[2] kilometres from latitude Values[0], longitude Values[1]
+	Contains                   // the tag set Name holds at least one of Values, which are text
+	ContainsAll                // the tag set Name holds each of Values
+	Exists                     // Name has a value, or has none when Values[0] is false
 )
 
-var opNames = [...]string{And: "$and", Or: "$or", Not: "$not", Equal: "$eq", In: "$in", Contains: "$contains", Exists: "$exists"}
+var opNames = [...]string{And: "$and", Or: "$or", Not: "$not", Equal: "$eq", NotEqual: "$ne", In: "$in", NotIn: "$nin",
+	Greater: "$gt", GreaterEqual: "$gte", Less: "$lt", LessEqual: "$lte", Between: "$between", StartsWith: "$startsWith", Near: "$near",
+	Contains: "$contains", ContainsAll: "$containsAll", Exists: "$exists"}
 
 // String returns the operator as it is written, as in "$eq".
 func (o Op) String() string { return opNames[o] }
+
+// many reports whether the operator takes an array of values.
+func (o Op) many() bool {
+	return o == In || o == NotIn || o == Between || o == Contains || o == ContainsAll
+}
 
 // Native is a field of every subscription, Attribute a name of the project's own.
 type Native uint8
@@ -35,14 +49,21 @@ const (
 	Language
 	Zone
 	OptedIn
+	HasProfile
+	Created
+	LastActive
 )
 
 // reserved are the names that no attribute and no tag set can take. Those
 // without a Native wait for a later version of the language.
 var reserved = map[string]Native{
 	"provider": Provider, "language": Language, "zone": Zone, "opted_in": OptedIn,
-	"platform": Attribute, "created": Attribute, "active": Attribute, "profile": Attribute, "subscription": Attribute,
+	"has_profile": HasProfile, "created": Created, "last_active": LastActive,
+	"platform": Attribute, "active": Attribute, "profile": Attribute, "subscription": Attribute,
 }
+
+// nativeNames is how an error lists the native fields.
+const nativeNames = "provider, language, zone, opted_in, has_profile, created, last_active"
 
 // Reserved reports whether a name is kept for native fields.
 func Reserved(name string) bool {
@@ -71,7 +92,7 @@ func LanguageTag(text string) string {
 	return strings.ReplaceAll(strings.ToLower(text), "_", "-")
 }
 
-// Kind is the type of a value as JSON knows it.
+// Kind is the type of a value.
 type Kind uint8
 
 const (
@@ -79,16 +100,26 @@ const (
 	Integer
 	Real
 	Flag
+	Moment // a time in a comparison; Integer counts from Anchor
 )
 
 // Value is one value of a query; the field that Kind names is set. A number
 // that is exactly an int64 is an Integer, however it was written.
 type Value struct {
 	Kind    Kind
+	Anchor  Anchor
 	Text    string
 	Integer int64
 	Real    float64
 	Flag    bool
+}
+
+// Number is the value of an Integer or a Real.
+func (v Value) Number() float64 {
+	if v.Kind == Integer {
+		return float64(v.Integer)
+	}
+	return v.Real
 }
 
 // Time reads a text value as an instant in Unix nanoseconds.
@@ -97,7 +128,7 @@ func (v Value) Time() (nanos int64, ok bool) {
 		return 0, false
 	}
 	at, err := time.Parse(time.RFC3339Nano, v.Text)
-	if err != nil || at.Year() < 1678 || at.Year() > 2261 { // outside, nanoseconds overflow
+	if year := at.UTC().Year(); err != nil || year < 1678 || year > 2261 { // outside, nanoseconds overflow
 		return 0, false
 	}
 	return at.UnixNano(), true
@@ -105,11 +136,12 @@ func (v Value) Time() (nanos int64, ok bool) {
 
 // Node is one step of a query: logic over Nodes, or a clause on Name.
 type Node struct {
-	Op     Op
-	Nodes  []Node
-	Name   string
-	Native Native
-	Values []Value
+	Op      Op
+	Nodes   []Node
+	Name    string
+	Native  Native
+	Version bool // Name and Values are compared as versions
+	Values  []Value
 }
 
 // Query is a checked query. It is never changed and may be shared.
@@ -117,69 +149,3 @@ type Query struct{ root Node }
 
 // Root is the top of the tree; the caller must not change it.
 func (q *Query) Root() *Node { return &q.root }
-
-// String prints the query as JSON that parses to the same tree.
-func (q *Query) String() string { return string(q.root.append(nil)) }
-
-// MarshalJSON prints the query.
-func (q *Query) MarshalJSON() ([]byte, error) { return q.root.append(nil), nil }
-
-func (n *Node) append(b []byte) []byte {
-	if n.Op == And && len(n.Nodes) == 0 {
-		return append(b, "{}"...)
-	}
-	b = append(b, '{')
-	switch n.Op {
-	case And, Or:
-		b = append(appendText(b, n.Op.String()), ":["...)
-		for i := range n.Nodes {
-			if i > 0 {
-				b = append(b, ',')
-			}
-			b = n.Nodes[i].append(b)
-		}
-		b = append(b, ']')
-	case Not:
-		b = append(appendText(b, n.Op.String()), ':')
-		b = n.Nodes[0].append(b)
-	default:
-		b = append(appendText(b, n.Name), ":{"...)
-		b = append(appendText(b, n.Op.String()), ':')
-		if n.Op == In || n.Op == Contains {
-			b = append(b, '[')
-			for i := range n.Values {
-				if i > 0 {
-					b = append(b, ',')
-				}
-				b = n.Values[i].append(b)
-			}
-			b = append(b, ']')
-		} else {
-			b = n.Values[0].append(b)
-		}
-		b = append(b, '}')
-	}
-	return append(b, '}')
-}
-
-func (v Value) append(b []byte) []byte {
-	switch v.Kind {
-	case Integer:
-		return strconv.AppendInt(b, v.Integer, 10)
-	case Real:
-		return strconv.AppendFloat(b, v.Real, 'e', -1, 64)
-	case Flag:
-		return strconv.AppendBool(b, v.Flag)
-	}
-	return appendText(b, v.Text)
-}
-
-func appendText(b []byte, text string) []byte {
-	var buffer bytes.Buffer
-	encoder := json.NewEncoder(&buffer)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(text); err != nil { // a string always encodes
-		panic(err)
-	}
-	return append(b, bytes.TrimSuffix(buffer.Bytes(), []byte("\n"))...)
-}

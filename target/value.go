@@ -1,0 +1,120 @@
+package target
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"strconv"
+
+	"github.com/tocsin-push/tocsin"
+)
+
+// value checks one value for the operator and the field, and appends it.
+func (p *parser) value(path string, token json.Token, clause *Node, allowed string) error {
+	if p.values++; p.values > p.limits.Values {
+		return &Error{path, "one value more", fmt.Sprintf("at most %d", p.limits.Values)}
+	}
+	var v Value
+	switch t := token.(type) {
+	case string:
+		if len(t) > p.limits.Text {
+			return &Error{path, fmt.Sprintf("%d bytes of text", len(t)), fmt.Sprintf("at most %d", p.limits.Text)}
+		}
+		v = Value{Kind: Text, Text: t}
+	case bool:
+		v = Value{Kind: Flag, Flag: t}
+	case json.Number:
+		if v = number(t.String()); v.Kind == 0 {
+			return &Error{path, found(token), "a number of at most 64 bits"}
+		}
+	case nil:
+		return &Error{path, found(token), clause.wants(allowed) + `; {"$exists": false} finds those without a value`}
+	default:
+		return &Error{path, found(token), clause.wants(allowed)}
+	}
+	v, ok := clause.fit(v)
+	if !ok {
+		return &Error{path, found(token), clause.wants(allowed)}
+	}
+	clause.Values = append(clause.Values, v)
+	return nil
+}
+
+const aTime = `a time, as in "2026-11-23T08:00:00Z", "now-30d" or "today"`
+
+// wants tells what the clause compares with; otherwise is for what takes
+// anything.
+func (n *Node) wants(otherwise string) string {
+	switch {
+	case n.Version:
+		return `a version, as in "4.10.2"`
+	case n.Op == Exists, n.Native == OptedIn, n.Native == HasProfile:
+		return "true or false"
+	case n.Op == Contains, n.Op == ContainsAll:
+		return "text"
+	case n.Op == StartsWith:
+		return "text of at least one byte"
+	case n.Native == Created, n.Native == LastActive:
+		return aTime
+	case n.orders():
+		return "a number, or " + aTime
+	}
+	switch n.Native {
+	case Provider:
+		return "apns, fcm or webpush"
+	case Language:
+		return "a language tag, as in fr or fr-ca"
+	case Zone:
+		return "a time zone, as in Europe/Paris"
+	}
+	return otherwise
+}
+
+// orders reports whether the clause asks for what lies above or below.
+func (n *Node) orders() bool { return Greater <= n.Op && n.Op <= Between }
+
+// fit gives a value the form in which the clause compares, or refuses it.
+func (n *Node) fit(v Value) (Value, bool) {
+	switch {
+	case n.Version:
+		_, ok := ParseVersion(v.Text)
+		return v, ok && v.Kind == Text
+	case n.Op == Exists, n.Native == OptedIn, n.Native == HasProfile:
+		return v, v.Kind == Flag
+	case n.Op == Contains, n.Op == ContainsAll:
+		return v, v.Kind == Text
+	case n.Op == Near:
+		return v, v.Kind == Integer || v.Kind == Real
+	case n.orders() && v.Kind == Text:
+		return moment(v.Text)
+	case n.orders():
+		return v, v.Kind != Flag && n.Native == Attribute
+	case n.Op == StartsWith && v.Text == "":
+		return v, false
+	case n.Native == Provider:
+		var provider tocsin.Provider
+		return v, v.Text != "" && provider.UnmarshalText([]byte(v.Text)) == nil
+	case n.Native == Language:
+		v.Text = LanguageTag(v.Text)
+		return v, v.Kind == Text
+	case n.Native == Zone:
+		return v, v.Kind == Text
+	}
+	return v, true
+}
+
+// number reads a JSON number; Kind is 0 when it is too large for a float64.
+func number(text string) Value {
+	if i, err := strconv.ParseInt(text, 10, 64); err == nil {
+		return Value{Kind: Integer, Integer: i}
+	}
+	f, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		return Value{}
+	}
+	// -2^63 is a float64 and 2^63 - 1 is not.
+	if f == math.Trunc(f) && f >= -(1<<63) && f < 1<<63 {
+		return Value{Kind: Integer, Integer: int64(f)}
+	}
+	return Value{Kind: Real, Real: f}
+}
