@@ -16,7 +16,7 @@ import (
 type serve struct {
 	Dir    string `help:"Data folder; made at the first start." env:"TOCSIN_DIR" default:"tocsin-data" type:"path"`
 	Listen string `help:"Address of the API." env:"TOCSIN_LISTEN" default:"127.0.0.1:8080"`
-	Shards int    `help:"Number of shards; fixed at the first start." env:"TOCSIN_SHARDS" default:"8"`
+	Shards int    `help:"Number of shards; fixed at the first start. Two a processor suit, and each costs every send a little." env:"TOCSIN_SHARDS" default:"4"`
 }
 
 func (c *serve) Run(s *session) error {

@@ -40,10 +40,10 @@ type Config struct {
 // Default is a node for one machine.
 func Default() Config {
 	return Config{
-		Dir: "tocsin-data", Listen: "127.0.0.1:8080", Shards: 8,
+		Dir: "tocsin-data", Listen: "127.0.0.1:8080", Shards: 4,
 		Reserve: 512 << 20, Stop: 10 * time.Second, Trim: time.Minute,
 		API: api.Default(), Audience: audience.Default(), Fanout: fanout.Default(), Lanes: fanout.DefaultLanes(),
-		Plan: plan.Default(8), Receipt: receipt.Default(),
+		Plan: plan.Default(4), Receipt: receipt.Default(),
 		APNs: apns.Default(), FCM: fcm.Default(), WebPush: webpush.Default(),
 	}
 }
