@@ -32,9 +32,25 @@ type appending struct {
 const group = 4 << 20
 
 // append stamps and writes one record, and returns once it is durable. When
-// ctx ends first the record may still be written.
+// ctx ends first the record may still be written. Who finds no append under way
+// makes it himself, and stays until it has ended.
 func (a *appender) append(ctx context.Context, e *record.Envelope, at time.Time, s record.Scope) error {
-	return a.enqueue(ctx, e, at, s).wait(ctx)
+	a.mu.Lock()
+	data := record.Encode(a.writer.Next(e, at, s))
+	if a.running {
+		mine := a.push(ctx, data)
+		a.mu.Unlock()
+		return mine.wait(ctx)
+	}
+	a.running = true
+	a.mu.Unlock()
+	_, err := a.journal.Append(context.WithoutCancel(ctx), a.partition, data)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.running = len(a.waiting) > 0; a.running {
+		a.tasks.Go(func() { a.run(context.WithoutCancel(ctx)) })
+	}
+	return err
 }
 
 // enqueue is append without waiting: records are written in the order in which

@@ -28,17 +28,25 @@ type asking struct {
 	err  error
 }
 
-// take returns the end of changes of every shard, by shard.
+// take returns the end of changes of every shard, by shard. Who finds nobody
+// asking asks himself.
 func (m *marks) take(ctx context.Context) ([]uint64, error) {
 	m.mu.Lock()
+	if !m.running {
+		m.running = true
+		m.mu.Unlock()
+		ends, err := m.ask(ctx)
+		m.mu.Lock()
+		if m.running = m.next != nil; m.running {
+			m.tasks.Go(func() { m.run(context.WithoutCancel(ctx)) })
+		}
+		m.mu.Unlock()
+		return ends, err
+	}
 	if m.next == nil {
 		m.next = &asking{done: make(chan struct{})}
 	}
 	mine := m.next
-	if !m.running {
-		m.running = true
-		m.tasks.Go(func() { m.run(context.WithoutCancel(ctx)) })
-	}
 	m.mu.Unlock()
 	select {
 	case <-mine.done:

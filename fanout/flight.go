@@ -48,7 +48,13 @@ type verdict struct {
 func newFlight() *flight {
 	f := new(flight)
 	f.batch.Left = f.tellLeft
-	f.batch.Done = func(*provider.Batch) { f.owner.lanes.work.post(f.account) }
+	f.batch.Done = func(*provider.Batch) {
+		if len(f.ordinals) <= atOnce {
+			f.account()
+			return
+		}
+		f.owner.lanes.work.post(f.account)
+	}
 	return f
 }
 

@@ -34,6 +34,10 @@ type tail struct {
 	behind bool               // CatchUp was asked for
 	wake   context.CancelFunc // of the waiting under way
 	stop   context.CancelFunc
+
+	reading sync.Mutex // until what was read is posted: records keep their order
+	from    journal.Position
+	over    bool // trimmed away
 }
 
 func (t *tail) catchUp() {
@@ -49,34 +53,54 @@ func (o *Owner) follow(ctx context.Context, from uint64) {
 	if o.tail != nil {
 		o.tail.stop()
 	}
-	t := &tail{}
+	t := &tail{from: journal.Position(from)}
 	ctx, t.stop = context.WithCancel(ctx)
 	o.tail = t
-	o.tasks.Go(func() { o.readLedger(ctx, t, journal.Position(from)) })
+	o.tasks.Go(func() { o.readLedger(ctx, t) })
 }
 
-func (o *Owner) readLedger(ctx context.Context, t *tail, from journal.Position) {
-	p := o.partition(journal.Ledger)
+// pull posts the records that are there, and what is to come behind them.
+func (o *Owner) pull(ctx context.Context, t *tail, then ...message) (found bool, err error) {
+	t.reading.Lock()
+	defer t.reading.Unlock()
+	var records []Record
+	if !t.over && ctx.Err() == nil {
+		var read []journal.Record
+		var next journal.Position
+		p := o.partition(journal.Ledger)
+		if read, next, err = o.journal.Read(ctx, p, t.from, tailBytes); err == nil {
+			records, err = journal.Decode(p, read)
+		}
+		if err == nil {
+			t.from = next
+		}
+	}
+	if found = len(records) > 0; found {
+		then = append([]message{{event: LedgerRead{Records: records}}}, then...)
+	}
+	o.box.post(then...)
+	return found, err
+}
+
+// others is how late the tail may be with records of other writers, so that it
+// does not run for each of ours: whoever appended those has read them back.
+const others = time.Millisecond
+
+func (o *Owner) readLedger(ctx context.Context, t *tail) {
 	var end journal.Position // to reach for CaughtUp, 0 none
 	for ctx.Err() == nil {
-		read, next, err := o.journal.Read(ctx, p, from, tailBytes)
-		if err == nil {
-			var records []Record
-			if records, err = journal.Decode(p, read); err == nil && len(records) > 0 {
-				o.box.post(message{event: LedgerRead{Records: records}})
-			}
-			from = next
-		}
-		if err == nil && end > 0 && from >= end {
+		found, err := o.pull(ctx, t)
+		if err == nil && end > 0 && t.at() >= end {
 			end = 0
 			o.box.post(message{event: CaughtUp{}})
 		}
-		if err == nil && len(read) == 0 {
-			end, err = o.waitLedger(ctx, t, from, end)
+		if err == nil && !found {
+			end, err = o.waitLedger(ctx, t, end)
 		}
 		switch {
 		case err == nil || ctx.Err() != nil:
 		case errors.Is(err, journal.ErrTrimmed):
+			t.end()
 			o.box.post(message{event: Trimmed{}})
 			o.reload(ctx)
 			return
@@ -90,9 +114,21 @@ func (o *Owner) readLedger(ctx context.Context, t *tail, from journal.Position) 
 	}
 }
 
+func (t *tail) at() journal.Position {
+	t.reading.Lock()
+	defer t.reading.Unlock()
+	return t.from
+}
+
+func (t *tail) end() {
+	t.reading.Lock()
+	defer t.reading.Unlock()
+	t.over = true
+}
+
 // waitLedger waits for a record; when the machine wants to catch up it returns
 // the end that is to be reached.
-func (o *Owner) waitLedger(ctx context.Context, t *tail, from, end journal.Position) (journal.Position, error) {
+func (o *Owner) waitLedger(ctx context.Context, t *tail, end journal.Position) (journal.Position, error) {
 	waiting, wake := context.WithCancel(ctx)
 	defer wake()
 	t.mu.Lock()
@@ -103,9 +139,12 @@ func (o *Owner) waitLedger(ctx context.Context, t *tail, from, end journal.Posit
 	if behind {
 		return o.journal.End(ctx, o.partition(journal.Ledger))
 	}
-	err := o.journal.Wait(waiting, o.partition(journal.Ledger), from)
+	err := o.journal.Wait(waiting, o.partition(journal.Ledger), t.at())
 	if waiting.Err() != nil {
-		err = nil
+		return end, nil
+	}
+	if err == nil {
+		pause(waiting, others)
 	}
 	return end, err
 }
