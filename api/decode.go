@@ -219,7 +219,8 @@ type column struct {
 // a vertical bar.
 func parseHeader(header []string) ([]column, error) {
 	kinds := map[string]client.ValueKind{"text": client.Text, "integer": client.Integer, "float": client.Float,
-		"boolean": client.Boolean, "time": client.Time, "url": client.URL}
+		"boolean": client.Boolean, "time": client.Time, "url": client.URL,
+		"location": client.Location}
 	columns := make([]column, len(header))
 	seen := map[string]bool{}
 	for i, title := range header {
@@ -232,7 +233,7 @@ func parseHeader(header []string) ([]column, error) {
 			var typed bool
 			if c.name, kind, typed = strings.Cut(name, ":"); typed {
 				if c.kind = kinds[kind]; c.kind == 0 {
-					return nil, wrong(title, "type of a column is text, integer, float, boolean, time or url")
+					return nil, wrong(title, "type of a column is text, integer, float, boolean, time, url or location")
 				}
 			}
 			if _, err := attribute(c.name, client.Value{}); err != nil {

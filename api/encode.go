@@ -67,6 +67,8 @@ func appendAttribute(b []byte, a *record.Attribute) []byte {
 		b = protowire.AppendString(protowire.AppendTag(b, 7, protowire.BytesType), v.Url)
 	case *record.Attribute_Remove:
 		b = flagField(b, 8, v.Remove)
+	case *record.Attribute_Location:
+		b = protowire.AppendFixed64(protowire.AppendTag(b, 9, protowire.Fixed64Type), v.Location)
 	}
 	return b
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/audience"
 	"github.com/tocsin-push/tocsin/client"
+	"github.com/tocsin-push/tocsin/index"
 	"github.com/tocsin-push/tocsin/provider"
 	"github.com/tocsin-push/tocsin/provider/webpush"
 	"github.com/tocsin-push/tocsin/record"
@@ -303,6 +304,8 @@ func attribute(name string, v client.Value) (*record.Attribute, error) {
 		a.Value = &record.Attribute_Time{Time: v.Time().UnixNano()}
 	case client.URL:
 		a.Value = &record.Attribute_Url{Url: v.Text()}
+	case client.Location:
+		a.Value = &record.Attribute_Location{Location: uint64(index.LocationValue(v.Location()).Bits)}
 	}
 	return a, nil
 }

@@ -68,7 +68,7 @@ func (scopeSchema) Schema(huma.Registry) *huma.Schema {
 
 func (valueSchema) Schema(huma.Registry) *huma.Schema {
 	return &huma.Schema{Description: `Typed value: a string, an integer, a number with a point or an exponent, true or false, ` +
-		`{"time": RFC 3339}, {"url": address}; null removes the attribute`}
+		`{"time": RFC 3339}, {"url": address}, {"lat": degrees north, "lon": degrees east}; null removes the attribute`}
 }
 
 func (tagsSchema) Schema(huma.Registry) *huma.Schema {

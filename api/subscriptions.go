@@ -244,6 +244,8 @@ func valueOf(v index.Value) client.Value {
 		return client.TimeValue(fromNanos(v.Bits))
 	case index.URL:
 		return client.URLValue(v.Text)
+	case index.Location:
+		return client.LocationValue(v.Place())
 	}
 	return client.TextValue(v.Text)
 }

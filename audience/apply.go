@@ -304,6 +304,8 @@ func valueOf(a *record.Attribute) (index.Value, bool) {
 		return index.FlagValue(v.Flag), true
 	case *record.Attribute_Time:
 		return index.Value{Kind: index.Time, Bits: v.Time}, true
+	case *record.Attribute_Location:
+		return index.Value{Kind: index.Location, Bits: int64(v.Location)}, true
 	}
 	return index.Value{}, false
 }

@@ -8,6 +8,7 @@ import (
 	"math"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 )
@@ -23,6 +24,7 @@ const (
 	Boolean
 	Time
 	URL
+	Location
 )
 
 // Years of a time: nanoseconds in 64 bits reach a little further.
@@ -33,12 +35,12 @@ const MaxText = 1024
 
 // Value is a typed attribute value. In JSON a text is a string, a boolean is
 // true or false, a number is an integer unless it has a point or an exponent,
-// a time is {"time": "2026-11-23T08:00:00Z"}, a URL is {"url": "https://..."},
-// and null removes the attribute.
+// a time is {"time": "2026-11-23T08:00:00Z"}, a URL is {"url": "https://..."}, a
+// location is {"lat": 48.8566, "lon": 2.3522}, and null removes the attribute.
 type Value struct {
 	Kind    ValueKind
 	text    string  // Text, URL
-	integer int64   // Integer, Boolean (0 or 1), Time (Unix nanoseconds)
+	integer int64   // Integer, Boolean (0 or 1), Time (Unix nanoseconds), Location (see LocationValue)
 	float   float64 // Float
 }
 
@@ -58,6 +60,22 @@ func BooleanValue(v bool) Value {
 		return Value{Kind: Boolean, integer: 1}
 	}
 	return Value{Kind: Boolean}
+}
+
+// degree is how finely a location is kept: 1.1 cm on the ground.
+const degree = 10_000_000
+
+// LocationValue makes a Value of degrees north and east.
+func LocationValue(lat, lon float64) Value {
+	if !(math.Abs(lat) <= 90 && math.Abs(lon) <= 180) {
+		return Value{Kind: Location, integer: math.MinInt64} // Check refuses it
+	}
+	return Value{Kind: Location, integer: int64(math.Round(lat*degree))<<32 | int64(uint32(int32(math.Round(lon*degree))))}
+}
+
+// Location is the degrees north and east of a Location.
+func (v Value) Location() (lat, lon float64) {
+	return float64(int32(v.integer>>32)) / degree, float64(int32(v.integer)) / degree
 }
 
 // Text is the value of a Text or URL.
@@ -97,8 +115,16 @@ func (v Value) MarshalJSON() ([]byte, error) {
 		return json.Marshal(map[string]time.Time{"time": v.Time()})
 	case URL:
 		return json.Marshal(map[string]string{"url": v.text})
+	case Location:
+		lat, lon := v.Location()
+		return json.Marshal(point{&lat, &lon})
 	}
 	return []byte("null"), nil
+}
+
+type point struct {
+	Lat *float64 `json:"lat"`
+	Lon *float64 `json:"lon"`
 }
 
 // UnmarshalJSON reads the form described at Value.
@@ -118,17 +144,21 @@ func (v *Value) UnmarshalJSON(b []byte) error {
 		var typed struct {
 			Time *time.Time `json:"time"`
 			URL  *string    `json:"url"`
+			point
 		}
 		decoder := json.NewDecoder(bytes.NewReader(b))
 		decoder.DisallowUnknownFields()
 		err := decoder.Decode(&typed)
+		nowhere := typed.Lat == nil && typed.Lon == nil
 		switch {
-		case err == nil && typed.Time != nil && typed.URL == nil:
+		case err == nil && typed.Time != nil && typed.URL == nil && nowhere:
 			*v = TimeValue(*typed.Time)
-		case err == nil && typed.URL != nil && typed.Time == nil:
+		case err == nil && typed.URL != nil && typed.Time == nil && nowhere:
 			*v = URLValue(*typed.URL)
+		case err == nil && typed.Lat != nil && typed.Lon != nil && typed.Time == nil && typed.URL == nil:
+			*v = LocationValue(*typed.Lat, *typed.Lon)
 		default:
-			return errors.New(`want {"time": RFC 3339} or {"url": address}`)
+			return errors.New(`want {"time": RFC 3339}, {"url": address} or {"lat": degrees, "lon": degrees}`)
 		}
 	case '[':
 		return errors.New("a list is no attribute value; use tags")
@@ -186,6 +216,14 @@ func ParseValue(kind ValueKind, text string) (v Value, err error) {
 		v = TimeValue(at)
 	case URL:
 		v = URLValue(text)
+	case Location:
+		north, east, _ := strings.Cut(text, ",")
+		lat, err1 := strconv.ParseFloat(strings.TrimSpace(north), 64)
+		lon, err2 := strconv.ParseFloat(strings.TrimSpace(east), 64)
+		if err1 != nil || err2 != nil {
+			return v, errors.New("not degrees north and east, as in 48.8566,2.3522")
+		}
+		v = LocationValue(lat, lon)
 	}
 	return v, v.Check()
 }
@@ -212,6 +250,10 @@ func (v Value) Check() error {
 	case Time:
 		if y := v.Time().Year(); y < firstYear || y > lastYear {
 			return fmt.Errorf("time is out of range: want a year between %d and %d", firstYear, lastYear)
+		}
+	case Location:
+		if lat, _ := v.Location(); math.Abs(lat) > 90 {
+			return errors.New("location is out of range: want lat from -90 to 90 and lon from -180 to 180")
 		}
 	}
 	return nil

@@ -25,3 +25,29 @@ func TestTimesOutOfRangeAreRefused(t *testing.T) {
 		t.Errorf("%v comes back as %v, %v", at, v.Time(), v.Check())
 	}
 }
+
+func TestLocations(t *testing.T) {
+	var v Value
+	if err := json.Unmarshal([]byte(`{"lat": -48.8566, "lon": 179.99999999}`), &v); err != nil {
+		t.Fatal(err)
+	}
+	if lat, lon := v.Location(); v.Kind != Location || lat != -48.8566 || lon != 180 {
+		t.Errorf("%v %v", lat, lon)
+	}
+	if text, err := json.Marshal(v); err != nil || string(text) != `{"lat":-48.8566,"lon":180}` {
+		t.Errorf("%s %v", text, err)
+	}
+	if field, err := ParseValue(Location, "-48.8566, 180"); err != nil || field != v {
+		t.Errorf("%+v %v", field, err)
+	}
+	for _, text := range []string{`{"lat":1}`, `{"lon":1}`, `{"lat":90.1,"lon":0}`, `{"lat":0,"lon":-180.1}`, `{"lat":0,"lon":0,"url":"https://a.example/"}`, `{"lat":"1","lon":2}`} {
+		if err := json.Unmarshal([]byte(text), &v); err == nil {
+			t.Errorf("%s is %+v", text, v)
+		}
+	}
+	for _, text := range []string{"", "1", "1;2", "91,0", "NaN,0", "0,Inf"} {
+		if v, err := ParseValue(Location, text); err == nil {
+			t.Errorf("%q is %+v", text, v)
+		}
+	}
+}

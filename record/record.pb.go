@@ -2419,6 +2419,7 @@ type Attribute struct {
 	//	*Attribute_Time
 	//	*Attribute_Url
 	//	*Attribute_Remove
+	//	*Attribute_Location
 	Value         isAttribute_Value `protobuf_oneof:"value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2531,6 +2532,15 @@ func (x *Attribute) GetRemove() bool {
 	return false
 }
 
+func (x *Attribute) GetLocation() uint64 {
+	if x != nil {
+		if x, ok := x.Value.(*Attribute_Location); ok {
+			return x.Location
+		}
+	}
+	return 0
+}
+
 type isAttribute_Value interface {
 	isAttribute_Value()
 }
@@ -2563,6 +2573,10 @@ type Attribute_Remove struct {
 	Remove bool `protobuf:"varint,8,opt,name=remove,proto3,oneof"`
 }
 
+type Attribute_Location struct {
+	Location uint64 `protobuf:"fixed64,9,opt,name=location,proto3,oneof"` // degrees times ten million, north in the upper 32 bits and east in the lower, each signed
+}
+
 func (*Attribute_Text) isAttribute_Value() {}
 
 func (*Attribute_Integer) isAttribute_Value() {}
@@ -2576,6 +2590,8 @@ func (*Attribute_Time) isAttribute_Value() {}
 func (*Attribute_Url) isAttribute_Value() {}
 
 func (*Attribute_Remove) isAttribute_Value() {}
+
+func (*Attribute_Location) isAttribute_Value() {}
 
 // TagSet replaces, adds to or removes from one named set of tags.
 type TagSet struct {
@@ -3983,7 +3999,7 @@ const file_record_proto_rawDesc = "" +
 	"\bopted_in\x18\r \x01(\bH\x00R\aoptedIn\x88\x01\x01\x12\x14\n" +
 	"\x05vapid\x18\x0e \x01(\fR\x05vapid\x12\x18\n" +
 	"\aderived\x18\x0f \x01(\bR\aderivedB\v\n" +
-	"\t_opted_in\"\xca\x01\n" +
+	"\t_opted_in\"\xe8\x01\n" +
 	"\tAttribute\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x04text\x18\x02 \x01(\tH\x00R\x04text\x12\x1a\n" +
@@ -3992,7 +4008,8 @@ const file_record_proto_rawDesc = "" +
 	"\x04flag\x18\x05 \x01(\bH\x00R\x04flag\x12\x14\n" +
 	"\x04time\x18\x06 \x01(\x03H\x00R\x04time\x12\x12\n" +
 	"\x03url\x18\a \x01(\tH\x00R\x03url\x12\x18\n" +
-	"\x06remove\x18\b \x01(\bH\x00R\x06removeB\a\n" +
+	"\x06remove\x18\b \x01(\bH\x00R\x06remove\x12\x1c\n" +
+	"\blocation\x18\t \x01(\x06H\x00R\blocationB\a\n" +
 	"\x05value\"v\n" +
 	"\x06TagSet\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
@@ -4261,6 +4278,7 @@ func file_record_proto_init() {
 		(*Attribute_Time)(nil),
 		(*Attribute_Url)(nil),
 		(*Attribute_Remove)(nil),
+		(*Attribute_Location)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{

@@ -2447,6 +2447,19 @@ func (m *Attribute_Remove) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 	dAtA[i] = 0x40
 	return len(dAtA) - i, nil
 }
+func (m *Attribute_Location) MarshalToVT(dAtA []byte) (int, error) {
+	size := m.SizeVT()
+	return m.MarshalToSizedBufferVT(dAtA[:size])
+}
+
+func (m *Attribute_Location) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	i -= 8
+	binary.LittleEndian.PutUint64(dAtA[i:], uint64(m.Location))
+	i--
+	dAtA[i] = 0x49
+	return len(dAtA) - i, nil
+}
 func (m *TagSet) MarshalVT() (dAtA []byte, err error) {
 	if m == nil {
 		return nil, nil
@@ -4634,6 +4647,15 @@ func (m *Attribute_Remove) SizeVT() (n int) {
 	var l int
 	_ = l
 	n += 2
+	return n
+}
+func (m *Attribute_Location) SizeVT() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	n += 9
 	return n
 }
 func (m *TagSet) SizeVT() (n int) {
@@ -11580,6 +11602,17 @@ func (m *Attribute) UnmarshalVT(dAtA []byte) error {
 			}
 			b := bool(v != 0)
 			m.Value = &Attribute_Remove{Remove: b}
+		case 9:
+			if wireType != 1 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Location", wireType)
+			}
+			var v uint64
+			if (iNdEx + 8) > l {
+				return io.ErrUnexpectedEOF
+			}
+			v = uint64(binary.LittleEndian.Uint64(dAtA[iNdEx:]))
+			iNdEx += 8
+			m.Value = &Attribute_Location{Location: v}
 		default:
 			iNdEx = preIndex
 			skippy, err := protohelpers.Skip(dAtA[iNdEx:])
