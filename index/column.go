@@ -43,7 +43,7 @@ func (c *column) get(row uint32) (Value, bool) {
 func (c *column) set(row uint32, v Value) {
 	if c.plain != nil {
 		if v.Kind == c.plain.kind {
-			c.plain.set(row, v.Bits)
+			c.plain.set(c.has, row, v.Bits)
 			c.has.set(row)
 			return
 		}
@@ -82,11 +82,13 @@ func (c *column) remove(row uint32) {
 		return
 	}
 	c.has.clear(row)
-	if c.plain == nil {
-		old := c.codes.get(row)
-		c.codes.set(row, 0)
-		c.forget(row, old)
+	if c.plain != nil {
+		c.plain.order.clear(row)
+		return
 	}
+	old := c.codes.get(row)
+	c.codes.set(row, 0)
+	c.forget(row, old)
 }
 
 // empty reports whether no row has a value.
@@ -120,9 +122,10 @@ func (c *column) lay(kind Kind) {
 	p := &plain{kind: kind}
 	for row := range uint32(c.codes.rows()) {
 		if code := c.codes.get(row); code != 0 {
-			p.set(row, int64(c.dict.values[code]))
+			p.keys = put(p.keys, row, key(c.dict.value(code)))
 		}
 	}
+	p.order = slice(c.has, p.keys)
 	c.plain, c.dict, c.codes, c.sets = p, newDictionary(c.dict.seed), codes{}, nil
 }
 

@@ -237,9 +237,10 @@ func (c *column) numbers(s span, passes func(int64) bool) *node {
 	if s.low > s.high {
 		return nobody()
 	}
-	n := &node{leaf: &numbers{c.has, c.plain, s, passes}, share: 0.3, cost: 2 * blockRows * costRow}
+	rows := c.plain.order.within(s)
+	n := &node{leaf: &numbers{c.has, c.plain, s, passes}, share: float64(rows) / float64(len(c.plain.keys)), cost: blockRows * costRow}
 	if passes != nil {
-		n.cost += blockRows * costLook
+		n.cost += n.share * blockRows * costLook
 	}
 	return n
 }

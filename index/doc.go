@@ -9,8 +9,9 @@
 //     joins sets; a range, prefix, version or distance is tested on the distinct
 //     values first;
 //   - more: codes of 2 or 4 bytes a row, which are looked through;
-//   - numbers, times and places that are nearly all different: no dictionary,
-//     8 bytes a row.
+//   - numbers, times and places that are nearly all different: no dictionary, 8
+//     bytes a row, and a byte of their order, kept as bits across rows, so that a
+//     range looks at the numbers of one row in a hundred only.
 //
 // A tag set has the rows of each tag and, a row, the list of its tags. Which rows
 // have a value costs a bit a row.

@@ -150,7 +150,7 @@ func choose[T uint8 | uint16 | uint32](rows *words, column []T, wanted []uint64)
 }
 
 // between leaves the rows whose cell lies in a range.
-func between[T uint32 | int64](rows *words, column []T, low, high T) {
+func between(rows *words, column []uint32, low, high uint32) {
 	for w := range rows {
 		asked := rows[w]
 		if asked == 0 {
@@ -171,10 +171,9 @@ func between[T uint32 | int64](rows *words, column []T, low, high T) {
 			rows[w] = found
 			continue
 		}
-		width := uint64(high) - uint64(low) // one comparison, and no branch
 		for i, cell := range cells[:64] {
 			var in uint64
-			if uint64(cell)-uint64(low) <= width {
+			if cell-low <= high-low { // one comparison, and no branch
 				in = 1
 			}
 			found |= in << (i & 63)
@@ -205,7 +204,7 @@ type numbers struct {
 func (n *numbers) narrow(number uint32, rows *words) {
 	n.has.keep(number, rows)
 	cells := blockOf(n.plain.keys, number)
-	between(rows, cells, n.span.low, n.span.high)
+	n.plain.order.keep(number, rows, cells, n.span)
 	if n.passes != nil {
 		pick(rows, func(low uint32) bool { return n.passes(cells[low]) })
 	}

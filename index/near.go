@@ -34,6 +34,7 @@ func placeText(v Value) string {
 type circle struct {
 	lat, lon, cos float64 // radians
 	span          span    // keys of the latitudes that it touches
+	east, reach   int64   // longitude, and how far the circle goes beside it; in steps of degree
 	most          float64 // of the haversine
 }
 
@@ -43,6 +44,10 @@ func circleOf(n *target.Node) circle {
 	c := circle{lat: lat * math.Pi / 180, lon: lon * math.Pi / 180, most: half * half}
 	c.cos = math.Cos(c.lat)
 	reach := km/earth*180/math.Pi + 2e-7 // more than rounding takes away
+	c.east, c.reach = int64(math.Round(lon*degree)), 180*degree
+	if narrow := math.Sin(min(km/earth, math.Pi/2)) / c.cos; km/earth < math.Pi/2 && narrow < 1 && math.Abs(lat)+reach < 90 { // no pole in it
+		c.reach = int64(math.Asin(narrow)*180/math.Pi*degree) + 4
+	}
 	c.span.low = int64(math.Floor(max(lat-reach, -90)*degree)) << 32
 	c.span.high = int64(math.Ceil(min(lat+reach, 90)*degree))<<32 | math.MaxUint32
 	return c
@@ -50,7 +55,8 @@ func circleOf(n *target.Node) circle {
 
 // holds reports whether a place lies inside or on the border.
 func (c *circle) holds(key int64) bool {
-	if !c.span.holds(key) {
+	beside := int64(int32(key)) - c.east
+	if beside = max(beside, -beside); !c.span.holds(key) || min(beside, 360*degree-beside) > c.reach {
 		return false
 	}
 	lat, lon := Value{Kind: Location, Bits: key}.Place()

@@ -4,8 +4,9 @@ import "slices"
 
 // plain is a column of numbers of one kind, as they are.
 type plain struct {
-	kind Kind
-	keys []int64
+	kind  Kind
+	keys  []int64
+	order *sliced
 }
 
 // key is a number whose order is that of the values of one kind.
@@ -26,8 +27,17 @@ func (p *plain) get(row uint32) Value {
 	return v
 }
 
-func (p *plain) set(row uint32, bits int64) {
-	p.keys = put(p.keys, row, key(Value{Kind: p.kind, Bits: bits}))
+// set gives a row a value; has tells who had one before.
+func (p *plain) set(has marks, row uint32, bits int64) {
+	k := key(Value{Kind: p.kind, Bits: bits})
+	p.keys = put(p.keys, row, k)
+	if !p.order.set(row, has.has(row), k, len(p.keys)) {
+		had := has.has(row)
+		p.order = slice(has, p.keys)
+		if !had {
+			p.order.put(row, p.order.bin(k))
+		}
+	}
 }
 
 // bits are the Bits of all rows, as they stand in a snapshot; given those, it
@@ -43,4 +53,4 @@ func (p *plain) bits() []int64 {
 	return all
 }
 
-func (p *plain) size() int { return 8 * cap(p.keys) }
+func (p *plain) size() int { return 8*cap(p.keys) + p.order.size() }

@@ -127,6 +127,7 @@ func decode(d *Decoder, s shape) *Index {
 				d.Fail("column %.40q has %d values and %d words", name, len(c.plain.keys), len(c.has))
 			}
 			c.plain.keys = c.plain.bits()
+			c.plain.order = slice(c.has, c.plain.keys)
 		case 2:
 			c.mixed = true
 		}
