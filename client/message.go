@@ -9,7 +9,7 @@ import (
 // Target says who gets a message: a query over the audience, or an explicit
 // list of at most 10,000 recipients. Exactly one is given.
 type Target struct {
-	Query      json.RawMessage `json:"query,omitempty" doc:"Query over attributes, tags and native fields, such as {\"country\":\"FR\",\"tags\":{\"$contains\":[\"politics\"]}}; {} is everybody"`
+	Query      json.RawMessage `json:"query,omitempty" doc:"Query over attributes, tags and native fields, such as {\"country\":\"FR\",\"tags\":{\"$contains\":[\"politics\"]},\"last_active\":{\"$gte\":\"now-30d\"}}; {} is everybody. Logic: $and, $or, $not. Operators on a name: $eq $ne $in $nin, $gt $gte $lt $lte $between, $startsWith, $version, $near, $contains $containsAll $containsAny, $exists. Native fields: provider, language, zone, opted_in, has_profile, created, last_active. A clause on a name without a value is false, but for {\"$exists\":false}. Relative times count from when the send is due. At most 12 levels of logic, 256 clauses and 10,000 values; docs/targeting.md has an example of each"`
 	Recipients []Recipient     `json:"recipients,omitempty" maxItems:"10000" doc:"At most 10,000. With the rest of the request they are at most 8 MiB and 400,000 values of JSON: 800 bytes and 35 values for each of 10,000"`
 }
 

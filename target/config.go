@@ -16,19 +16,26 @@ func Default() Config {
 	return Config{Depth: 12, Clauses: 256, Values: 10_000, Bytes: 256 << 10, Text: 16 << 10}
 }
 
+// Widest returns the greatest limits that Validate lets pass: whoever reads what
+// was accepted before takes these, as the limits may have been others then.
+func Widest() Config {
+	return Config{Depth: 64, Clauses: 4096, Values: 100_000, Bytes: 384 << 10, Text: 64 << 10}
+}
+
 // Validate refuses limits that would refuse every query, or that a record of
 // the journal could not hold.
 func (c Config) Validate() error {
+	most := Widest()
 	for _, limit := range []struct {
 		name     string
 		value    int
 		from, to int
 	}{
-		{"depth", c.Depth, 1, 64},
-		{"clauses", c.Clauses, 1, 4096},
-		{"values", c.Values, 1, 100_000},
-		{"bytes", c.Bytes, 2, 384 << 10},
-		{"text", c.Text, 1, 64 << 10},
+		{"depth", c.Depth, 1, most.Depth},
+		{"clauses", c.Clauses, 1, most.Clauses},
+		{"values", c.Values, 1, most.Values},
+		{"bytes", c.Bytes, 2, most.Bytes},
+		{"text", c.Text, 1, most.Text},
 	} {
 		if limit.value < limit.from || limit.value > limit.to {
 			return fmt.Errorf("target: %s is %d, want %d to %d", limit.name, limit.value, limit.from, limit.to)

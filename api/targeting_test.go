@@ -1,0 +1,70 @@
+package api
+
+import (
+	"cmp"
+	"encoding/json"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tocsin-push/tocsin/client"
+)
+
+// Every example of docs/targeting.md finds whom it says, and every operator has
+// one.
+func TestTargetingExamples(t *testing.T) {
+	file, err := os.ReadFile("../docs/targeting.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	document := string(file)
+	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	w := newWorld(t, func(_ *Config, d *Deps) { d.Now = func() time.Time { return now } })
+	p, c := w.newProject("a")
+	people := regexp.MustCompile("(?s)```ndjson\n(.*?)```").FindStringSubmatch(document)
+	_, text := w.raw("POST", "/v1/imports", p.Key, people[1], "Content-Type", "application/x-ndjson")
+	var done client.Import
+	if err := json.Unmarshal([]byte(text), &done); err != nil || done.Imported != 4 || done.Bad != 0 {
+		t.Fatal(text)
+	}
+	examples := regexp.MustCompile("(?m)^\\|.* ?`(\\{.*\\})` \\| ([a-z, ]+) \\|$").FindAllStringSubmatch(document, -1)
+	asked := ""
+	for _, e := range examples {
+		got, err := c.Preview(t.Context(), client.PreviewRequest{Target: client.Target{Query: json.RawMessage(e[1])}})
+		if err != nil {
+			t.Errorf("%s: %v", e[1], err)
+			continue
+		}
+		var names []string
+		for _, r := range got.Recipients {
+			names = append(names, cmp.Or(r.User, "anonymous"))
+		}
+		if slices.Sort(names); len(names) == 0 {
+			names = []string{"nobody"}
+		}
+		if found := strings.Join(names, ", "); found != e[2] {
+			t.Errorf("%s finds %s, the document says %s", e[1], found, e[2])
+		}
+		asked += e[1]
+	}
+	for _, word := range strings.Fields(`$and $or $not $eq $ne $in $nin $gt $gte $lt $lte $between $startsWith $version $near
+		$contains $containsAny $containsAll $exists provider language zone opted_in has_profile created last_active`) {
+		if !strings.Contains(asked, `"`+word+`"`) {
+			t.Errorf("%s has no example", word)
+		}
+	}
+	if len(examples) < 50 {
+		t.Errorf("%d examples were found in the document", len(examples))
+	}
+	wrong := regexp.MustCompile("```text\n(.*)\n```").FindStringSubmatch(document)[1]
+	_, err = c.Count(t.Context(), client.Target{Query: json.RawMessage(`{"$and":[{},{"age":{"$gtr":1}}]}`)})
+	told := err.Error()
+	for _, part := range strings.Split(wrong, "...") {
+		if !strings.Contains(told, strings.TrimSpace(strings.TrimSuffix(strings.TrimPrefix(part, "target.query.$and[1].age.$gtr: "), ", "))) {
+			t.Errorf("the error is %q, the document says %q", told, wrong)
+		}
+	}
+}
