@@ -23,9 +23,9 @@ type forecast struct {
 
 // foretell works out a forecast until ctx ends; nil when nothing is known by
 // then. It leaves alone what accepting the send changes meanwhile, such as its
-// recipients.
-func (s *Server) foretell(ctx context.Context, who record.Scope, send *record.Send, explicit map[tocsin.Shard][]*record.Recipient) *forecast {
-	t := ask.Target{At: time.Unix(0, send.Due), Explicit: explicit}
+// recipients and its due time.
+func (s *Server) foretell(ctx context.Context, who record.Scope, send *record.Send, due time.Time, explicit map[tocsin.Shard][]*record.Recipient) *forecast {
+	t := ask.Target{At: due, Explicit: explicit}
 	if len(send.Query) > 0 {
 		q, err := target.Parse(s.Target, send.Query)
 		if err != nil {
@@ -69,11 +69,11 @@ func (s *Server) foretold(ctx context.Context, who record.Scope, send *record.Se
 	if len(send.Query) == 0 && len(send.Recipients) <= tocsin.PageSize {
 		return nil
 	}
-	told, explicit := make(chan *forecast, 1), byShard(who.Project, send.Recipients, s.Shards)
+	told, due, explicit := make(chan *forecast, 1), time.Unix(0, send.Due), byShard(who.Project, send.Recipients, s.Shards)
 	s.tasks.Go(func() {
 		ctx, stop := context.WithTimeout(ctx, s.Forecast)
 		defer stop()
-		told <- s.foretell(ctx, who, send, explicit)
+		told <- s.foretell(ctx, who, send, due, explicit)
 	})
 	return told
 }
@@ -84,7 +84,7 @@ func (s *Server) dryRun(ctx context.Context, send *record.Send) (*sendAnswer, er
 		return nil, err
 	}
 	who := scope(ctx, tocsin.Class(send.Options.Class))
-	told := s.foretell(ctx, who, send, byShard(who.Project, send.Recipients, s.Shards))
+	told := s.foretell(ctx, who, send, time.Unix(0, send.Due), byShard(who.Project, send.Recipients, s.Shards))
 	if told == nil {
 		return nil, unavailable()
 	}
