@@ -164,22 +164,25 @@ func between(rows *words, column []uint32, low, high uint32) {
 				if bit >= len(cells) {
 					break
 				}
-				if cell := cells[bit]; low <= cell && cell <= high {
-					found |= 1 << bit
-				}
+				found |= inside(cells[bit], low, high) << (bit & 63)
 			}
 			rows[w] = found
 			continue
 		}
 		for i, cell := range cells[:64] {
-			var in uint64
-			if cell-low <= high-low { // one comparison, and no branch
-				in = 1
-			}
-			found |= in << (i & 63)
+			found |= inside(cell, low, high) << (i & 63)
 		}
 		rows[w] = asked & found
 	}
+}
+
+// inside is 1 for a cell in a range. It is one comparison and no branch, which
+// nobody could foretell.
+func inside(cell, low, high uint32) (in uint64) {
+	if cell-low <= high-low {
+		in = 1
+	}
+	return in
 }
 
 // seconds is a native field that the owner of the rows keeps: 0 is no value.
