@@ -59,6 +59,11 @@ func TestTargetingExamples(t *testing.T) {
 	if len(examples) < 50 {
 		t.Errorf("%d examples were found in the document", len(examples))
 	}
+	count, err := c.Count(t.Context(), client.Target{Query: json.RawMessage(`{"contry":"FR","topics":{"$contains":"x"},"zzzzzz":1,"zone":"x"}`)})
+	if want := []string{"no subscription has a value for contry; did you mean country?", "no subscription has a value for zzzzzz"}; err != nil ||
+		!slices.Equal(count.Hints, want) || !strings.Contains(document, "\n"+want[0]+"\n") {
+		t.Errorf("hints %q, %v", count.Hints, err)
+	}
 	wrong := regexp.MustCompile("```text\n(.*)\n```").FindStringSubmatch(document)[1]
 	_, err = c.Count(t.Context(), client.Target{Query: json.RawMessage(`{"$and":[{},{"age":{"$gtr":1}}]}`)})
 	told := err.Error()

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"slices"
 
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/account"
@@ -10,6 +11,7 @@ import (
 	"github.com/tocsin-push/tocsin/audience"
 	"github.com/tocsin-push/tocsin/client"
 	"github.com/tocsin-push/tocsin/content"
+	"github.com/tocsin-push/tocsin/target"
 )
 
 func (s *Server) targetRoutes() {
@@ -27,7 +29,32 @@ func (s *Server) countTarget(ctx context.Context, in *body[client.CountRequest])
 		return nil, err
 	}
 	out, err := s.count(ctx, project, sel)
+	out.Hints = s.hints(project, sel)
 	return &body[client.Count]{out}, err
+}
+
+// hints names what a query asks for and no subscription has, with the name that
+// may have been meant.
+func (s *Server) hints(project tocsin.ProjectID, t ask.Target) (hints []string) {
+	if t.Query == nil {
+		return nil
+	}
+	var known []string
+	for _, shard := range s.Audience {
+		known = append(known, shard.Known(project)...)
+	}
+	slices.Sort(known)
+	for _, name := range t.Query.Names() {
+		if _, found := slices.BinarySearch(known, name); found {
+			continue
+		}
+		hint := "no subscription has a value for " + name
+		if meant, ok := target.Nearest(name, known); ok {
+			hint += "; did you mean " + meant + "?"
+		}
+		hints = append(hints, hint)
+	}
+	return hints
 }
 
 // choose checks a target and waits until the shards have applied what was

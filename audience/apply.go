@@ -229,6 +229,17 @@ func (s *Shard) Uses(project tocsin.ProjectID, name string) (attribute, set bool
 	return attribute || ofPeople, set || setOfPeople
 }
 
+// Known returns the names of attributes and sets of tags that a subscription of
+// a project has, and of native fields.
+func (s *Shard) Known(project tocsin.ProjectID) []string {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if p := s.projects[project]; p != nil {
+		return p.known.Known()
+	}
+	return nil
+}
+
 // setAll writes attributes and tags to one row; names of native fields, and
 // those beyond the limits, are left out, whoever let them pass.
 func setAll(x *index.Index, row uint32, attributes []*record.Attribute, tags []*record.TagSet) {

@@ -48,6 +48,9 @@ func (c *count) Run(s *session) error {
 	if err != nil {
 		return err
 	}
+	for _, hint := range found.Hints {
+		fmt.Fprintln(s.err, hint)
+	}
 	return c.print(s, found, func(w io.Writer) { fmt.Fprintln(w, found.Count) })
 }
 

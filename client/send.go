@@ -185,6 +185,8 @@ type Count struct {
 	Count   int64 `json:"count" doc:"Matching and opted in: those a send goes to. Of explicit recipients, all that are known"`
 	Matched int64 `json:"matched" doc:"Matching, those who opted out included"`
 	Unknown int64 `json:"unknown,omitempty" doc:"Explicit recipients that nobody knows"`
+
+	Hints []string `json:"hints,omitempty" doc:"Names that no subscription has a value for, with the ones that may have been meant"`
 }
 
 // PreviewRequest asks for a message as some of its recipients would get it.

@@ -132,6 +132,21 @@ func (x *Index) Names() (attributes, sets int) {
 	return attributes, sets
 }
 
+// Known returns the names of attributes and of tag sets that some row has.
+func (x *Index) Known() (names []string) {
+	for name, c := range x.columns {
+		if !c.empty() {
+			names = append(names, name)
+		}
+	}
+	for name, s := range x.sets {
+		if s.dict.distinct() > 0 {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 // Has reports whether some row has an attribute, or a tag set, of this name.
 func (x *Index) Has(name string) (attribute, set bool) {
 	c, s := x.columns[name], x.sets[name]

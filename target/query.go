@@ -1,6 +1,7 @@
 package target
 
 import (
+	"slices"
 	"strings"
 	"time"
 )
@@ -146,6 +147,23 @@ type Node struct {
 
 // Query is a checked query. It is never changed and may be shared.
 type Query struct{ root Node }
+
+// Names returns the attributes and tag sets that the query asks for, in order.
+func (q *Query) Names() []string {
+	names := q.root.names(nil)
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+func (n *Node) names(to []string) []string {
+	for i := range n.Nodes {
+		to = n.Nodes[i].names(to)
+	}
+	if n.Op > Not && n.Native == Attribute {
+		to = append(to, n.Name)
+	}
+	return to
+}
 
 // Root is the top of the tree; the caller must not change it.
 func (q *Query) Root() *Node { return &q.root }
