@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	quotaConfigured = 900_000          // pushes a minute
+	quotaConfigured = 900_000 // pushes a minute
 	quotaPhase      = 45 * time.Second
 	quotaAdapt      = 30 * time.Second // after which the offer must fit what is granted
 	quotaRetryAfter = time.Second      // that the provider asks for in a 429
