@@ -29,7 +29,7 @@ func again(t testing.TB, x *Index) *Index {
 	return back
 }
 
-// Columns change their shape with what is in them: bitmaps, then codes alone,
+// Columns change their shape with what is in them: sets of rows, then codes alone,
 // then plain numbers, and codes again when another type comes.
 func TestColumnsOfManyValues(t *testing.T) {
 	const rows = 20_000
