@@ -4,11 +4,15 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
+
+	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/client"
 )
 
 const (
 	flatBound, flatAim = 20, 5 // per cent
-	mostRepeats        = 20    // sends of the smallest audience in a row
+	mostAlone          = 20    // sends of the smallest audience, each after the end of the one before
 )
 
 // SizeRun is a row of sends to an audience of one size.
@@ -65,26 +69,76 @@ func sizes(ctx context.Context, l *lab, s *Section) error {
 	return nil
 }
 
-// size sends to an audience of one size, small ones several times, as the
-// clock of processor time ticks a hundred times a second.
+// size sends to an audience of one size: alone for the drift, and in a row of a
+// million pushes for the cost. A single small send costs what waking an idle
+// machine does, whatever it sends.
 func (l *lab) size(ctx context.Context, n *newsroom, size int) (*SizeRun, error) {
 	run := &SizeRun{Recipients: size}
-	times := min(mostRepeats, max(1, l.scaled(million)/size))
-	for range times {
+	for range min(mostAlone, max(1, l.scaled(million)/size)) {
 		one, err := n.measure(ctx, news, size)
 		if err != nil {
 			return nil, err
 		}
-		run.Node += one.Sender / float64(times)
-		run.Simulator += one.Server / float64(times)
-		run.Last, run.Memory = append(run.Last, one.Drift.Last), max(run.Memory, one.Memory)
+		run.Node, run.Simulator, run.Memory = one.Sender, one.Server, max(run.Memory, one.Memory)
+		run.Last = append(run.Last, one.Drift.Last)
+	}
+	if err := l.quiet(ctx); err != nil {
+		return nil, err
+	}
+	if times := l.scaled(million) / size; times > 1 {
+		side, err := n.row(ctx, size, times)
+		if err != nil {
+			return nil, err
+		}
+		run.Node, run.Simulator = side.Sender, side.Server
 	}
 	return run, l.quiet(ctx)
 }
 
+// row sends to the same people several times, each send begun as soon as the
+// one before is accepted.
+func (n *newsroom) row(ctx context.Context, size, times int) (side Side, err error) {
+	ctx, stop := context.WithTimeout(ctx, stepLimit)
+	defer stop()
+	t := n.town
+	if err := t.sim.reset(ctx); err != nil {
+		return side, err
+	}
+	work, err := startWork(t.pid, t.sim.pid)
+	if err != nil {
+		return side, err
+	}
+	made := make([]client.Send, times)
+	for i := range made {
+		if made[i], err = n.api.Send(ctx, client.SendRequest{Class: tocsin.Urgent, Target: n.everybody(size), Message: news}, ""); err != nil {
+			return side, err
+		}
+	}
+	for _, send := range made {
+		last, err := n.ended(ctx, send.ID)
+		if err != nil {
+			return side, err
+		}
+		if err := balanced(last, size); err != nil {
+			return side, err
+		}
+	}
+	if side, err = work.side(size*times, time.Since(work.begin)); err != nil {
+		return side, err
+	}
+	accounts, err := t.sim.accounts(ctx)
+	if err != nil {
+		return side, err
+	}
+	if a := accounts[n.people.provider]; a == nil || a.Accepted != size*times || a.Distinct != size {
+		return side, fmt.Errorf("simulator: want %d pushes to %d devices, have %+v", size*times, size, a)
+	}
+	return side, nil
+}
+
 func sizesSection(s *Section, rounds []Sizes) {
 	s.Title = "Drift and cost by size of the audience"
-	s.Text = []string{"A send to a part of one large project, whose subscriptions have three attributes each, provider answering at once, warm. Peers have four clients with 1,000 pushes in flight each. " +
+	s.Text = []string{"A send to a part of one large project, whose subscriptions have three attributes each, provider answering at once, warm. The last push is that of a send alone; the cost of sends below a million is that of as many as are a million together, each begun as soon as the one before was accepted. Peers have four clients with 1,000 pushes in flight each. " +
 		"Memory is the greatest resident size of the node, which keeps the whole project in memory."}
 	t := Table{Head: []string{"recipients", "last push, ms", "node CPU-s per million", "simulator", "memory of the node, MiB"}}
 	ours := Series{Name: "Tocsin"}
