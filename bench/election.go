@@ -118,6 +118,7 @@ func (l *lab) night(ctx context.Context, rooms, bulk []*newsroom) (*Night, error
 	made := make([]client.Send, len(all))
 	send := func(from, to int, class tocsin.Class) error {
 		var group errgroup.Group
+		group.SetLimit(32)
 		for i := from; i < to; i++ {
 			group.Go(func() (err error) {
 				made[i], err = all[i].api.Send(ctx, client.SendRequest{Class: class, Target: client.Target{Query: json.RawMessage(`{}`)}, Message: news}, "")
