@@ -1,7 +1,10 @@
 package audience
 
 import (
+	"math/rand/v2"
 	"testing"
+
+	"github.com/RoaringBitmap/roaring/v2"
 
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/record"
@@ -38,5 +41,31 @@ func TestSpread(t *testing.T) {
 		{Subscription: subscription(3).Bytes()}, {Subscription: subscription(people + 1).Bytes()}}, noon)
 	if len(shares) != 2 || shares[0].Pushes != 1 || shares[1].Pushes != 1 {
 		t.Errorf("%v", shares)
+	}
+}
+
+// Rows are gathered as a list and, once that is longer, as bits: the same rows
+// come out.
+func TestGatheredRows(t *testing.T) {
+	seed := rand.Uint64()
+	random := rand.New(rand.NewPCG(seed, 0))
+	for _, rows := range []int{0, 1, 2, 63, 64, 65, 3000, 200_000} {
+		for _, apart := range []int{1, 3, 64, 65, 1000} {
+			want := roaring.New()
+			for row := random.IntN(apart); int(want.GetCardinality()) < rows; row += 1 + random.IntN(apart) {
+				want.Add(uint32(row))
+			}
+			var g gathered
+			for it := want.Iterator(); it.HasNext(); {
+				g.add(it.Next(), want.Maximum())
+			}
+			got := g.bitmap()
+			if rows == 0 && got == nil {
+				continue
+			}
+			if got == nil || !got.Equals(want) {
+				t.Errorf("seed %d: %d rows, up to %d apart: others came out", seed, rows, apart)
+			}
+		}
 	}
 }

@@ -75,7 +75,7 @@ type Machine struct {
 	Go         string    `json:"go"`
 	GOMAXPROCS int       `json:"gomaxprocs"`
 	Disk       string    `json:"disk"`   // file system of the node's data
-	Commit     string    `json:"commit"` // of the working folder; "-dirty" when files were changed
+	Commit     string    `json:"commit"` // of the working folder; "-dirty" when files other than the documents were changed
 	At         time.Time `json:"at"`
 }
 
@@ -86,9 +86,11 @@ func thisMachine(folder string) Machine {
 	meminfo, _ := os.ReadFile("/proc/meminfo")
 	release, _ := os.ReadFile("/proc/sys/kernel/osrelease")
 	kernel, _, _ := strings.Cut(strings.TrimSpace(string(release)), "-")
-	commit, err := exec.Command("git", "describe", "--always", "--dirty", "--exclude", "*").Output()
+	commit, err := exec.Command("git", "describe", "--always", "--exclude", "*").Output()
 	if err != nil {
 		commit = []byte("unknown")
+	} else if exec.Command("git", "diff", "--quiet", "HEAD", "--", ":/", ":(top,exclude)docs").Run() != nil { // it writes there itself
+		commit = append(bytes.TrimSpace(commit), "-dirty"...)
 	}
 	return Machine{
 		CPU:        procField(string(cpuinfo), "model name"),

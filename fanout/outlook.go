@@ -2,6 +2,8 @@ package fanout
 
 import (
 	"context"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/tocsin-push/tocsin"
@@ -45,29 +47,14 @@ func (l *Lanes) Outlook(ctx context.Context, project tocsin.ProjectID, class toc
 	if err != nil {
 		return ask.Outlook{}, err
 	}
-	var credentials []provider.Credential // read once, where a lane is not open
+	credentials := sync.OnceValues(func() ([]provider.Credential, error) { return l.accounts.Credentials(ctx, project) })
 	o := ask.Outlook{Now: time.Now()}
 	pushes := 0
 	at := map[string]int{}
 	for _, share := range shares {
-		route := share.Route
-		if route.Credential.IsZero() {
-			route.Credential = ids[route.Provider]
-		}
-		l.mu.RLock()
-		counted, known := l.open[route]
-		l.mu.RUnlock()
-		if !known {
-			if credentials == nil {
-				if credentials, err = l.accounts.Credentials(ctx, project); len(credentials) == 0 && err != nil {
-					return ask.Outlook{}, err
-				}
-			}
-			counted = l.counted(route, credentials)
-		}
-		w := ask.Way{Provider: route.Provider, Pushes: int(share.Pushes), Subject: counted.subject, Quota: float64(counted.quota) / 60 * used}
-		if counted.subject != "" {
-			w.Ramp = ask.Ramp{Level: lowest, Over: counted.ramp}
+		w, err := l.wayOf(share, ids, credentials)
+		if err != nil {
+			return ask.Outlook{}, err
 		}
 		i, known := at[w.Subject]
 		if !known {
@@ -119,14 +106,30 @@ const used = 0.97
 // lowest is where the ramp of a subject begins that was not used of late.
 const lowest = 0.01
 
-// counted is as what a route would be opened; nothing where it cannot be.
-func (l *Lanes) counted(r provider.Route, credentials []provider.Credential) openLane {
-	for _, c := range credentials {
-		if by := l.providers[r.Provider]; by != nil && c.ID == r.Credential && c.Provider == r.Provider {
-			return countedAs(by, r, c)
-		}
+// wayOf is whom a provider counts for a share, and the quota that was
+// configured. An open lane tells; credentials are read for the others.
+func (l *Lanes) wayOf(share ask.Share, ids map[tocsin.Provider]tocsin.CredentialID, credentials func() ([]provider.Credential, error)) (ask.Way, error) {
+	w, route := ask.Way{Provider: share.Route.Provider, Pushes: int(share.Pushes)}, share.Route
+	if route.Credential.IsZero() {
+		route.Credential = ids[route.Provider]
 	}
-	return openLane{}
+	l.mu.RLock()
+	lane, known := l.open[route]
+	l.mu.RUnlock()
+	if !known {
+		all, err := credentials()
+		if len(all) == 0 && err != nil {
+			return w, err
+		}
+		by := l.providers[route.Provider]
+		i := slices.IndexFunc(all, func(c provider.Credential) bool { return c.ID == route.Credential && c.Provider == route.Provider })
+		if by == nil || i < 0 {
+			return w, nil // nothing can leave there
+		}
+		lane = countedAs(by, route, all[i])
+	}
+	w.Subject, w.Quota, w.Ramp = lane.subject, float64(lane.quota)/60*used, ask.Ramp{Level: lowest, Over: lane.ramp}
+	return w, nil
 }
 
 // before is how much of what is open takes turns with a send of so many pushes:
