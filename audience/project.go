@@ -9,6 +9,7 @@ import (
 
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/index"
+	"github.com/tocsin-push/tocsin/target"
 )
 
 // Names of the native fields, as package target reserves them.
@@ -34,6 +35,7 @@ type project struct {
 	routeOf   map[Route]uint32
 	routeUses []uint32 // live subscriptions on each; one without gives way to a new one
 	people    people
+	members   map[target.Member]*index.Rows // of named sets; some may be deleted since
 }
 
 // rows are the columns that the index does not hold.

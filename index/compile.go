@@ -34,6 +34,9 @@ func (c *compiler) compile(n *target.Node) *node {
 		}
 		return negated(c.present(n))
 	}
+	if n.Native.Membership() {
+		return c.members(n)
+	}
 	switch n.Native {
 	case target.HasProfile:
 		return c.hasProfile(n)
@@ -83,6 +86,20 @@ func (c *compiler) tags(n *target.Node) *node {
 		}
 	}
 	return joined(op, nodes...)
+}
+
+// members are the rows in one of some named sets, or in none of them.
+func (c *compiler) members(n *target.Node) *node {
+	some := nobody()
+	for _, v := range n.Values {
+		if rows := c.around.Members(target.Member{Field: n.Native, Name: v.Text}); rows != nil && rows.set.count > 0 {
+			some = joined(target.Or, some, listedNode([]*rowSet{&rows.set}, nil, len(c.around.Created)))
+		}
+	}
+	if n.Op == target.NotEqual || n.Op == target.NotIn {
+		return negated(some)
+	}
+	return some
 }
 
 // present are the rows that have a value of the name, or a tag in its set.

@@ -62,6 +62,13 @@ func (p seen) matches(n *target.Node) bool {
 	case target.ContainsAll:
 		return !slices.ContainsFunc(n.Values, func(v target.Value) bool { return !slices.Contains(tags, v.Text) })
 	}
+	if n.Native.Membership() {
+		in := slices.ContainsFunc(n.Values, func(v target.Value) bool {
+			rows := p.around.Members(target.Member{Field: n.Native, Name: v.Text})
+			return rows != nil && rows.Has(p.row)
+		})
+		return in == (n.Op == target.Equal || n.Op == target.In)
+	}
 	value, has := p.value(n)
 	if n.Op == target.Exists {
 		return (has || len(tags) > 0) == n.Values[0].Flag

@@ -18,6 +18,10 @@ type Around struct {
 
 	Created, Active []uint32 // by row, Unix seconds; 0 unknown
 	Profile         []uint32 // by row; 0 is nobody's
+
+	// Members are the rows of a named set; nil is nobody. Its rows number at most
+	// as many as Created has.
+	Members func(target.Member) *Rows
 }
 
 // Run returns the rows out of all that the query matches, or the error of ctx.

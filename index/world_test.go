@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/tocsin-push/tocsin/target"
 )
 
 // world is a random schema with random rows, and the queries that may be asked
@@ -19,6 +21,7 @@ type world struct {
 	fields []field
 	sets   []string
 	around *Around
+	named  map[target.Member]*Rows
 }
 
 // field is an attribute: the kinds of its values, and how many there are of each.
@@ -80,6 +83,17 @@ func newWorld(random *rand.Rand, zone func(string) (*time.Location, bool)) *worl
 			}
 		}
 	}
+	w.named = make(map[target.Member]*Rows)
+	for i := range 1 + random.IntN(3) {
+		rows := &Rows{}
+		for _, row := range w.rows {
+			if random.IntN(3) == 0 {
+				rows.Add(row)
+			}
+		}
+		w.named[target.Member{Field: target.List, Name: string(rune('a' + i))}] = rows
+	}
+	w.around.Members = func(m target.Member) *Rows { return w.named[m] }
 	return w
 }
 
@@ -130,7 +144,11 @@ func (w *world) tags(most int) (tags []string) {
 // change does the same to the index and to the rows that are maps.
 func (w *world) change() {
 	row, f := w.rows[w.IntN(len(w.rows))], w.fields[w.IntN(len(w.fields))]
-	switch w.IntN(12) {
+	switch w.IntN(13) {
+	case 12:
+		if rows := w.named[target.Member{Field: target.List, Name: "a"}]; !rows.Add(row) {
+			rows.Remove(row)
+		}
 	case 0:
 		w.x.Remove(row, f.name)
 		delete(w.n.row(row).attributes, f.name)
@@ -220,7 +238,13 @@ func (w *world) query(depth int) string {
 
 func (w *world) clause() string {
 	f := w.fields[w.IntN(len(w.fields))]
-	switch w.IntN(12) {
+	switch w.IntN(13) {
+	case 12:
+		name := func() string { return w.pick(`"a"`, `"b"`, `"c"`, `"nobody"`) }
+		if w.IntN(2) == 0 {
+			return fmt.Sprintf(`{"list":{"%s":%s}}`, w.pick("$eq", "$ne"), name())
+		}
+		return fmt.Sprintf(`{"list":{"%s":%s}}`, w.pick("$in", "$nin"), w.list(2, name))
 	case 0:
 		return fmt.Sprintf(`{"%s":{"%s":%s}}`, w.pick(w.sets...), w.pick("$contains", "$containsAny", "$containsAll"),
 			w.list(3, func() string { return strconv.Quote(w.pick("p", "q", "r", "s", "t", "never")) }))

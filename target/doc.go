@@ -36,7 +36,9 @@
 // Native fields have names that no attribute can take (Reserved): provider
 // (apns, fcm or webpush), language (BCP 47 tag, compared in lower case), zone
 // (IANA time zone), opted_in and has_profile (true or false), created and
-// last_active (times, to the second). Attributes and tag sets have names of 1
+// last_active (times, to the second). Others ask whether somebody is in a named
+// set: list, segment, sent and opened (the identifier of a send); everybody is
+// in it or not, so that $ne is the negation of $eq. Attributes and tag sets have names of 1
 // to 64 characters of [a-z0-9_].
 //
 // The room reads and writes nothing and imports the root package at most.

@@ -23,6 +23,8 @@ func (n Native) words(version bool) []string {
 	switch {
 	case version:
 		return slices.Concat(equality, ordering)
+	case n.Membership():
+		return equality
 	case n == Created || n == LastActive:
 		return slices.Concat(ordering, []string{"$exists"})
 	case n == Language || n == Zone:

@@ -53,18 +53,27 @@ const (
 	HasProfile
 	Created
 	LastActive
+	List    // Values are names of lists
+	Segment // names of segments
+	Sent    // identifiers of sends
+	Opened  // the same
 )
+
+// Membership reports whether the field asks for those in some named set. Everybody
+// is in a set or not: $ne is the negation of $eq, and there is no $exists.
+func (n Native) Membership() bool { return List <= n && n <= Opened }
 
 // reserved are the names that no attribute and no tag set can take. Those
 // without a Native wait for a later version of the language.
 var reserved = map[string]Native{
 	"provider": Provider, "language": Language, "zone": Zone, "opted_in": OptedIn,
 	"has_profile": HasProfile, "created": Created, "last_active": LastActive,
+	"list": List, "segment": Segment, "sent": Sent, "opened": Opened, "event": Attribute,
 	"platform": Attribute, "active": Attribute, "profile": Attribute, "subscription": Attribute,
 }
 
 // nativeNames is how an error lists the native fields.
-const nativeNames = "provider, language, zone, opted_in, has_profile, created, last_active"
+const nativeNames = "provider, language, zone, opted_in, has_profile, created, last_active, list, segment, sent, opened"
 
 // Reserved reports whether a name is kept for native fields.
 func Reserved(name string) bool {
@@ -161,6 +170,29 @@ func (n *Node) names(to []string) []string {
 	}
 	if n.Op > Not && n.Native == Attribute {
 		to = append(to, n.Name)
+	}
+	return to
+}
+
+// Member is a set that a query names.
+type Member struct {
+	Field Native // one with Membership
+	Name  string
+}
+
+// Members returns the sets that the query asks for, each once.
+func (q *Query) Members() []Member { return q.root.members(nil) }
+
+func (n *Node) members(to []Member) []Member {
+	for i := range n.Nodes {
+		to = n.Nodes[i].members(to)
+	}
+	if n.Native.Membership() {
+		for _, v := range n.Values {
+			if m := (Member{n.Native, v.Text}); !slices.Contains(to, m) {
+				to = append(to, m)
+			}
+		}
 	}
 	return to
 }

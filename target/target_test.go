@@ -37,6 +37,8 @@ func TestPrintsWhatItReads(t *testing.T) {
 			`{"$and":[{"app":{"$version":{"$gte":"4.2"}}},{"app":{"$version":{"$nin":["4.10.0-beta.1","4.3"]}}},{"app":{"$exists":true}}]}`},
 		{`{"home":{"$near":{"km":25.5,"lat":48.8566,"lon":-2}}}`, `{"home":{"$near":{"lat":4.88566e+01,"lon":-2,"km":2.55e+01}}}`},
 		{`{"tags":{"$containsAny":["a","b"],"$containsAll":["c"]}}`, `{"$and":[{"tags":{"$contains":["a","b"]}},{"tags":{"$containsAll":["c"]}}]}`},
+		{`{"list":"vip","segment":{"$nin":["a","b"]}}`, `{"$and":[{"list":{"$eq":"vip"}},{"segment":{"$nin":["a","b"]}}]}`},
+		{`{"sent":"snd_01m844dzg00400000000000000"}`, `{"sent":{"$eq":"snd_01m844dzg00400000000000000"}}`},
 		{`{"has_profile":true,"opted_in":{"$ne":false}}`, `{"$and":[{"has_profile":{"$eq":true}},{"opted_in":{"$ne":false}}]}`},
 	} {
 		q, err := Parse(Default(), []byte(c.query))
@@ -77,6 +79,10 @@ func TestErrorsPointAtThePath(t *testing.T) {
 		{`{"created":"2026-11-23T08:00:00Z"}`, "query.created", `"2026-11-23T08:00:00Z"`},
 		{`{"last_active":{"$eq":1}}`, "query.last_active.$eq", `"$eq" on last_active`},
 		{`{"last_active":{"$gt":1}}`, "query.last_active.$gt", "1"},
+		{`{"list":{"$exists":true}}`, "query.list.$exists", `"$exists" on list`},
+		{`{"segment":{"$in":["a","A b"]}}`, "query.segment.$in[1]", `"A b"`},
+		{`{"opened":"yesterday"}`, "query.opened", `"yesterday"`},
+		{`{"event":"bought"}`, "query.event", `"event", a reserved name`},
 		{`{"has_profile":{"$ne":"x"}}`, "query.has_profile.$ne", `"x"`},
 		{`{"a":{"$gt":"yesterday"}}`, "query.a.$gt", `"yesterday"`},
 		{`{"a":{"$lt":true}}`, "query.a.$lt", "true"},

@@ -66,6 +66,10 @@ func (n *Node) wants(otherwise string) string {
 		return "a language tag, as in fr or fr-ca"
 	case Zone:
 		return "a time zone, as in Europe/Paris"
+	case List, Segment:
+		return "the name of a " + n.Name + ": 1 to 64 characters of a-z, 0-9 and _"
+	case Sent, Opened:
+		return "the identifier of a send"
 	}
 	return otherwise
 }
@@ -99,6 +103,15 @@ func (n *Node) fit(v Value) (Value, bool) {
 		return v, v.Kind == Text
 	case n.Native == Zone:
 		return v, v.Kind == Text
+	case n.Native == List, n.Native == Segment:
+		return v, v.Kind == Text && ValidName(v.Text)
+	case n.Native == Sent, n.Native == Opened:
+		var send tocsin.SendID
+		if v.Kind != Text || send.UnmarshalText([]byte(v.Text)) != nil {
+			return v, false
+		}
+		v.Text = send.String()
+		return v, true
 	}
 	return v, true
 }
