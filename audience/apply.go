@@ -44,6 +44,11 @@ func check(e *record.Envelope) (*record.Changes, error) {
 			id = c.Gone.Subscription
 		case *record.Change_Profile:
 			continue
+		case *record.Change_Names:
+			if c.Names.Edition == 0 || c.Names.From == "" {
+				return nil, fmt.Errorf("%w: change %d of names has no edition, or no name", ErrChange, i)
+			}
+			continue
 		default:
 			return nil, fmt.Errorf("%w: change %d is of a kind this build does not know", ErrChange, i)
 		}
@@ -59,7 +64,7 @@ func (p *project) apply(pos uint64, at int64, changes *record.Changes) {
 	for _, change := range changes.Changes {
 		switch c := change.Change.(type) {
 		case *record.Change_Upsert:
-			p.upsert(pos, at, c.Upsert)
+			p.upsert(pos, at, changes.Names, c.Upsert)
 		case *record.Change_OptIn:
 			if o, ok := p.alive(c.OptIn.Subscription); ok {
 				p.optIn(o, c.OptIn.OptedIn)
@@ -73,7 +78,9 @@ func (p *project) apply(pos uint64, at int64, changes *record.Changes) {
 				p.remove(o)
 			}
 		case *record.Change_Profile:
-			p.update(c.Profile)
+			p.update(changes.Names, c.Profile)
+		case *record.Change_Names:
+			p.rename(at, c.Names)
 		}
 	}
 }
@@ -89,7 +96,8 @@ func (p *project) isGone(ordinal uint32, gone *record.Address) bool {
 	return p.rows.version[ordinal] == gone.Version && (gone.At == 0 || seconds(gone.At) >= p.rows.vouched[ordinal])
 }
 
-func (p *project) upsert(pos uint64, at int64, u *record.Upsert) {
+// upsert takes a change whose writer knew an edition of the project's names.
+func (p *project) upsert(pos uint64, at int64, edition uint64, u *record.Upsert) {
 	id := tocsin.SubscriptionID(u.Subscription)
 	ordinal, known := p.ordinal(id)
 	alive := known && p.live.Contains(ordinal)
@@ -138,7 +146,7 @@ func (p *project) upsert(pos uint64, at int64, u *record.Upsert) {
 		p.known.Set(ordinal, fieldZone, index.Value{Kind: index.Text, Text: u.Zone})
 	}
 	p.rows.active[ordinal] = max(p.rows.active[ordinal], seconds(u.Active))
-	setAll(p.known, ordinal, u.Attributes, u.Tags)
+	setAll(p.known, ordinal, p.names.attributes(edition, u.Attributes), p.names.tags(edition, u.Tags))
 }
 
 // otherHolder finds the live subscription, other than the one at ordinal, whose
@@ -187,12 +195,13 @@ func (p *project) register(pos uint64, ordinal uint32, alive bool, route Route, 
 }
 
 // update changes a profile and all its subscriptions.
-func (p *project) update(u *record.ProfileUpdate) {
+func (p *project) update(edition uint64, u *record.ProfileUpdate) {
+	attributes, tags := p.names.attributes(edition, u.Attributes), p.names.tags(edition, u.Tags)
 	if strings.HasPrefix(u.Profile, userPrefix) {
 		number, _ := p.personOrNew(u.Profile)
-		setAll(p.people.known, number, u.Attributes, u.Tags)
+		setAll(p.people.known, number, attributes, tags)
 	}
-	p.subscriptions(u.Profile, func(ordinal uint32) { setAll(p.known, ordinal, u.Attributes, u.Tags) })
+	p.subscriptions(u.Profile, func(ordinal uint32) { setAll(p.known, ordinal, attributes, tags) })
 }
 
 // A project has at most so many names in use on a shard, native fields

@@ -21,6 +21,9 @@
 //   - the version of an address is the position of the change that brought it,
 //     or that vouched for it anew. `gone` deletes only if its version is still
 //     the one, and the provider's time is not before the device vouched;
+//   - a name of an attribute or a set of tags is deleted or renamed for
+//     everybody at once. Records say which edition of the names their writer
+//     knew; one that knew less than the shard is read with the names of now;
 //   - opted in is true until somebody says otherwise.
 //
 // Follower is the shell: it tails the log from the newest good snapshot,

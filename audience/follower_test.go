@@ -98,6 +98,12 @@ func everybody(s *Shard) map[tocsin.SubscriptionID]Subscription {
 func story(random *rand.Rand, n int) (changes []*record.Change) {
 	for range n {
 		who := random.IntN(60)
+		if random.IntN(80) == 0 { // everybody else in the story has not heard of it
+			from, to := random.IntN(4), random.IntN(5)
+			changes = append(changes, naming(uint64(1+random.IntN(1000)), from > 2, []string{"country", "plan", "colour", "tags"}[from],
+				[]string{"", "country", "plan", "colour", "labels"}[to]))
+			continue
+		}
 		switch random.IntN(8) {
 		case 0:
 			changes = append(changes, remove(who))

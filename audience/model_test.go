@@ -21,6 +21,7 @@ type model struct {
 	all    map[tocsin.SubscriptionID]*Subscription
 	brings map[tocsin.SubscriptionID]int64 // second in which the device last brought its address
 	people map[string]*Subscription        // attributes and tags only
+	names  []*record.Names                 // in force, in order
 }
 
 func newModel() *model {
@@ -41,6 +42,8 @@ func (m *model) live(id []byte) *Subscription {
 
 func (m *model) apply(pos uint64, change *record.Change) {
 	switch c := change.Change.(type) {
+	case *record.Change_Names:
+		m.rename(c.Names)
 	case *record.Change_OptIn:
 		if s := m.live(c.OptIn.Subscription); s != nil {
 			s.OptedIn = c.OptIn.OptedIn
@@ -58,10 +61,10 @@ func (m *model) apply(pos uint64, change *record.Change) {
 		if m.people[u.Profile] == nil {
 			m.people[u.Profile] = &Subscription{Attributes: map[string]index.Value{}, Tags: map[string][]string{}}
 		}
-		give(m.people[u.Profile], u.Attributes, u.Tags)
+		m.give(m.people[u.Profile], u.Attributes, u.Tags)
 		for _, s := range m.all {
 			if s.Live && s.Profile == u.Profile {
-				give(s, u.Attributes, u.Tags)
+				m.give(s, u.Attributes, u.Tags)
 			}
 		}
 	case *record.Change_Upsert:
@@ -128,14 +131,57 @@ func (m *model) upsert(pos uint64, u *record.Upsert) {
 	if at := time.Unix(0, u.Active).UTC(); u.Active > 0 && at.After(s.Active) {
 		s.Active = at
 	}
-	give(s, u.Attributes, u.Tags)
+	m.give(s, u.Attributes, u.Tags)
 }
 
-func give(s *Subscription, attributes []*record.Attribute, sets []*record.TagSet) {
+// rename moves or takes away what everybody has under a name.
+func (m *model) rename(n *record.Names) {
+	if len(m.names) > 0 && n.Edition <= m.names[len(m.names)-1].Edition {
+		return
+	}
+	m.names = append(m.names, n)
+	for _, s := range slices.Concat(slices.Collect(maps.Values(m.all)), slices.Collect(maps.Values(m.people))) {
+		if n.Tags {
+			move(s.Tags, n)
+		} else {
+			move(s.Attributes, n)
+		}
+	}
+}
+
+func move[V any](values map[string]V, n *record.Names) {
+	v, ok := values[n.From]
+	if !ok || n.From == n.To {
+		return
+	}
+	delete(values, n.From)
+	if _, there := values[n.To]; !there && n.To != "" {
+		values[n.To] = v
+	}
+}
+
+// called is the present name of what a writer calls name who has heard of no
+// change of names; empty when there is none.
+func (m *model) called(tags bool, name string) string {
+	for _, n := range m.names {
+		if n.Tags == tags && n.From == name {
+			name = n.To
+		}
+	}
+	return name
+}
+
+func (m *model) give(s *Subscription, attributes []*record.Attribute, sets []*record.TagSet) {
 	for _, a := range attributes {
-		s.Attributes[a.Name], _ = valueOf(a)
+		if name := m.called(false, a.Name); name != "" {
+			s.Attributes[name], _ = valueOf(a)
+		}
 	}
 	for _, set := range sets {
+		set := &record.TagSet{Name: m.called(true, set.Name), Replace: set.Replace, Add: set.Add, Remove: set.Remove}
+		if set.Name == "" {
+			continue
+		}
 		tags := slices.Clone(s.Tags[set.Name])
 		if len(set.Replace) > 0 {
 			tags = nil

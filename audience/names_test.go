@@ -8,6 +8,77 @@ import (
 	"github.com/tocsin-push/tocsin/record"
 )
 
+// naming changes a name.
+func naming(edition uint64, tags bool, from, to string) *record.Change {
+	return &record.Change{Change: &record.Change_Names{Names: &record.Names{Edition: edition, Tags: tags, From: from, To: to}}}
+}
+
+// knowing is apply for a writer who knows an edition of the project's names.
+func (w *world) knowing(edition uint64, changes ...*record.Change) {
+	w.t.Helper()
+	e := w.writer.Next(&record.Envelope{Body: &record.Envelope_Changes{Changes: &record.Changes{Changes: changes, Names: edition}}},
+		noon, record.Scope{Project: news})
+	w.pos += 3
+	w.again(w.pos, record.Encode(e))
+}
+
+func tagged(name, tag string) func(*record.Upsert) {
+	return func(u *record.Upsert) { u.Tags = append(u.Tags, &record.TagSet{Name: name, Add: []string{tag}}) }
+}
+
+// A name goes from subscriptions and from what people hand on, at once and for
+// good: also when somebody writes it who did not know.
+func TestNamesAreDeletedAndRenamed(t *testing.T) {
+	w := newWorld(t)
+	person := &record.Change{Change: &record.Change_Profile{Profile: &record.ProfileUpdate{Profile: UserKey("ann"),
+		Attributes: []*record.Attribute{{Name: "plan", Value: &record.Attribute_Text{Text: "gold"}}, {Name: "town", Value: &record.Attribute_Text{Text: "Lyon"}}},
+		Tags:       []*record.TagSet{{Name: "likes", Add: []string{"sport"}}}}}}
+	w.apply(news, phone(0, of("ann")), person, phone(1, with("plan", "free"), with("town", "Nice"), tagged("likes", "food")))
+	w.apply(other, phone(0, with("plan", "gold")))
+	w.knowing(1, naming(1, false, "plan", ""))
+	w.knowing(2, naming(2, false, "town", "city"))
+	w.knowing(3, naming(3, true, "likes", "topics"))
+	see := func() {
+		t.Helper()
+		w.expect(`{"plan":{"$exists":true}}`)
+		w.expect(`{"town":{"$exists":true}}`)
+		w.expect(`{"likes":{"$exists":true}}`)
+		w.expect(`{"city":"Nice"}`, 1)
+		w.expect(`{"city":"Lyon"}`, 0, 2)
+		w.expect(`{"topics":{"$contains":"sport"}}`, 0, 2)
+		w.expect(`{"topics":{"$contains":"food"}}`, 1)
+	}
+	w.apply(news, phone(2, of("ann"))) // inherits
+	see()
+	w.knowing(2, naming(2, false, "city", "")) // a repeat
+	w.shard = reread(t, w.shard.Freeze())
+	see()
+	// Who knows edition 1 calls the city a town. Who knows none may still write plans.
+	w.knowing(1, phone(1, with("town", "Brest"), tagged("likes", "art")))
+	w.apply(news, phone(1, with("plan", "gold")))
+	w.expect(`{"plan":{"$exists":true}}`)
+	w.expect(`{"city":"Brest"}`, 1)
+	w.expect(`{"topics":{"$contains":"art"}}`, 1)
+	// The names are free for others.
+	w.knowing(3, phone(1, with("plan", "new"), with("town", "of old")))
+	w.expect(`{"plan":"new"}`, 1)
+	w.expect(`{"town":"of old","city":"Brest"}`, 1)
+	if s, _ := w.shard.Find(other, subscription(0)); s.Attributes["plan"].Text != "gold" {
+		t.Errorf("another project has %+v", s)
+	}
+	// Who has both keeps what stands under the new name.
+	w.knowing(4, naming(4, false, "town", "city"))
+	w.expect(`{"city":"Brest"}`, 1)
+	// Changes of yesterday are not remembered: everybody knows.
+	late := w.writer.Next(&record.Envelope{Body: &record.Envelope_Changes{Changes: &record.Changes{Changes: []*record.Change{naming(5, true, "a", "")}}}},
+		noon.Add(recall+1), record.Scope{Project: news})
+	w.pos++
+	w.again(w.pos, record.Encode(late))
+	if n := w.shard.projects[news].names; n.edition != 5 || len(n.past) != 1 {
+		t.Errorf("%+v", n)
+	}
+}
+
 // Every name costs memory for every row, and a device key is public: names do
 // not grow without end, and those that are known go on.
 func TestNamesAreBounded(t *testing.T) {

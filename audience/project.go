@@ -35,6 +35,7 @@ type project struct {
 	routeOf   map[Route]uint32
 	routeUses []uint32 // live subscriptions on each; one without gives way to a new one
 	people    people
+	names     names
 	members   map[target.Member]*index.Rows // of named sets; some may be deleted since
 }
 

@@ -15,11 +15,12 @@ import (
 	"github.com/tocsin-push/tocsin/record"
 )
 
-// snapshotVersion rises when the encoding below changes. The version before is
-// read too; any other is refused by name, and the log is read instead.
+// snapshotVersion rises when the encoding below changes. The versions before
+// are read too; any other is refused by name, and the log is read instead.
 const (
-	snapshotVersion = 2
-	withoutCreated  = 1 // did not hold when subscriptions registered
+	snapshotVersion = 3
+	withoutNames    = 2 // did not hold how names of attributes changed
+	withoutCreated  = 1 // nor when subscriptions registered
 )
 
 // Freeze copies one moment of the shard for Encode. The writer waits
@@ -36,6 +37,7 @@ func (s *Shard) Freeze() *Shard {
 			rows: rows{slices.Clone(r.ids), slices.Clone(r.version), slices.Clone(r.address), slices.Clone(r.vouched),
 				slices.Clone(r.created), slices.Clone(r.active), slices.Clone(r.route), slices.Clone(r.profile), slices.Clone(r.next)},
 			people: people{known: w.known.Freeze(), keys: w.keys.Freeze(), key: slices.Clone(w.key), first: slices.Clone(w.first)},
+			names:  p.names.freeze(),
 		}
 	}
 	return frozen
@@ -85,6 +87,7 @@ func (p *project) encode(e *index.Encoder) {
 	index.EncodeColumn(e, w.first)
 	w.keys.Encode(e)
 	w.known.Encode(e)
+	p.names.encode(e)
 }
 
 // Decode reads a shard back; hash tables and bitmaps are built anew.
@@ -92,8 +95,8 @@ func Decode(from io.Reader) (*Shard, error) {
 	const maxWriters, maxProjects = 1 << 24, 1 << 24
 	d := index.NewDecoder(from)
 	version := d.Number()
-	if version != snapshotVersion && version != withoutCreated && d.Err() == nil {
-		return nil, fmt.Errorf("audience: snapshot has version %d, this build reads %d and %d", version, withoutCreated, snapshotVersion)
+	if (version < withoutCreated || version > snapshotVersion) && d.Err() == nil {
+		return nil, fmt.Errorf("audience: snapshot has version %d, this build reads %d to %d", version, withoutCreated, snapshotVersion)
 	}
 	s := &Shard{projects: make(map[tocsin.ProjectID]*project), seen: make(record.Seen), applied: d.Number()}
 	for range d.Length(maxWriters) {
@@ -155,6 +158,9 @@ func decodeProject(d *index.Decoder, version uint64) *project {
 	w.first = index.DecodeColumn[uint32](d)
 	w.keys = index.DecodeArena(d)
 	w.known = index.Decode(d)
+	if version > withoutNames {
+		p.names = decodeNames(d)
+	}
 	if d.Err() == nil {
 		p.rebuild(d)
 	}

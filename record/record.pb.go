@@ -2079,6 +2079,7 @@ func (x *Steer) GetPaused() bool {
 type Changes struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Changes       []*Change              `protobuf:"bytes,1,rep,name=changes,proto3" json:"changes,omitempty"`
+	Names         uint64                 `protobuf:"varint,2,opt,name=names,proto3" json:"names,omitempty"` // edition of the project's names that their writer knew
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2120,6 +2121,13 @@ func (x *Changes) GetChanges() []*Change {
 	return nil
 }
 
+func (x *Changes) GetNames() uint64 {
+	if x != nil {
+		return x.Names
+	}
+	return 0
+}
+
 type Change struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Change:
@@ -2129,6 +2137,7 @@ type Change struct {
 	//	*Change_Delete
 	//	*Change_Gone
 	//	*Change_Profile
+	//	*Change_Names
 	Change        isChange_Change `protobuf_oneof:"change"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2216,6 +2225,15 @@ func (x *Change) GetProfile() *ProfileUpdate {
 	return nil
 }
 
+func (x *Change) GetNames() *Names {
+	if x != nil {
+		if x, ok := x.Change.(*Change_Names); ok {
+			return x.Names
+		}
+	}
+	return nil
+}
+
 type isChange_Change interface {
 	isChange_Change()
 }
@@ -2240,6 +2258,10 @@ type Change_Profile struct {
 	Profile *ProfileUpdate `protobuf:"bytes,5,opt,name=profile,proto3,oneof"`
 }
 
+type Change_Names struct {
+	Names *Names `protobuf:"bytes,9,opt,name=names,proto3,oneof"`
+}
+
 func (*Change_Upsert) isChange_Change() {}
 
 func (*Change_OptIn) isChange_Change() {}
@@ -2249,6 +2271,8 @@ func (*Change_Delete) isChange_Change() {}
 func (*Change_Gone) isChange_Change() {}
 
 func (*Change_Profile) isChange_Change() {}
+
+func (*Change_Names) isChange_Change() {}
 
 // Upsert registers a subscription or changes what is set. Absent fields stay.
 type Upsert struct {
@@ -2826,6 +2850,77 @@ func (x *ProfileUpdate) GetTags() []*TagSet {
 	return nil
 }
 
+// Names renames an attribute or a set of tags of a project, or takes it away,
+// from whoever has it on the shard. Editions rise; one that is not above the
+// last is a repeat.
+type Names struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Edition       uint64                 `protobuf:"varint,1,opt,name=edition,proto3" json:"edition,omitempty"`
+	Tags          bool                   `protobuf:"varint,2,opt,name=tags,proto3" json:"tags,omitempty"` // a set of tags; else an attribute
+	From          string                 `protobuf:"bytes,3,opt,name=from,proto3" json:"from,omitempty"`
+	To            string                 `protobuf:"bytes,4,opt,name=to,proto3" json:"to,omitempty"` // absent: it is taken away
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Names) Reset() {
+	*x = Names{}
+	mi := &file_record_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Names) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Names) ProtoMessage() {}
+
+func (x *Names) ProtoReflect() protoreflect.Message {
+	mi := &file_record_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Names.ProtoReflect.Descriptor instead.
+func (*Names) Descriptor() ([]byte, []int) {
+	return file_record_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *Names) GetEdition() uint64 {
+	if x != nil {
+		return x.Edition
+	}
+	return 0
+}
+
+func (x *Names) GetTags() bool {
+	if x != nil {
+		return x.Tags
+	}
+	return false
+}
+
+func (x *Names) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+func (x *Names) GetTo() string {
+	if x != nil {
+		return x.To
+	}
+	return ""
+}
+
 // Recycle frees the ordinals of deleted subscriptions and starts a generation.
 type Recycle struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2836,7 +2931,7 @@ type Recycle struct {
 
 func (x *Recycle) Reset() {
 	*x = Recycle{}
-	mi := &file_record_proto_msgTypes[31]
+	mi := &file_record_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2848,7 +2943,7 @@ func (x *Recycle) String() string {
 func (*Recycle) ProtoMessage() {}
 
 func (x *Recycle) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[31]
+	mi := &file_record_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2861,7 +2956,7 @@ func (x *Recycle) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recycle.ProtoReflect.Descriptor instead.
 func (*Recycle) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{31}
+	return file_record_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Recycle) GetGeneration() uint64 {
@@ -2881,7 +2976,7 @@ type Recipients struct {
 
 func (x *Recipients) Reset() {
 	*x = Recipients{}
-	mi := &file_record_proto_msgTypes[32]
+	mi := &file_record_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2893,7 +2988,7 @@ func (x *Recipients) String() string {
 func (*Recipients) ProtoMessage() {}
 
 func (x *Recipients) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[32]
+	mi := &file_record_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2906,7 +3001,7 @@ func (x *Recipients) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recipients.ProtoReflect.Descriptor instead.
 func (*Recipients) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{32}
+	return file_record_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Recipients) GetRecipients() []*Recipient {
@@ -2928,7 +3023,7 @@ type PlanState struct {
 
 func (x *PlanState) Reset() {
 	*x = PlanState{}
-	mi := &file_record_proto_msgTypes[33]
+	mi := &file_record_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2940,7 +3035,7 @@ func (x *PlanState) String() string {
 func (*PlanState) ProtoMessage() {}
 
 func (x *PlanState) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[33]
+	mi := &file_record_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2953,7 +3048,7 @@ func (x *PlanState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanState.ProtoReflect.Descriptor instead.
 func (*PlanState) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{33}
+	return file_record_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *PlanState) GetNext() uint64 {
@@ -2990,7 +3085,7 @@ type Wait struct {
 
 func (x *Wait) Reset() {
 	*x = Wait{}
-	mi := &file_record_proto_msgTypes[34]
+	mi := &file_record_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3002,7 +3097,7 @@ func (x *Wait) String() string {
 func (*Wait) ProtoMessage() {}
 
 func (x *Wait) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[34]
+	mi := &file_record_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3015,7 +3110,7 @@ func (x *Wait) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Wait.ProtoReflect.Descriptor instead.
 func (*Wait) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{34}
+	return file_record_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Wait) GetSend() []byte {
@@ -3059,7 +3154,7 @@ type ReceiptState struct {
 
 func (x *ReceiptState) Reset() {
 	*x = ReceiptState{}
-	mi := &file_record_proto_msgTypes[35]
+	mi := &file_record_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3071,7 +3166,7 @@ func (x *ReceiptState) String() string {
 func (*ReceiptState) ProtoMessage() {}
 
 func (x *ReceiptState) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[35]
+	mi := &file_record_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3084,7 +3179,7 @@ func (x *ReceiptState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReceiptState.ProtoReflect.Descriptor instead.
 func (*ReceiptState) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{35}
+	return file_record_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ReceiptState) GetNext() uint64 {
@@ -3127,7 +3222,7 @@ type Briefs struct {
 
 func (x *Briefs) Reset() {
 	*x = Briefs{}
-	mi := &file_record_proto_msgTypes[36]
+	mi := &file_record_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3139,7 +3234,7 @@ func (x *Briefs) String() string {
 func (*Briefs) ProtoMessage() {}
 
 func (x *Briefs) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[36]
+	mi := &file_record_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3152,7 +3247,7 @@ func (x *Briefs) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Briefs.ProtoReflect.Descriptor instead.
 func (*Briefs) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{36}
+	return file_record_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Briefs) GetIds() []byte {
@@ -3185,7 +3280,7 @@ type BriefRows struct {
 
 func (x *BriefRows) Reset() {
 	*x = BriefRows{}
-	mi := &file_record_proto_msgTypes[37]
+	mi := &file_record_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3197,7 +3292,7 @@ func (x *BriefRows) String() string {
 func (*BriefRows) ProtoMessage() {}
 
 func (x *BriefRows) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[37]
+	mi := &file_record_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3210,7 +3305,7 @@ func (x *BriefRows) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BriefRows.ProtoReflect.Descriptor instead.
 func (*BriefRows) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{37}
+	return file_record_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *BriefRows) GetSends() []*Brief {
@@ -3229,7 +3324,7 @@ type Brief struct {
 
 func (x *Brief) Reset() {
 	*x = Brief{}
-	mi := &file_record_proto_msgTypes[38]
+	mi := &file_record_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3241,7 +3336,7 @@ func (x *Brief) String() string {
 func (*Brief) ProtoMessage() {}
 
 func (x *Brief) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[38]
+	mi := &file_record_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3254,7 +3349,7 @@ func (x *Brief) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Brief.ProtoReflect.Descriptor instead.
 func (*Brief) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{38}
+	return file_record_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Brief) GetRows() []*BriefRow {
@@ -3275,7 +3370,7 @@ type BriefRow struct {
 
 func (x *BriefRow) Reset() {
 	*x = BriefRow{}
-	mi := &file_record_proto_msgTypes[39]
+	mi := &file_record_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3287,7 +3382,7 @@ func (x *BriefRow) String() string {
 func (*BriefRow) ProtoMessage() {}
 
 func (x *BriefRow) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[39]
+	mi := &file_record_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3300,7 +3395,7 @@ func (x *BriefRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BriefRow.ProtoReflect.Descriptor instead.
 func (*BriefRow) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{39}
+	return file_record_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *BriefRow) GetKey() string {
@@ -3337,7 +3432,7 @@ type Dead struct {
 
 func (x *Dead) Reset() {
 	*x = Dead{}
-	mi := &file_record_proto_msgTypes[40]
+	mi := &file_record_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3349,7 +3444,7 @@ func (x *Dead) String() string {
 func (*Dead) ProtoMessage() {}
 
 func (x *Dead) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[40]
+	mi := &file_record_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3362,7 +3457,7 @@ func (x *Dead) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Dead.ProtoReflect.Descriptor instead.
 func (*Dead) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{40}
+	return file_record_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Dead) GetProject() []byte {
@@ -3421,7 +3516,7 @@ type Counters struct {
 
 func (x *Counters) Reset() {
 	*x = Counters{}
-	mi := &file_record_proto_msgTypes[41]
+	mi := &file_record_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3433,7 +3528,7 @@ func (x *Counters) String() string {
 func (*Counters) ProtoMessage() {}
 
 func (x *Counters) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[41]
+	mi := &file_record_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3446,7 +3541,7 @@ func (x *Counters) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Counters.ProtoReflect.Descriptor instead.
 func (*Counters) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{41}
+	return file_record_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *Counters) GetSend() []byte {
@@ -3595,7 +3690,7 @@ type Tally struct {
 
 func (x *Tally) Reset() {
 	*x = Tally{}
-	mi := &file_record_proto_msgTypes[42]
+	mi := &file_record_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3607,7 +3702,7 @@ func (x *Tally) String() string {
 func (*Tally) ProtoMessage() {}
 
 func (x *Tally) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[42]
+	mi := &file_record_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3620,7 +3715,7 @@ func (x *Tally) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tally.ProtoReflect.Descriptor instead.
 func (*Tally) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{42}
+	return file_record_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *Tally) GetOutcome() uint32 {
@@ -3661,7 +3756,7 @@ type PageEnd struct {
 
 func (x *PageEnd) Reset() {
 	*x = PageEnd{}
-	mi := &file_record_proto_msgTypes[43]
+	mi := &file_record_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3673,7 +3768,7 @@ func (x *PageEnd) String() string {
 func (*PageEnd) ProtoMessage() {}
 
 func (x *PageEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[43]
+	mi := &file_record_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3686,7 +3781,7 @@ func (x *PageEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PageEnd.ProtoReflect.Descriptor instead.
 func (*PageEnd) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{43}
+	return file_record_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *PageEnd) GetRuns() []*PushRun {
@@ -3709,7 +3804,7 @@ type PushRun struct {
 
 func (x *PushRun) Reset() {
 	*x = PushRun{}
-	mi := &file_record_proto_msgTypes[44]
+	mi := &file_record_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3721,7 +3816,7 @@ func (x *PushRun) String() string {
 func (*PushRun) ProtoMessage() {}
 
 func (x *PushRun) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[44]
+	mi := &file_record_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3734,7 +3829,7 @@ func (x *PushRun) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PushRun.ProtoReflect.Descriptor instead.
 func (*PushRun) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{44}
+	return file_record_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *PushRun) GetCount() uint32 {
@@ -3970,15 +4065,17 @@ const file_record_proto_rawDesc = "" +
 	"\x04send\x18\x01 \x01(\fR\x04send\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x04R\aversion\x12\x12\n" +
 	"\x04rate\x18\x03 \x01(\rR\x04rate\x12\x16\n" +
-	"\x06paused\x18\x04 \x01(\bR\x06paused\":\n" +
+	"\x06paused\x18\x04 \x01(\bR\x06paused\"P\n" +
 	"\aChanges\x12/\n" +
-	"\achanges\x18\x01 \x03(\v2\x15.tocsin.record.ChangeR\achanges\"\x8b\x02\n" +
+	"\achanges\x18\x01 \x03(\v2\x15.tocsin.record.ChangeR\achanges\x12\x14\n" +
+	"\x05names\x18\x02 \x01(\x04R\x05names\"\xb9\x02\n" +
 	"\x06Change\x12/\n" +
 	"\x06upsert\x18\x01 \x01(\v2\x15.tocsin.record.UpsertH\x00R\x06upsert\x12-\n" +
 	"\x06opt_in\x18\x02 \x01(\v2\x14.tocsin.record.OptInH\x00R\x05optIn\x12/\n" +
 	"\x06delete\x18\x03 \x01(\v2\x15.tocsin.record.DeleteH\x00R\x06delete\x12,\n" +
 	"\x04gone\x18\x04 \x01(\v2\x16.tocsin.record.AddressH\x00R\x04gone\x128\n" +
-	"\aprofile\x18\x05 \x01(\v2\x1c.tocsin.record.ProfileUpdateH\x00R\aprofileB\b\n" +
+	"\aprofile\x18\x05 \x01(\v2\x1c.tocsin.record.ProfileUpdateH\x00R\aprofile\x12,\n" +
+	"\x05names\x18\t \x01(\v2\x14.tocsin.record.NamesH\x00R\x05namesB\b\n" +
 	"\x06change\"\xc8\x03\n" +
 	"\x06Upsert\x12\"\n" +
 	"\fsubscription\x18\x01 \x01(\fR\fsubscription\x12\x18\n" +
@@ -4027,7 +4124,12 @@ const file_record_proto_rawDesc = "" +
 	"\n" +
 	"attributes\x18\x02 \x03(\v2\x18.tocsin.record.AttributeR\n" +
 	"attributes\x12)\n" +
-	"\x04tags\x18\x03 \x03(\v2\x15.tocsin.record.TagSetR\x04tags\")\n" +
+	"\x04tags\x18\x03 \x03(\v2\x15.tocsin.record.TagSetR\x04tags\"Y\n" +
+	"\x05Names\x12\x18\n" +
+	"\aedition\x18\x01 \x01(\x04R\aedition\x12\x12\n" +
+	"\x04tags\x18\x02 \x01(\bR\x04tags\x12\x12\n" +
+	"\x04from\x18\x03 \x01(\tR\x04from\x12\x0e\n" +
+	"\x02to\x18\x04 \x01(\tR\x02to\")\n" +
 	"\aRecycle\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x01 \x01(\x04R\n" +
@@ -4119,7 +4221,7 @@ func file_record_proto_rawDescGZIP() []byte {
 	return file_record_proto_rawDescData
 }
 
-var file_record_proto_msgTypes = make([]protoimpl.MessageInfo, 49)
+var file_record_proto_msgTypes = make([]protoimpl.MessageInfo, 50)
 var file_record_proto_goTypes = []any{
 	(*Envelope)(nil),      // 0: tocsin.record.Envelope
 	(*Send)(nil),          // 1: tocsin.record.Send
@@ -4152,24 +4254,25 @@ var file_record_proto_goTypes = []any{
 	(*OptIn)(nil),         // 28: tocsin.record.OptIn
 	(*Delete)(nil),        // 29: tocsin.record.Delete
 	(*ProfileUpdate)(nil), // 30: tocsin.record.ProfileUpdate
-	(*Recycle)(nil),       // 31: tocsin.record.Recycle
-	(*Recipients)(nil),    // 32: tocsin.record.Recipients
-	(*PlanState)(nil),     // 33: tocsin.record.PlanState
-	(*Wait)(nil),          // 34: tocsin.record.Wait
-	(*ReceiptState)(nil),  // 35: tocsin.record.ReceiptState
-	(*Briefs)(nil),        // 36: tocsin.record.Briefs
-	(*BriefRows)(nil),     // 37: tocsin.record.BriefRows
-	(*Brief)(nil),         // 38: tocsin.record.Brief
-	(*BriefRow)(nil),      // 39: tocsin.record.BriefRow
-	(*Dead)(nil),          // 40: tocsin.record.Dead
-	(*Counters)(nil),      // 41: tocsin.record.Counters
-	(*Tally)(nil),         // 42: tocsin.record.Tally
-	(*PageEnd)(nil),       // 43: tocsin.record.PageEnd
-	(*PushRun)(nil),       // 44: tocsin.record.PushRun
-	nil,                   // 45: tocsin.record.Recipient.ValuesEntry
-	nil,                   // 46: tocsin.record.Message.LanguagesEntry
-	nil,                   // 47: tocsin.record.Message.DefaultsEntry
-	nil,                   // 48: tocsin.record.Message.DataEntry
+	(*Names)(nil),         // 31: tocsin.record.Names
+	(*Recycle)(nil),       // 32: tocsin.record.Recycle
+	(*Recipients)(nil),    // 33: tocsin.record.Recipients
+	(*PlanState)(nil),     // 34: tocsin.record.PlanState
+	(*Wait)(nil),          // 35: tocsin.record.Wait
+	(*ReceiptState)(nil),  // 36: tocsin.record.ReceiptState
+	(*Briefs)(nil),        // 37: tocsin.record.Briefs
+	(*BriefRows)(nil),     // 38: tocsin.record.BriefRows
+	(*Brief)(nil),         // 39: tocsin.record.Brief
+	(*BriefRow)(nil),      // 40: tocsin.record.BriefRow
+	(*Dead)(nil),          // 41: tocsin.record.Dead
+	(*Counters)(nil),      // 42: tocsin.record.Counters
+	(*Tally)(nil),         // 43: tocsin.record.Tally
+	(*PageEnd)(nil),       // 44: tocsin.record.PageEnd
+	(*PushRun)(nil),       // 45: tocsin.record.PushRun
+	nil,                   // 46: tocsin.record.Recipient.ValuesEntry
+	nil,                   // 47: tocsin.record.Message.LanguagesEntry
+	nil,                   // 48: tocsin.record.Message.DefaultsEntry
+	nil,                   // 49: tocsin.record.Message.DataEntry
 }
 var file_record_proto_depIdxs = []int32{
 	1,  // 0: tocsin.record.Envelope.send:type_name -> tocsin.record.Send
@@ -4181,17 +4284,17 @@ var file_record_proto_depIdxs = []int32{
 	16, // 6: tocsin.record.Envelope.settle:type_name -> tocsin.record.Settle
 	20, // 7: tocsin.record.Envelope.close:type_name -> tocsin.record.Close
 	23, // 8: tocsin.record.Envelope.changes:type_name -> tocsin.record.Changes
-	31, // 9: tocsin.record.Envelope.recycle:type_name -> tocsin.record.Recycle
+	32, // 9: tocsin.record.Envelope.recycle:type_name -> tocsin.record.Recycle
 	22, // 10: tocsin.record.Envelope.steer:type_name -> tocsin.record.Steer
 	2,  // 11: tocsin.record.Send.recipients:type_name -> tocsin.record.Recipient
 	5,  // 12: tocsin.record.Send.message:type_name -> tocsin.record.Message
 	4,  // 13: tocsin.record.Send.options:type_name -> tocsin.record.Options
 	22, // 14: tocsin.record.Send.steer:type_name -> tocsin.record.Steer
 	3,  // 15: tocsin.record.Send.stored:type_name -> tocsin.record.Stored
-	45, // 16: tocsin.record.Recipient.values:type_name -> tocsin.record.Recipient.ValuesEntry
-	46, // 17: tocsin.record.Message.languages:type_name -> tocsin.record.Message.LanguagesEntry
-	47, // 18: tocsin.record.Message.defaults:type_name -> tocsin.record.Message.DefaultsEntry
-	48, // 19: tocsin.record.Message.data:type_name -> tocsin.record.Message.DataEntry
+	46, // 16: tocsin.record.Recipient.values:type_name -> tocsin.record.Recipient.ValuesEntry
+	47, // 17: tocsin.record.Message.languages:type_name -> tocsin.record.Message.LanguagesEntry
+	48, // 18: tocsin.record.Message.defaults:type_name -> tocsin.record.Message.DefaultsEntry
+	49, // 19: tocsin.record.Message.data:type_name -> tocsin.record.Message.DataEntry
 	2,  // 20: tocsin.record.Slice.recipients:type_name -> tocsin.record.Recipient
 	5,  // 21: tocsin.record.Slice.message:type_name -> tocsin.record.Message
 	4,  // 22: tocsin.record.Slice.options:type_name -> tocsin.record.Options
@@ -4218,29 +4321,30 @@ var file_record_proto_depIdxs = []int32{
 	29, // 43: tocsin.record.Change.delete:type_name -> tocsin.record.Delete
 	18, // 44: tocsin.record.Change.gone:type_name -> tocsin.record.Address
 	30, // 45: tocsin.record.Change.profile:type_name -> tocsin.record.ProfileUpdate
-	26, // 46: tocsin.record.Upsert.attributes:type_name -> tocsin.record.Attribute
-	27, // 47: tocsin.record.Upsert.tags:type_name -> tocsin.record.TagSet
-	26, // 48: tocsin.record.ProfileUpdate.attributes:type_name -> tocsin.record.Attribute
-	27, // 49: tocsin.record.ProfileUpdate.tags:type_name -> tocsin.record.TagSet
-	2,  // 50: tocsin.record.Recipients.recipients:type_name -> tocsin.record.Recipient
-	34, // 51: tocsin.record.PlanState.waits:type_name -> tocsin.record.Wait
-	9,  // 52: tocsin.record.Wait.retry:type_name -> tocsin.record.Retry
-	41, // 53: tocsin.record.ReceiptState.open:type_name -> tocsin.record.Counters
-	40, // 54: tocsin.record.ReceiptState.dead:type_name -> tocsin.record.Dead
-	38, // 55: tocsin.record.BriefRows.sends:type_name -> tocsin.record.Brief
-	39, // 56: tocsin.record.Brief.rows:type_name -> tocsin.record.BriefRow
-	18, // 57: tocsin.record.Dead.addresses:type_name -> tocsin.record.Address
-	42, // 58: tocsin.record.Counters.tallies:type_name -> tocsin.record.Tally
-	19, // 59: tocsin.record.Counters.first:type_name -> tocsin.record.Bucket
-	19, // 60: tocsin.record.Counters.decided:type_name -> tocsin.record.Bucket
-	19, // 61: tocsin.record.Counters.quota:type_name -> tocsin.record.Bucket
-	44, // 62: tocsin.record.PageEnd.runs:type_name -> tocsin.record.PushRun
-	6,  // 63: tocsin.record.Message.LanguagesEntry.value:type_name -> tocsin.record.Text
-	64, // [64:64] is the sub-list for method output_type
-	64, // [64:64] is the sub-list for method input_type
-	64, // [64:64] is the sub-list for extension type_name
-	64, // [64:64] is the sub-list for extension extendee
-	0,  // [0:64] is the sub-list for field type_name
+	31, // 46: tocsin.record.Change.names:type_name -> tocsin.record.Names
+	26, // 47: tocsin.record.Upsert.attributes:type_name -> tocsin.record.Attribute
+	27, // 48: tocsin.record.Upsert.tags:type_name -> tocsin.record.TagSet
+	26, // 49: tocsin.record.ProfileUpdate.attributes:type_name -> tocsin.record.Attribute
+	27, // 50: tocsin.record.ProfileUpdate.tags:type_name -> tocsin.record.TagSet
+	2,  // 51: tocsin.record.Recipients.recipients:type_name -> tocsin.record.Recipient
+	35, // 52: tocsin.record.PlanState.waits:type_name -> tocsin.record.Wait
+	9,  // 53: tocsin.record.Wait.retry:type_name -> tocsin.record.Retry
+	42, // 54: tocsin.record.ReceiptState.open:type_name -> tocsin.record.Counters
+	41, // 55: tocsin.record.ReceiptState.dead:type_name -> tocsin.record.Dead
+	39, // 56: tocsin.record.BriefRows.sends:type_name -> tocsin.record.Brief
+	40, // 57: tocsin.record.Brief.rows:type_name -> tocsin.record.BriefRow
+	18, // 58: tocsin.record.Dead.addresses:type_name -> tocsin.record.Address
+	43, // 59: tocsin.record.Counters.tallies:type_name -> tocsin.record.Tally
+	19, // 60: tocsin.record.Counters.first:type_name -> tocsin.record.Bucket
+	19, // 61: tocsin.record.Counters.decided:type_name -> tocsin.record.Bucket
+	19, // 62: tocsin.record.Counters.quota:type_name -> tocsin.record.Bucket
+	45, // 63: tocsin.record.PageEnd.runs:type_name -> tocsin.record.PushRun
+	6,  // 64: tocsin.record.Message.LanguagesEntry.value:type_name -> tocsin.record.Text
+	65, // [65:65] is the sub-list for method output_type
+	65, // [65:65] is the sub-list for method input_type
+	65, // [65:65] is the sub-list for extension type_name
+	65, // [65:65] is the sub-list for extension extendee
+	0,  // [0:65] is the sub-list for field type_name
 }
 
 func init() { file_record_proto_init() }
@@ -4268,6 +4372,7 @@ func file_record_proto_init() {
 		(*Change_Delete)(nil),
 		(*Change_Gone)(nil),
 		(*Change_Profile)(nil),
+		(*Change_Names)(nil),
 	}
 	file_record_proto_msgTypes[25].OneofWrappers = []any{}
 	file_record_proto_msgTypes[26].OneofWrappers = []any{
@@ -4286,7 +4391,7 @@ func file_record_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_record_proto_rawDesc), len(file_record_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   49,
+			NumMessages:   50,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
