@@ -20,7 +20,7 @@ func BenchmarkImport(b *testing.B) {
 	var data bytes.Buffer
 	cities := []string{"Paris", "Lyon", "Nice", "Brest", "Lille"}
 	for i := range b.N {
-		fmt.Fprintf(&data, `{"provider":"fcm","token":"fcm:%0140d","user":"user-%d","language":"fr","zone":"Europe/Paris","attributes":{"country":"FR","city":"%s","age":%d,"score":%d.5,"premium":%t},"tags":{"topics":["politics","sport"]}}`+"\n",
+		fmt.Fprintf(&data, `{"provider":"fcm","token":"fcm:%0140d","user":"user-%d","language":"fr","zone":"Europe/Paris","city":"%s","attributes":{"country":"FR","age":%d,"score":%d.5,"premium":%t},"tags":{"topics":["politics","sport"]}}`+"\n",
 			i, i, cities[i%5], 18+i%70, i%10, i%3 == 0)
 	}
 	dir := b.TempDir()

@@ -10,6 +10,7 @@ import (
 
 	"github.com/tocsin-push/tocsin/client"
 	"github.com/tocsin-push/tocsin/record"
+	"github.com/tocsin-push/tocsin/target"
 )
 
 // Depth and number of values of one subscription.
@@ -66,7 +67,7 @@ func (in *intake) member(s *scanner, d *draft, name string) error {
 }
 
 // plainFields are those that set takes.
-const plainFields = "id user provider token endpoint p256dh auth topic language zone active"
+const plainFields = "id user provider token endpoint p256dh auth topic platform language zone region city app_version active"
 
 // set takes one plain field, from JSON or CSV.
 func (d *draft) set(name, text string) (err error) {
@@ -101,6 +102,16 @@ func (d *draft) set(name, text string) (err error) {
 		u.Language, err = language(text)
 	case "zone":
 		u.Zone, err = text, zone(text)
+	case "platform":
+		if u.Platform = text; !target.ValidPlatform(text) {
+			return wrong(name, "want ios, android, web, macos, tvos, watchos, visionos, windows or linux")
+		}
+	case "region":
+		u.Region, err = text, brief(text)
+	case "city":
+		u.City, err = text, brief(text)
+	case "app_version":
+		u.AppVersion, err = text, brief(text)
 	case "active":
 		var at time.Time
 		if at, err = time.Parse(time.RFC3339, text); err != nil {

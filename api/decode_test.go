@@ -30,13 +30,16 @@ const (
 
 func TestSubscriptionLineIsRead(t *testing.T) {
 	u, err := testIntake().subscription([]byte(`{"provider":"apns","token":"00aabbccddeeff0011","user":"anna","language":"fr_CA","zone":"Europe/Paris",
-		"active":"2026-11-01T10:00:00Z","opted_in":true,
+		"platform":"macos","region":"CA-QC","city":"Québec","app_version":"4.10.2","active":"2026-11-01T10:00:00Z","opted_in":true,
 		"attributes":{"country":"FR","age":41,"score":1.5,"premium":true,"since":{"time":"2020-01-01T00:00:00Z"},"home":{"url":"https://a.example/x"},"old":null},
 		"tags":{"topics":["politics","sport"],"more":{"add":["x"],"remove":["y"]}}}`))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if u.Profile != "u:anna" || u.Language != "fr-ca" || u.Topic != "com.example.app" || len(u.Address) != 9 || !u.GetOptedIn() {
+		t.Fatalf("read as %v", u)
+	}
+	if u.Platform != "macos" || u.Region != "CA-QC" || u.City != "Québec" || u.AppVersion != "4.10.2" {
 		t.Fatalf("read as %v", u)
 	}
 	if len(u.Attributes) != 7 || u.Attributes[1].GetInteger() != 41 || u.Attributes[2].GetReal() != 1.5 || !u.Attributes[6].GetRemove() {
@@ -66,10 +69,13 @@ func TestBadLinesNameFieldAndReason(t *testing.T) {
 		`{"provider":"fcm","token":"a","user":""}`:                                                                         "user: want 1 to",
 		`{"provider":"fcm","token":"a","language":"english please"}`:                                                       "language: want",
 		`{"provider":"fcm","token":"a","zone":"Paris?"}`:                                                                   "zone: want",
+		`{"provider":"fcm","token":"a","platform":"symbian"}`:                                                              "platform: want ios, android",
+		`{"provider":"fcm","token":"a","city":""}`:                                                                         "city: want 1 to 128",
+		`{"provider":"fcm","token":"a","attributes":{"city":"Lyon"}}`:                                                      "attributes.city: is no attribute but a field",
 		`{"provider":"fcm","token":"a","active":"yesterday"}`:                                                              "active: want",
 		`{"provider":"fcm","token":"a","opted_in":1}`:                                                                      "opted_in: want",
 		`{"provider":"fcm","token":"a","attributes":{"Country":"FR"}}`:                                                     "attributes.Country: want a name",
-		`{"provider":"fcm","token":"a","attributes":{"zone":"FR"}}`:                                                        "attributes.zone: want a name",
+		`{"provider":"fcm","token":"a","attributes":{"profile":"FR"}}`:                                                     "attributes.profile: want a name",
 		`{"provider":"fcm","token":"a","attributes":{"a":[1]}}`:                                                            "attributes.a: a list is no",
 		`{"provider":"fcm","token":"a","attributes":{"a":99999999999999999999}}`:                                           "attributes.a: integer is out of range",
 		`{"provider":"fcm","token":"a","attributes":{"a":01}}`:                                                             "attributes.a: not JSON",
@@ -185,7 +191,7 @@ func TestWalkerLimits(t *testing.T) {
 }
 
 func BenchmarkLine(b *testing.B) {
-	line := []byte(`{"provider":"fcm","token":"cVb1:APA91bHun4MxP5egoKMwt2KZFBaFUH-1RYqx_abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789abcdefghijklmnop","user":"user-1234567","language":"fr","zone":"Europe/Paris","attributes":{"country":"FR","age":41,"score":1.5,"premium":true,"city":"Lyon"},"tags":{"topics":["politics","sport"]}}`)
+	line := []byte(`{"provider":"fcm","token":"cVb1:APA91bHun4MxP5egoKMwt2KZFBaFUH-1RYqx_abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789abcdefghijklmnop","user":"user-1234567","language":"fr","zone":"Europe/Paris","city":"Lyon","attributes":{"country":"FR","age":41,"score":1.5,"premium":true},"tags":{"topics":["politics","sport"]}}`)
 	in := testIntake()
 	in.words = words{}
 	b.SetBytes(int64(len(line)))

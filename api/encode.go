@@ -46,6 +46,10 @@ func appendUpsert(b []byte, u *record.Upsert) []byte {
 	if u.Derived {
 		b = flagField(b, 15, true)
 	}
+	b = textField(b, 16, u.Platform)
+	b = textField(b, 17, u.Region)
+	b = textField(b, 18, u.City)
+	b = textField(b, 19, u.AppVersion)
 	return b
 }
 

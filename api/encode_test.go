@@ -19,7 +19,8 @@ func TestUpsertsAreEncodedAsTheLibraryDoes(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		u := &record.Upsert{Subscription: some.Draw(t, "id"), Profile: text.Draw(t, "profile"), Provider: rapid.Uint32().Draw(t, "provider"),
 			Address: some.Draw(t, "address"), Host: text.Draw(t, "host"), Topic: text.Draw(t, "topic"), Language: text.Draw(t, "language"),
-			Zone: text.Draw(t, "zone"), Active: rapid.Int64().Draw(t, "active"), Secret: some.Draw(t, "secret"), Vapid: some.Draw(t, "vapid")}
+			Zone: text.Draw(t, "zone"), Active: rapid.Int64().Draw(t, "active"), Secret: some.Draw(t, "secret"), Vapid: some.Draw(t, "vapid"),
+			Platform: text.Draw(t, "platform"), Region: text.Draw(t, "region"), City: text.Draw(t, "city"), AppVersion: text.Draw(t, "version")}
 		if rapid.Bool().Draw(t, "opted") {
 			yes := rapid.Bool().Draw(t, "in")
 			u.OptedIn, u.Derived = &yes, !yes

@@ -73,7 +73,7 @@ func TestImportsReportBadLines(t *testing.T) {
 func TestImportOfCSV(t *testing.T) {
 	w := newWorld(t)
 	p, c := w.newProject("a")
-	lines := "provider,token,user,attributes.city,attributes.age:integer,tags.topics\r\n" +
+	lines := "provider,token,user,city,attributes.age:integer,tags.topics\r\n" +
 		"fcm,t1,anna,\"Lyon, \"\"là\"\"\nbas\",41,politics|sport\r\n" +
 		"fcm,t2,bert,Paris,old,\r\n" +
 		"fcm,t3,carl,Nice\r\n" +
@@ -360,7 +360,7 @@ func TestAnOpenQuoteIsNamed(t *testing.T) {
 	for name, end := range map[string]string{"never closed": "", "closed by another": "fcm,t-last,\"Lyon\"\n"} {
 		t.Run(name, func(t *testing.T) {
 			var b strings.Builder
-			b.WriteString("provider,token,attributes.city\n")
+			b.WriteString("provider,token,city\n")
 			for n := range 3000 {
 				fmt.Fprintf(&b, "fcm,token-%010d,%s\n", n, map[bool]string{true: `"Paris`, false: "Paris"}[n == 2000])
 			}

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -280,8 +281,19 @@ func zone(text string) error {
 	return nil
 }
 
+// brief checks a native field that may be any text.
+func brief(text string) error {
+	if text == "" || len(text) > 128 {
+		return errors.New("want 1 to 128 bytes")
+	}
+	return nil
+}
+
 // attribute makes one attribute of a change.
 func attribute(name string, v client.Value) (*record.Attribute, error) {
+	if target.Reserved(name) && slices.Contains(strings.Fields(plainFields), name) {
+		return nil, errors.New("is no attribute but a field of the subscription: give it beside attributes")
+	}
 	if !target.ValidName(name) || target.Reserved(name) {
 		return nil, errors.New("want a name of 1 to 64 characters of a-z, 0-9 and _ that is not reserved")
 	}

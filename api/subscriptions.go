@@ -213,7 +213,7 @@ func (s *Server) getSubscription(ctx context.Context, in *SubscriptionPath) (*bo
 		return nil, err
 	}
 	out := client.Known{ID: found.ID, User: userOf(found.Profile), Provider: found.Route.Provider, Topic: found.Route.Topic,
-		Language: found.Language, Zone: found.Zone, Active: found.Active, OptedIn: found.OptedIn, Tags: found.Tags,
+		Platform: found.Platform, Language: found.Language, Zone: found.Zone, Region: found.Region, City: found.City, AppVersion: found.AppVersion, Active: found.Active, OptedIn: found.OptedIn, Tags: found.Tags,
 		Attributes: make(map[string]client.Value, len(found.Attributes))}
 	for name, v := range found.Attributes {
 		out.Attributes[name] = valueOf(v)

@@ -29,7 +29,7 @@ func TestASubscriptionsLife(t *testing.T) {
 		t.Fatal(err)
 	}
 	known, err := c.Subscription(ctx, made.ID)
-	want := client.Known{ID: made.ID, User: "anna", Provider: tocsin.APNs, Topic: "com.example.app", Language: "fr-ca", Zone: "Europe/Paris", Active: in.Active.UTC(),
+	want := client.Known{ID: made.ID, User: "anna", Provider: tocsin.APNs, Topic: "com.example.app", Platform: "ios", Language: "fr-ca", Zone: "Europe/Paris", Active: in.Active.UTC(),
 		OptedIn: true, Attributes: in.Attributes, Tags: map[string][]string{"topics": {"politics", "sport"}}}
 	if err != nil || !reflect.DeepEqual(known, want) {
 		t.Fatalf("known as %+v\n want %+v (%v)", known, want, err)
@@ -42,12 +42,12 @@ func TestASubscriptionsLife(t *testing.T) {
 	if _, err := c.PutSubscription(ctx, client.Subscription{ID: made.ID, OptedIn: &out, Attributes: map[string]client.Value{"age": {}}}); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.UpdateProfile(ctx, "anna", client.ProfileUpdate{Attributes: map[string]client.Value{"city": client.TextValue("Lyon")},
+	if err := c.UpdateProfile(ctx, "anna", client.ProfileUpdate{Attributes: map[string]client.Value{"town": client.TextValue("Lyon")},
 		Tags: map[string]client.Tags{"topics": {Remove: []string{"sport"}}}}); err != nil {
 		t.Fatal(err)
 	}
 	known, err = c.Subscription(ctx, made.ID)
-	if err != nil || known.OptedIn || known.Attributes["city"].Text() != "Lyon" || len(known.Attributes) != 6 || len(known.Tags["topics"]) != 1 {
+	if err != nil || known.OptedIn || known.Attributes["town"].Text() != "Lyon" || len(known.Attributes) != 6 || len(known.Tags["topics"]) != 1 {
 		t.Fatalf("%+v %v", known, err)
 	}
 	count, err := c.Count(ctx, client.Target{Query: json.RawMessage(`{"country":"FR"}`)})
@@ -59,7 +59,7 @@ func TestASubscriptionsLife(t *testing.T) {
 		t.Fatalf("%+v %v", count, err)
 	}
 	preview, err := c.Preview(ctx, client.PreviewRequest{Target: client.Target{Recipients: []client.Recipient{{User: "anna", Values: map[string]string{"first_name": "Anna"}}}},
-		Message: &client.Message{Languages: map[string]client.Content{"fr": {Title: "Bonjour {{ first_name }} de {{ city }}"}}, Defaults: map[string]string{"first_name": "x", "city": "y"}}})
+		Message: &client.Message{Languages: map[string]client.Content{"fr": {Title: "Bonjour {{ first_name }} de {{ town }}"}}, Defaults: map[string]string{"first_name": "x", "town": "y"}}})
 	if err != nil || len(preview.Recipients) != 1 || !strings.Contains(preview.Recipients[0].Payload, "Bonjour Anna de Lyon") || preview.Recipients[0].OptedIn {
 		t.Fatalf("%+v %v", preview, err)
 	}
@@ -275,7 +275,7 @@ func TestAnInstallOutlivesAnImport(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const line = `{"user":"olga","provider":"fcm","token":"tok","attributes":{"city":"Lyon"}}`
+	const line = `{"user":"olga","provider":"fcm","token":"tok","attributes":{"town":"Lyon"}}`
 	if answer, text := w.raw("POST", "/v1/imports", p.Key, line, "Content-Type", "application/x-ndjson"); answer.StatusCode != http.StatusCreated {
 		t.Fatal(text)
 	}
@@ -286,7 +286,7 @@ func TestAnInstallOutlivesAnImport(t *testing.T) {
 	if made, err := c.PutSubscriptions(ctx, client.Batch{Subscriptions: []client.Subscription{one}}); err != nil || made.IDs[0] != d.ID {
 		t.Errorf("known as %v, the install as %v: %v", made.IDs, d.ID, err)
 	}
-	if known, err := c.Subscription(ctx, d.ID); err != nil || known.OptedIn || known.Attributes["city"].Text() != "Lyon" || known.Language != "fr" {
+	if known, err := c.Subscription(ctx, d.ID); err != nil || known.OptedIn || known.Attributes["town"].Text() != "Lyon" || known.Language != "fr" {
 		t.Errorf("%+v %v", known, err)
 	}
 	if err := device.OptDevice(ctx, d, true); err != nil {

@@ -51,7 +51,7 @@ func TestTargetingExamples(t *testing.T) {
 		asked += e[1]
 	}
 	for _, word := range strings.Fields(`$and $or $not $eq $ne $in $nin $gt $gte $lt $lte $between $startsWith $version $near
-		$contains $containsAny $containsAll $exists provider language zone opted_in has_profile created last_active`) {
+		$contains $containsAny $containsAll $exists provider platform language zone region city app_version opted_in has_profile created last_active`) {
 		if !strings.Contains(asked, `"`+word+`"`) {
 			t.Errorf("%s has no example", word)
 		}

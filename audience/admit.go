@@ -62,7 +62,7 @@ func (s *Shard) Admit(project tocsin.ProjectID, u *record.Upsert, a *Admitted) (
 		p = newProject()
 	}
 	names, sets := p.known.Names()
-	for _, native := range []string{fieldProvider, fieldLanguage, fieldZone, fieldOptedIn} {
+	for _, native := range fields {
 		if known, _ := p.known.Has(native); !known {
 			names++ // it comes with the first subscriptions
 		}

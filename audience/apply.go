@@ -139,14 +139,14 @@ func (p *project) upsert(pos uint64, at int64, edition uint64, u *record.Upsert)
 	case !alive || !optedIn: // an opt-out stays with its address
 		p.optIn(ordinal, optedIn)
 	}
-	if u.Language != "" {
-		p.known.Set(ordinal, fieldLanguage, index.Value{Kind: index.Text, Text: target.LanguageTag(u.Language)})
-	}
-	if u.Zone != "" {
-		p.known.Set(ordinal, fieldZone, index.Value{Kind: index.Text, Text: u.Zone})
-	}
 	p.rows.active[ordinal] = max(p.rows.active[ordinal], seconds(u.Active))
 	setAll(p.known, ordinal, p.names.attributes(edition, u.Attributes), p.names.tags(edition, u.Tags))
+	for _, field := range [...]struct{ name, text string }{{fieldPlatform, u.Platform}, {fieldLanguage, target.LanguageTag(u.Language)},
+		{fieldZone, u.Zone}, {fieldRegion, u.Region}, {fieldCity, u.City}, {fieldAppVersion, u.AppVersion}} {
+		if field.text != "" {
+			p.known.Set(ordinal, field.name, index.Value{Kind: index.Text, Text: field.text})
+		}
+	}
 }
 
 // otherHolder finds the live subscription, other than the one at ordinal, whose
@@ -176,6 +176,9 @@ func (p *project) register(pos uint64, ordinal uint32, alive bool, route Route, 
 		if alive {
 			p.byAddress.Delete(p.hashOfAddress(ordinal), ordinal, p.hashOfAddress)
 			p.routeUses[p.rows.route[ordinal]]--
+		}
+		if !alive || p.routes[p.rows.route[ordinal]].Provider != route.Provider {
+			p.known.Set(ordinal, fieldPlatform, index.Value{Kind: index.Text, Text: target.UsualPlatform(route.Provider)})
 		}
 		p.rows.route[ordinal] = number
 		p.routeUses[number]++
@@ -253,7 +256,7 @@ func (s *Shard) Known(project tocsin.ProjectID) []string {
 // those beyond the limits, are left out, whoever let them pass.
 func setAll(x *index.Index, row uint32, attributes []*record.Attribute, tags []*record.TagSet) {
 	for _, a := range attributes {
-		if target.Reserved(a.Name) || !attributeFits(x, a.Name) {
+		if target.Reserved(a.Name) && !wasAttribute(a.Name) || !attributeFits(x, a.Name) {
 			continue
 		}
 		if v, ok := valueOf(a); ok {

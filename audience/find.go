@@ -19,8 +19,12 @@ type Subscription struct {
 	Route      Route
 	Address    []byte // stored form
 	Secret     []byte // hash of the install secret; empty when it has none
+	Platform   string
 	Language   string
 	Zone       string
+	Region     string
+	City       string
+	AppVersion string
 	OptedIn    bool
 	Created    time.Time // when it registered; this and Active to the second, zero unknown
 	Active     time.Time
@@ -113,10 +117,18 @@ func (p *project) view(o uint32) Subscription {
 	for name, value := range p.known.Attributes(o) {
 		switch name {
 		case fieldProvider:
+		case fieldPlatform:
+			v.Platform = value.Text
 		case fieldLanguage:
 			v.Language = value.Text
 		case fieldZone:
 			v.Zone = value.Text
+		case fieldRegion:
+			v.Region = value.String()
+		case fieldCity:
+			v.City = value.String()
+		case fieldAppVersion:
+			v.AppVersion = value.String()
 		case fieldOptedIn:
 			v.OptedIn = value.Bits != 0
 		default:

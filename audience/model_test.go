@@ -109,7 +109,7 @@ func (m *model) upsert(pos uint64, u *record.Upsert) {
 		case seen > m.brings[id]:
 			s.Version, m.brings[id] = pos, seen
 		}
-		s.Live, s.Address, s.Route = true, u.Address, apns
+		s.Live, s.Address, s.Route, s.Platform = true, u.Address, apns, "ios"
 	}
 	profile := u.Profile
 	if profile == "" && anew {

@@ -38,6 +38,54 @@ func TestNativeFields(t *testing.T) {
 	}
 }
 
+// Platform, region, city and version come with a registration; the platform
+// follows from the provider where nobody names it.
+func TestFieldsOfAnInstall(t *testing.T) {
+	w := newWorld(t)
+	mac := func(u *record.Upsert) {
+		u.Platform, u.Region, u.City, u.AppVersion = "macos", "FR-IDF", "Paris", "4.10.2"
+	}
+	android := func(u *record.Upsert) { u.Provider, u.Topic, u.Host = uint32(tocsin.FCM), "", "" }
+	w.apply(news, phone(0, mac), phone(1), phone(2, android))
+	w.expect(`{"platform":"macos"}`, 0)
+	w.expect(`{"platform":{"$in":["ios","android"]}}`, 1, 2)
+	w.expect(`{"platform":{"$exists":false}}`)
+	w.expect(`{"app_version":{"$version":{"$gte":"4.9"}},"region":{"$startsWith":"FR-"},"city":"Paris"}`, 0)
+	w.expect(`{"city":{"$ne":"Paris"}}`)
+	// What is not said again stays; another provider brings its own platform.
+	w.apply(news, phone(0), phone(1, android))
+	w.expect(`{"platform":"macos","city":"Paris"}`, 0)
+	w.expect(`{"platform":"android"}`, 1, 2)
+	if v := w.shard.view(t, 0); v.Platform != "macos" || v.Region != "FR-IDF" || v.City != "Paris" || v.AppVersion != "4.10.2" || len(v.Attributes) != 0 {
+		t.Errorf("%+v", v)
+	}
+}
+
+// Older builds wrote city, region and app_version as attributes, of people too
+// and of any type: they are the native fields' values. A platform was never
+// written, whatever an attribute of that name says.
+func TestAttributesThatBecameFields(t *testing.T) {
+	w := newWorld(t)
+	of4 := func(u *record.Upsert) {
+		u.Attributes = append(u.Attributes, &record.Attribute{Name: "app_version", Value: &record.Attribute_Real{Real: 4.5}})
+		u.Tags = append(u.Tags, &record.TagSet{Name: "region", Add: []string{"x"}})
+	}
+	w.apply(news, &record.Change{Change: &record.Change_Profile{Profile: &record.ProfileUpdate{Profile: UserKey("ann"),
+		Attributes: []*record.Attribute{{Name: "city", Value: &record.Attribute_Text{Text: "Lyon"}}}}}})
+	w.apply(news, phone(0, of("ann")), phone(1, with("city", "Nice"), with("platform", "web")), phone(2, of4))
+	w.expect(`{"city":"Lyon"}`, 0)
+	w.expect(`{"city":{"$ne":"Lyon"}}`, 1)
+	w.expect(`{"platform":"ios"}`, 0, 1, 2)
+	w.expect(`{"app_version":{"$exists":true}}`, 2)
+	w.expect(`{"app_version":{"$startsWith":"4"}}`)
+	w.expect(`{"region":{"$exists":true}}`)
+	if v := w.shard.view(t, 2); v.AppVersion != "4.5" || len(v.Attributes) != 0 {
+		t.Errorf("%+v", v)
+	}
+	w.apply(news, phone(1, func(u *record.Upsert) { u.City = "Brest" }))
+	w.expect(`{"city":"Brest"}`, 1)
+}
+
 // Snapshots of earlier versions are read: of the first, nobody knows when its
 // subscriptions registered, and everything else is there. The files were written
 // by builds of those versions.
@@ -58,6 +106,7 @@ func TestSnapshotsOfEarlierVersions(t *testing.T) {
 		w.expect(`{"tags":{"$contains":"sport"}}`, 2)
 		w.expect(`{"score":2.5}`, 1)
 		w.expect(`{"last_active":{"$gte":"now-1d"},"provider":"apns"}`, 0, 1, 2)
+		w.expect(`{"platform":"ios"}`, 0, 1, 2)
 		if version == "1" {
 			w.expect(`{"created":{"$exists":true}}`)
 		} else {

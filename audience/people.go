@@ -97,7 +97,7 @@ func (p *project) belong(ordinal uint32, key string, anew bool) {
 		return
 	}
 	for name, v := range w.known.Attributes(profile - 1) {
-		if !target.Reserved(name) {
+		if !target.Reserved(name) || wasAttribute(name) {
 			p.known.Set(ordinal, name, v)
 		}
 	}

@@ -14,11 +14,24 @@ import (
 
 // Names of the native fields, as package target reserves them.
 const (
-	fieldProvider = "provider"
-	fieldLanguage = "language"
-	fieldZone     = "zone"
-	fieldOptedIn  = "opted_in"
+	fieldProvider   = "provider"
+	fieldPlatform   = "platform"
+	fieldLanguage   = "language"
+	fieldZone       = "zone"
+	fieldRegion     = "region"
+	fieldCity       = "city"
+	fieldAppVersion = "app_version"
+	fieldOptedIn    = "opted_in"
 )
+
+// fields are the native ones that the index holds.
+var fields = [...]string{fieldProvider, fieldPlatform, fieldLanguage, fieldZone, fieldRegion, fieldCity, fieldAppVersion, fieldOptedIn}
+
+// wasAttribute reports whether a native field was an ordinary attribute once.
+// What was written then, of any type, of a person too, is its value.
+func wasAttribute(name string) bool {
+	return name == fieldRegion || name == fieldCity || name == fieldAppVersion
+}
 
 // project is one project's part of a shard. Slices are by ordinal: about 50
 // bytes a subscription, the address and the index come on top.

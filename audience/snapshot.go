@@ -13,6 +13,7 @@ import (
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/index"
 	"github.com/tocsin-push/tocsin/record"
+	"github.com/tocsin-push/tocsin/target"
 )
 
 // snapshotVersion rises when the encoding below changes. The versions before
@@ -171,6 +172,7 @@ func decodeProject(d *index.Decoder, version uint64) *project {
 func (p *project) rebuild(d *index.Decoder) {
 	r, w := &p.rows, &p.people
 	optedIn := p.known.Column(fieldOptedIn)
+	hasPlatform, _ := p.known.Has(fieldPlatform) // older builds did not know it
 	for i := range r.ids {
 		o := uint32(i)
 		if !p.addresses.Holds(r.address[o]) || int(r.profile[o]) > len(w.key) || int(r.next[o]) > len(r.ids) ||
@@ -187,6 +189,10 @@ func (p *project) rebuild(d *index.Decoder) {
 		p.routeUses[r.route[o]]++
 		if in, _ := optedIn.Get(o); in.Bits != 0 {
 			p.reachable.Add(o)
+		}
+		if !hasPlatform {
+			usual := target.UsualPlatform(p.routes[r.route[o]].Provider)
+			p.known.Set(o, fieldPlatform, index.Value{Kind: index.Text, Text: usual})
 		}
 	}
 	for n := range w.key {

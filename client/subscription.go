@@ -18,8 +18,12 @@ type Subscription struct {
 	P256DH     string                `json:"p256dh,omitempty" maxLength:"100" doc:"Web Push: public key of the browser, base64url"`
 	Auth       string                `json:"auth,omitempty" maxLength:"40" doc:"Web Push: authentication secret, base64url"`
 	Topic      string                `json:"topic,omitempty" maxLength:"256" doc:"APNs: bundle identifier; the credential's first when absent"`
+	Platform   string                `json:"platform,omitempty" enum:"ios,android,web,macos,tvos,watchos,visionos,windows,linux" doc:"What the install runs on; when absent ios with apns, android with fcm, web with webpush"`
 	Language   string                `json:"language,omitempty" maxLength:"35" doc:"BCP 47 tag, such as fr or fr-CA"`
 	Zone       string                `json:"zone,omitempty" maxLength:"64" doc:"IANA time zone, such as Europe/Paris"`
+	Region     string                `json:"region,omitempty" maxLength:"128" doc:"Any text, such as FR-IDF"`
+	City       string                `json:"city,omitempty" maxLength:"128" doc:"Any text"`
+	AppVersion string                `json:"app_version,omitempty" maxLength:"128" doc:"Of the app, such as 4.10.2"`
 	Active     time.Time             `json:"active,omitzero" doc:"When the person was last seen"`
 	OptedIn    *bool                 `json:"opted_in,omitempty" doc:"Whether pushes may be sent; when absent, a new one is as the address was before, and true for a new address"`
 	Attributes map[string]Value      `json:"attributes,omitempty" doc:"At most 100; null removes one"`
@@ -77,8 +81,12 @@ type Known struct {
 	User       string                `json:"user,omitempty"`
 	Provider   tocsin.Provider       `json:"provider"`
 	Topic      string                `json:"topic,omitempty"`
+	Platform   string                `json:"platform"`
 	Language   string                `json:"language,omitempty"`
 	Zone       string                `json:"zone,omitempty"`
+	Region     string                `json:"region,omitempty"`
+	City       string                `json:"city,omitempty"`
+	AppVersion string                `json:"app_version,omitempty"`
 	Active     time.Time             `json:"active,omitzero"`
 	OptedIn    bool                  `json:"opted_in"`
 	Attributes map[string]Value      `json:"attributes,omitempty"`

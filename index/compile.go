@@ -116,7 +116,7 @@ func (c *compiler) present(n *target.Node) *node {
 	if col := c.x.columns[n.Name]; col != nil {
 		some = col.present()
 	}
-	if s := c.x.sets[n.Name]; s != nil {
+	if s := c.x.sets[n.Name]; s != nil && n.Native == target.Attribute {
 		some = joined(target.Or, some, s.has.node())
 	}
 	return some

@@ -71,7 +71,7 @@ func (p seen) matches(n *target.Node) bool {
 	}
 	value, has := p.value(n)
 	if n.Op == target.Exists {
-		return (has || len(tags) > 0) == n.Values[0].Flag
+		return (has || n.Native == target.Attribute && len(tags) > 0) == n.Values[0].Flag
 	}
 	if !has {
 		return false

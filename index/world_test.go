@@ -61,7 +61,8 @@ func newWorld(random *rand.Rand, zone func(string) (*time.Location, bool)) *worl
 		w.fields = append(w.fields, f)
 	}
 	w.sets = []string{"tags", "a"}[:1+random.IntN(2)]
-	w.fields = append(w.fields, field{"zone", []Kind{Text}, 0}, field{"language", []Kind{Text}, 1 + random.IntN(5)}, field{"opted_in", []Kind{Flag}, 2})
+	w.fields = append(w.fields, field{"zone", []Kind{Text}, 0}, field{"language", []Kind{Text}, 1 + random.IntN(5)}, field{"opted_in", []Kind{Flag}, 2},
+		field{"city", []Kind{Text}, 1 + random.IntN(5)}, field{"app_version", []Kind{Text, Real}, 1 + random.IntN(40)})
 	// Rows lie about the borders of blocks and of words, or anywhere.
 	seen := make(map[uint32]bool)
 	for range 1 + random.IntN(60) {
@@ -130,6 +131,8 @@ func (w *world) drawn(f field) Value {
 		return Value{Kind: Text, Text: w.pick(zones...)}
 	case "language":
 		return Value{Kind: Text, Text: []string{"fr", "fr-ca", "en", "de", "pt-br"}[w.IntN(f.values)]}
+	case "city":
+		return Value{Kind: Text, Text: []string{"ab", "Lyon", "fr", "abba", "1"}[w.IntN(f.values)]}
 	}
 	return w.value(f.kinds[w.IntN(len(f.kinds))], w.IntN(f.values))
 }
@@ -256,12 +259,13 @@ func (w *world) clause() string {
 	case 3, 4:
 		return fmt.Sprintf(`{"%s":%s}`, w.pick("created", "last_active"), w.range_(f, true))
 	}
-	native := f.name == "zone" || f.name == "language" || f.name == "opted_in"
+	version := f.name == "app_version"
+	native := version || f.name == "zone" || f.name == "language" || f.name == "opted_in" || f.name == "city"
 	operators := []string{"$eq", "$ne", "$in", "$nin"}
 	switch kind := w.IntN(6); {
 	case kind == 0 && f.name != "opted_in":
 		return fmt.Sprintf(`{"%s":{"$startsWith":"%s"}}`, f.name, w.pick("a", "ab", "https://", "fr", "Europe/", "1", "2026-11-23T1"))
-	case kind == 1 && !native:
+	case kind == 1 && (!native || version):
 		version := func() string {
 			return strconv.Quote(w.pick("1", "1.1.1", "2.6.6", "0.0", "1.5.33", "3", "2.0-rc.1", "0.3.24"))
 		}
@@ -284,7 +288,7 @@ func (w *world) clause() string {
 			return w.pick("true", "false")
 		}
 		if native {
-			return strconv.Quote(w.drawn(f).Text)
+			return strconv.Quote(w.drawn(f).String())
 		}
 		return w.literal(f)
 	}

@@ -2290,8 +2290,12 @@ type Upsert struct {
 	Attributes    []*Attribute           `protobuf:"bytes,11,rep,name=attributes,proto3" json:"attributes,omitempty"`
 	Tags          []*TagSet              `protobuf:"bytes,12,rep,name=tags,proto3" json:"tags,omitempty"`
 	OptedIn       *bool                  `protobuf:"varint,13,opt,name=opted_in,json=optedIn,proto3,oneof" json:"opted_in,omitempty"`
-	Vapid         []byte                 `protobuf:"bytes,14,opt,name=vapid,proto3" json:"vapid,omitempty"`      // Web Push: credential of the key it subscribed with
-	Derived       bool                   `protobuf:"varint,15,opt,name=derived,proto3" json:"derived,omitempty"` // nobody chose the identifier: whoever has the address for this profile stands for it
+	Vapid         []byte                 `protobuf:"bytes,14,opt,name=vapid,proto3" json:"vapid,omitempty"`       // Web Push: credential of the key it subscribed with
+	Derived       bool                   `protobuf:"varint,15,opt,name=derived,proto3" json:"derived,omitempty"`  // nobody chose the identifier: whoever has the address for this profile stands for it
+	Platform      string                 `protobuf:"bytes,16,opt,name=platform,proto3" json:"platform,omitempty"` // absent with an address of another provider than before: that provider's usual one
+	Region        string                 `protobuf:"bytes,17,opt,name=region,proto3" json:"region,omitempty"`
+	City          string                 `protobuf:"bytes,18,opt,name=city,proto3" json:"city,omitempty"`
+	AppVersion    string                 `protobuf:"bytes,19,opt,name=app_version,json=appVersion,proto3" json:"app_version,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2429,6 +2433,34 @@ func (x *Upsert) GetDerived() bool {
 		return x.Derived
 	}
 	return false
+}
+
+func (x *Upsert) GetPlatform() string {
+	if x != nil {
+		return x.Platform
+	}
+	return ""
+}
+
+func (x *Upsert) GetRegion() string {
+	if x != nil {
+		return x.Region
+	}
+	return ""
+}
+
+func (x *Upsert) GetCity() string {
+	if x != nil {
+		return x.City
+	}
+	return ""
+}
+
+func (x *Upsert) GetAppVersion() string {
+	if x != nil {
+		return x.AppVersion
+	}
+	return ""
 }
 
 type Attribute struct {
@@ -4076,7 +4108,7 @@ const file_record_proto_rawDesc = "" +
 	"\x04gone\x18\x04 \x01(\v2\x16.tocsin.record.AddressH\x00R\x04gone\x128\n" +
 	"\aprofile\x18\x05 \x01(\v2\x1c.tocsin.record.ProfileUpdateH\x00R\aprofile\x12,\n" +
 	"\x05names\x18\t \x01(\v2\x14.tocsin.record.NamesH\x00R\x05namesB\b\n" +
-	"\x06change\"\xc8\x03\n" +
+	"\x06change\"\xb1\x04\n" +
 	"\x06Upsert\x12\"\n" +
 	"\fsubscription\x18\x01 \x01(\fR\fsubscription\x12\x18\n" +
 	"\aprofile\x18\x02 \x01(\tR\aprofile\x12\x1a\n" +
@@ -4095,7 +4127,12 @@ const file_record_proto_rawDesc = "" +
 	"\x04tags\x18\f \x03(\v2\x15.tocsin.record.TagSetR\x04tags\x12\x1e\n" +
 	"\bopted_in\x18\r \x01(\bH\x00R\aoptedIn\x88\x01\x01\x12\x14\n" +
 	"\x05vapid\x18\x0e \x01(\fR\x05vapid\x12\x18\n" +
-	"\aderived\x18\x0f \x01(\bR\aderivedB\v\n" +
+	"\aderived\x18\x0f \x01(\bR\aderived\x12\x1a\n" +
+	"\bplatform\x18\x10 \x01(\tR\bplatform\x12\x16\n" +
+	"\x06region\x18\x11 \x01(\tR\x06region\x12\x12\n" +
+	"\x04city\x18\x12 \x01(\tR\x04city\x12\x1f\n" +
+	"\vapp_version\x18\x13 \x01(\tR\n" +
+	"appVersionB\v\n" +
 	"\t_opted_in\"\xe8\x01\n" +
 	"\tAttribute\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +

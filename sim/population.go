@@ -138,9 +138,9 @@ func (m *Member) AppendLine(b []byte) []byte {
 	text("user", m.User)
 	text("language", m.Language)
 	text("zone", m.Place.Zone)
+	text("city", m.Place.City)
 	b = append(m.Active.AppendFormat(append(b, `,"active":"`...), time.RFC3339), '"')
 	b = append(append(b, `,"attributes":{"country":"`...), m.Place.Country...)
-	b = append(append(b, `","city":"`...), m.Place.City...)
 	b = append(append(b, `","plan":"`...), m.Plan...)
 	b = strconv.AppendInt(append(b, `","articles":`...), int64(m.Articles), 10)
 	b = strconv.AppendFloat(append(b, `,"loyalty":`...), m.Loyalty, 'f', 3, 64)
@@ -163,8 +163,8 @@ func (m *Member) Subscription() client.Subscription {
 		topics = []string{}
 	}
 	return client.Subscription{Provider: m.Provider, Token: m.Token, Endpoint: m.Endpoint, P256DH: m.P256DH, Auth: m.Auth,
-		Topic: m.Topic, User: m.User, Language: m.Language, Zone: m.Place.Zone, Active: m.Active,
-		Attributes: map[string]client.Value{"country": client.TextValue(m.Place.Country), "city": client.TextValue(m.Place.City),
+		Topic: m.Topic, User: m.User, Language: m.Language, Zone: m.Place.Zone, City: m.Place.City, Active: m.Active,
+		Attributes: map[string]client.Value{"country": client.TextValue(m.Place.Country),
 			"plan": client.TextValue(m.Plan), "articles": client.IntegerValue(int64(m.Articles)),
 			"loyalty": client.FloatValue(m.Loyalty), "newsletter": client.BooleanValue(m.Newsletter),
 			"installed": client.TimeValue(m.Installed)},

@@ -34,7 +34,8 @@
 // exact, "today" is the first instant of the day in the person's own zone.
 //
 // Native fields have names that no attribute can take (Reserved): provider
-// (apns, fcm or webpush), language (BCP 47 tag, compared in lower case), zone
+// (apns, fcm or webpush), platform (ios, android, web and some more), region,
+// city and app_version (text), language (BCP 47 tag, compared in lower case), zone
 // (IANA time zone), opted_in and has_profile (true or false), created and
 // last_active (times, to the second). Others ask whether somebody is in a named
 // set: list, segment, sent and opened (the identifier of a send); everybody is

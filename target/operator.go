@@ -27,8 +27,10 @@ func (n Native) words(version bool) []string {
 		return equality
 	case n == Created || n == LastActive:
 		return slices.Concat(ordering, []string{"$exists"})
-	case n == Language || n == Zone:
+	case n == Language || n == Zone || n == Region || n == City:
 		return slices.Concat(equality, []string{"$startsWith", "$exists"})
+	case n == AppVersion:
+		return slices.Concat(equality, []string{"$startsWith", "$version", "$exists"})
 	case n != Attribute:
 		return slices.Concat(equality, []string{"$exists"})
 	}

@@ -220,7 +220,7 @@ func (p *parser) name(path, name string) ([]Node, error) {
 // clause that each of them begins from.
 func (p *parser) operators(path string, all Node) (clauses []Node, err error) {
 	err = p.keys(path, func(path, key string) error {
-		if key == "$version" && all.Native == Attribute && !all.Version {
+		if key == "$version" && (all.Native == Attribute || all.Native == AppVersion) && !all.Version {
 			versions := all
 			versions.Version = true
 			if err := p.open(path, '{', "an object of "+all.Native.allowed(true)); err != nil {

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/tocsin-push/tocsin"
 )
 
 // Op is what a node of a query does.
@@ -47,8 +49,12 @@ type Native uint8
 const (
 	Attribute Native = iota
 	Provider
+	Platform
 	Language
 	Zone
+	Region
+	City
+	AppVersion
 	OptedIn
 	HasProfile
 	Created
@@ -66,14 +72,14 @@ func (n Native) Membership() bool { return List <= n && n <= Opened }
 // reserved are the names that no attribute and no tag set can take. Those
 // without a Native wait for a later version of the language.
 var reserved = map[string]Native{
-	"provider": Provider, "language": Language, "zone": Zone, "opted_in": OptedIn,
-	"has_profile": HasProfile, "created": Created, "last_active": LastActive,
+	"provider": Provider, "platform": Platform, "language": Language, "zone": Zone, "region": Region, "city": City,
+	"app_version": AppVersion, "opted_in": OptedIn, "has_profile": HasProfile, "created": Created, "last_active": LastActive,
 	"list": List, "segment": Segment, "sent": Sent, "opened": Opened, "event": Attribute,
-	"platform": Attribute, "active": Attribute, "profile": Attribute, "subscription": Attribute,
+	"active": Attribute, "profile": Attribute, "subscription": Attribute,
 }
 
 // nativeNames is how an error lists the native fields.
-const nativeNames = "provider, language, zone, opted_in, has_profile, created, last_active, list, segment, sent, opened"
+const nativeNames = "provider, platform, language, zone, region, city, app_version, opted_in, has_profile, created, last_active, list, segment, sent, opened"
 
 // Reserved reports whether a name is kept for native fields.
 func Reserved(name string) bool {
@@ -94,6 +100,17 @@ func ValidName(name string) bool {
 		}
 	}
 	return true
+}
+
+// platforms are what an install runs on.
+var platforms = []string{"ios", "android", "web", "macos", "tvos", "watchos", "visionos", "windows", "linux"}
+
+// ValidPlatform reports whether a text names what an install runs on.
+func ValidPlatform(text string) bool { return slices.Contains(platforms, text) }
+
+// UsualPlatform is that of an install of which only the provider is known.
+func UsualPlatform(p tocsin.Provider) string {
+	return [...]string{tocsin.APNs: "ios", tocsin.FCM: "android", tocsin.WebPush: "web"}[p]
 }
 
 // LanguageTag is the form in which languages are kept and compared: lower

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 
 	"github.com/tocsin-push/tocsin"
 )
@@ -62,10 +63,14 @@ func (n *Node) wants(otherwise string) string {
 	switch n.Native {
 	case Provider:
 		return "apns, fcm or webpush"
+	case Platform:
+		return "one of " + strings.Join(platforms, ", ")
 	case Language:
 		return "a language tag, as in fr or fr-ca"
 	case Zone:
 		return "a time zone, as in Europe/Paris"
+	case Region, City, AppVersion:
+		return "text"
 	case List, Segment:
 		return "the name of a " + n.Name + ": 1 to 64 characters of a-z, 0-9 and _"
 	case Sent, Opened:
@@ -101,7 +106,9 @@ func (n *Node) fit(v Value) (Value, bool) {
 	case n.Native == Language:
 		v.Text = LanguageTag(v.Text)
 		return v, v.Kind == Text
-	case n.Native == Zone:
+	case n.Native == Platform:
+		return v, v.Kind == Text && ValidPlatform(v.Text)
+	case n.Native == Zone, n.Native == Region, n.Native == City, n.Native == AppVersion:
 		return v, v.Kind == Text
 	case n.Native == List, n.Native == Segment:
 		return v, v.Kind == Text && ValidName(v.Text)
