@@ -185,6 +185,16 @@ func (j *Journal) Full() error {
 	return err
 }
 
+// Purge takes what was trimmed before the call off the disk.
+func (j *Journal) Purge(ctx context.Context) error {
+	j.calls.RLock()
+	defer j.calls.RUnlock()
+	if j.closed {
+		return journal.ErrClosed
+	}
+	return j.folder.Purge(ctx)
+}
+
 // Damaged is an error that names a damaged file, nil while none was found.
 func (j *Journal) Damaged() error { return j.folder.Damaged() }
 

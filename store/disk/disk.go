@@ -137,6 +137,15 @@ func (s *Store) read(at store.Place, key string) (store.Row, error) {
 	return r.public(key), nil
 }
 
+// Purge takes what was deleted or overwritten before the call off the disk.
+func (s *Store) Purge(ctx context.Context) error {
+	if err := s.enter(ctx, nil); err != nil {
+		return err
+	}
+	defer s.calls.RUnlock()
+	return s.folder.Purge(ctx)
+}
+
 func (s *Store) row(key []byte) *sync.Mutex {
 	return &s.rows[maphash.Bytes(s.seed, key)%uint64(len(s.rows))]
 }

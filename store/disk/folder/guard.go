@@ -22,6 +22,9 @@ type guard struct {
 	note *note
 	read string // the log that was opened last for reading, for error messages
 	shut bool   // the note is closed; what Pebble left running changes no log any more
+
+	reusing sync.Mutex // held while a log is taken for use again, or blanked
+	afresh  bool       // no log is used again: behind its new end would stand what it held before
 }
 
 var errShut = errors.New("the folder was closed")
@@ -75,7 +78,16 @@ func (g *guard) ReuseForWrite(from, to string, category vfs.DiskWriteCategory) (
 			return nil, g.failed("using again", name, err)
 		}
 	}
-	f, err := g.FS.ReuseForWrite(from, to, category)
+	g.reusing.Lock()
+	defer g.reusing.Unlock()
+	if !g.afresh {
+		f, err := g.FS.ReuseForWrite(from, to, category)
+		return g.watch(f, err, to)
+	}
+	if err := g.FS.Remove(from); err != nil {
+		return nil, g.failed("removing", from, err)
+	}
+	f, err := g.FS.Create(to, category)
 	return g.watch(f, err, to)
 }
 
