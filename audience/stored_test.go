@@ -3,6 +3,7 @@ package audience
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -67,10 +68,58 @@ func TestStoredRecipients(t *testing.T) {
 	if have, err := StoredExplicit(ctx, s, news, &record.Stored{Id: at.Id, Counts: []uint32{7}}, 0); !errors.Is(err, ErrNotStored) {
 		t.Errorf("another number of recipients: %d, %v", len(have), err)
 	}
-	if err := s.Write(ctx, batches[0].Place, store.Write{Key: batches[0].Writes[1].Key, Version: 2, Delete: true}); err != nil {
+	if err := s.Write(ctx, batches[1].Place, store.Write{Key: batches[1].Writes[1].Key, Version: 2, Delete: true}); err != nil {
 		t.Fatal(err)
 	}
 	if have, err := StoredExplicit(ctx, s, news, at, 0); !errors.Is(err, ErrNotStored) {
 		t.Errorf("a part is missing: %d, %v", len(have), err)
+	}
+}
+
+// Whoever is erased is in no list any more, and the others are where they were.
+func TestErasedFromStoredRecipients(t *testing.T) {
+	ctx, now := t.Context(), noon
+	s := mem.New(func() time.Time { return now })
+	anna, phone := &record.Erase{Profile: "u:anna", Subscriptions: [][]byte{{15: 7}}}, tocsin.SubscriptionID{15: 7}
+	list := []*record.Recipient{{Profile: "u:ben"}, {Profile: "u:anna", Values: map[string]string{"name": "Anna"}},
+		{Profile: "s:x", Subscription: phone.Bytes()}, {Profile: "u:carla"}}
+	for len(list) < 20_000 { // three parts
+		list = append(list, &record.Recipient{Profile: fmt.Sprintf("u:%050d", len(list))})
+	}
+	var all []*record.Stored
+	for i, project := range []tocsin.ProjectID{news, news, {99}} {
+		at, batches := StoreExplicit(project, []byte{byte(i)}, map[tocsin.Shard][]*record.Recipient{1: list}, 2, noon.Add(time.Hour))
+		all = append(all, at)
+		if err := store.Save(ctx, s, batches); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 { // a repeat finds nothing
+		if err := EraseStored(ctx, s, news, anna); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, project := range []tocsin.ProjectID{news, news, {99}} {
+		have, err := StoredExplicit(ctx, s, project, all[i], 1)
+		if err != nil || len(have) != len(list) {
+			t.Fatalf("%d of %d, %v", len(have), len(list), err)
+		}
+		for n, r := range have {
+			want := list[n]
+			if project == news && anna.Names(want) {
+				want = &record.Recipient{}
+			}
+			if !proto.Equal(r, want) {
+				t.Fatalf("list %d, place %d: %v, want %v", i, n, r, want)
+			}
+		}
+		rows, err := store.All(ctx, s, storedPlace(project, all[i].Id), "", "")
+		if err != nil || len(rows) != 4 || slices.ContainsFunc(rows, func(r store.Row) bool { return !r.Expires.Equal(noon.Add(time.Hour + storedLife)) }) {
+			t.Fatalf("%d rows, %v", len(rows), err)
+		}
+	}
+	now = noon.Add(time.Hour + storedLife)
+	if lists, err := store.All(ctx, s, storedLists(news), "", ""); err != nil || len(lists) != 0 {
+		t.Errorf("%d lists are named for ever, %v", len(lists), err)
 	}
 }

@@ -1,9 +1,11 @@
 package plan
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -423,4 +425,48 @@ func TestAFailedAppendIsRepeatedUnchanged(t *testing.T) {
 	w.pass(time.Second)
 	w.want(len(w.slices[0]), 1)
 	w.want(w.m.queues[0].writer.Next(&record.Envelope{}, w.now, scope).Number, 2)
+}
+
+// A person that is erased is taken out of whatever still waits, in the rows too.
+func TestAnErasedPersonIsInNoSendThatWaits(t *testing.T) {
+	w := begin(t, 1)
+	anna, ben, device := "u:anna", "u:ben", tocsin.SubscriptionID{9}
+	to := func(n byte, delay time.Duration, recipients ...*record.Recipient) {
+		w.send(uint64(n), &record.Send{Send: sendID(n).Bytes(), Due: noon.Add(delay).UnixNano(), Scheduled: true, Recipients: recipients})
+	}
+	erase := func(position uint64, project tocsin.ProjectID) {
+		s := scope
+		s.Project = project
+		e := w.writer.Next(&record.Envelope{Body: &record.Envelope_Erase{Erase: &record.Erase{Profile: anna, Subscriptions: [][]byte{device.Bytes()}}}}, w.now, s)
+		w.step(SendsRead{Records: []Record{{Position: position, Envelope: e}}, Next: position + 1})
+	}
+	to(1, time.Hour, &record.Recipient{Profile: anna, Values: map[string]string{"name": "Anna"}}, &record.Recipient{Profile: ben})
+	to(2, time.Hour, &record.Recipient{Profile: ben}, &record.Recipient{Profile: "s:9", Subscription: device.Bytes()})
+	to(3, time.Hour, &record.Recipient{Profile: anna})
+	erase(4, tocsin.ProjectID{2})
+	if got := w.m.sends.waiting[sendID(1)].envelope.GetSend().Recipients; len(got) != 2 {
+		t.Fatalf("another project's person was erased: %v", got)
+	}
+	erase(5, project)
+	to(6, time.Hour, &record.Recipient{Profile: anna}) // asked for after it
+	w.pass(time.Minute)
+	w.start()
+	for key, r := range w.rows[Place(0)] {
+		if strings.HasPrefix(key, waitingKey) && key != waitingKey+sendID(6).String() && bytes.Contains(r.Value, []byte(anna)) {
+			t.Errorf("row %s still names her", key)
+		}
+	}
+	w.pass(time.Hour)
+	sent := map[string]int{}
+	for _, s := range w.slices[0] {
+		for _, r := range s.Recipients {
+			sent[fmt.Sprintf("%d %s", s.Send[15], r.Profile)]++
+		}
+	}
+	if want := map[string]int{"1 u:ben": 1, "2 u:ben": 1, "6 u:anna": 1}; !maps.Equal(sent, want) {
+		t.Errorf("sent to %v, want %v", sent, want)
+	}
+	if sends, _ := w.m.Waiting(); sends != 0 {
+		t.Errorf("%d sends wait for ever", sends)
+	}
 }

@@ -1,7 +1,9 @@
 package plan
 
 import (
+	"bytes"
 	"container/heap"
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -76,6 +78,12 @@ func (m *Machine) readSend(now time.Time, r Record) {
 		case !w.cut:
 			m.finished(now, w)
 		}
+	case *record.Envelope_Erase:
+		for _, w := range m.sends.waiting {
+			if !w.cut && bytes.Equal(w.envelope.Project, r.Envelope.Project) {
+				m.erase(w, r.Position, body.Erase)
+			}
+		}
 	case *record.Envelope_Steer: // once it is cut the ledger's steer decides
 		if w := m.sends.waiting[tocsin.SendID(body.Steer.Send)]; w != nil && !w.cut {
 			m.steer(w, r.Position, ledger.SteeringOf(body.Steer))
@@ -90,6 +98,19 @@ func (m *Machine) steer(w *waiting, position uint64, to ledger.Steering) {
 	}
 	w.envelope = proto.CloneOf(w.envelope) // the record belongs to whoever read it
 	w.envelope.GetSend().Steer = to.Record()
+	if w.changed = position; w.stored {
+		m.saver.keepSend(w)
+	}
+}
+
+// erase takes a person out of the recipients of a send.
+func (m *Machine) erase(w *waiting, position uint64, e *record.Erase) {
+	if !slices.ContainsFunc(w.envelope.GetSend().Recipients, e.Names) {
+		return
+	}
+	w.envelope = proto.CloneOf(w.envelope)
+	send := w.envelope.GetSend()
+	send.Recipients = slices.DeleteFunc(send.Recipients, e.Names)
 	if w.changed = position; w.stored {
 		m.saver.keepSend(w)
 	}

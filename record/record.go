@@ -52,6 +52,8 @@ func Kind(e *Envelope) string {
 		return "recycle"
 	case *Envelope_Steer:
 		return "steer"
+	case *Envelope_Erase:
+		return "erase"
 	}
 	return ""
 }

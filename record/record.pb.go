@@ -50,6 +50,7 @@ type Envelope struct {
 	//	*Envelope_Changes
 	//	*Envelope_Recycle
 	//	*Envelope_Steer
+	//	*Envelope_Erase
 	Body          isEnvelope_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -247,6 +248,15 @@ func (x *Envelope) GetSteer() *Steer {
 	return nil
 }
 
+func (x *Envelope) GetErase() *Erase {
+	if x != nil {
+		if x, ok := x.Body.(*Envelope_Erase); ok {
+			return x.Erase
+		}
+	}
+	return nil
+}
+
 type isEnvelope_Body interface {
 	isEnvelope_Body()
 }
@@ -295,6 +305,10 @@ type Envelope_Steer struct {
 	Steer *Steer `protobuf:"bytes,26,opt,name=steer,proto3,oneof"` // topics sends and ledger
 }
 
+type Envelope_Erase struct {
+	Erase *Erase `protobuf:"bytes,27,opt,name=erase,proto3,oneof"` // topic sends
+}
+
 func (*Envelope_Send) isEnvelope_Body() {}
 
 func (*Envelope_Cancel) isEnvelope_Body() {}
@@ -316,6 +330,8 @@ func (*Envelope_Changes) isEnvelope_Body() {}
 func (*Envelope_Recycle) isEnvelope_Body() {}
 
 func (*Envelope_Steer) isEnvelope_Body() {}
+
+func (*Envelope_Erase) isEnvelope_Body() {}
 
 // Send is one accepted request. Once it is durable the send will happen.
 type Send struct {
@@ -2138,6 +2154,7 @@ type Change struct {
 	//	*Change_Gone
 	//	*Change_Profile
 	//	*Change_Names
+	//	*Change_Erase
 	Change        isChange_Change `protobuf_oneof:"change"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2234,6 +2251,15 @@ func (x *Change) GetNames() *Names {
 	return nil
 }
 
+func (x *Change) GetErase() *Erase {
+	if x != nil {
+		if x, ok := x.Change.(*Change_Erase); ok {
+			return x.Erase
+		}
+	}
+	return nil
+}
+
 type isChange_Change interface {
 	isChange_Change()
 }
@@ -2262,6 +2288,10 @@ type Change_Names struct {
 	Names *Names `protobuf:"bytes,9,opt,name=names,proto3,oneof"`
 }
 
+type Change_Erase struct {
+	Erase *Erase `protobuf:"bytes,13,opt,name=erase,proto3,oneof"`
+}
+
 func (*Change_Upsert) isChange_Change() {}
 
 func (*Change_OptIn) isChange_Change() {}
@@ -2273,6 +2303,8 @@ func (*Change_Gone) isChange_Change() {}
 func (*Change_Profile) isChange_Change() {}
 
 func (*Change_Names) isChange_Change() {}
+
+func (*Change_Erase) isChange_Change() {}
 
 // Upsert registers a subscription or changes what is set. Absent fields stay.
 type Upsert struct {
@@ -2726,6 +2758,60 @@ func (x *TagSet) GetClear() bool {
 	return false
 }
 
+// Erase forgets a person and all subscriptions of it. In sends it takes them
+// out of the recipients of all that waits to be cut.
+type Erase struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Profile       string                 `protobuf:"bytes,1,opt,name=profile,proto3" json:"profile,omitempty"`             // profile key
+	Subscriptions [][]byte               `protobuf:"bytes,2,rep,name=subscriptions,proto3" json:"subscriptions,omitempty"` // that it had
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Erase) Reset() {
+	*x = Erase{}
+	mi := &file_record_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Erase) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Erase) ProtoMessage() {}
+
+func (x *Erase) ProtoReflect() protoreflect.Message {
+	mi := &file_record_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Erase.ProtoReflect.Descriptor instead.
+func (*Erase) Descriptor() ([]byte, []int) {
+	return file_record_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *Erase) GetProfile() string {
+	if x != nil {
+		return x.Profile
+	}
+	return ""
+}
+
+func (x *Erase) GetSubscriptions() [][]byte {
+	if x != nil {
+		return x.Subscriptions
+	}
+	return nil
+}
+
 type OptIn struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Subscription  []byte                 `protobuf:"bytes,1,opt,name=subscription,proto3" json:"subscription,omitempty"`
@@ -2736,7 +2822,7 @@ type OptIn struct {
 
 func (x *OptIn) Reset() {
 	*x = OptIn{}
-	mi := &file_record_proto_msgTypes[28]
+	mi := &file_record_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2748,7 +2834,7 @@ func (x *OptIn) String() string {
 func (*OptIn) ProtoMessage() {}
 
 func (x *OptIn) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[28]
+	mi := &file_record_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2761,7 +2847,7 @@ func (x *OptIn) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OptIn.ProtoReflect.Descriptor instead.
 func (*OptIn) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{28}
+	return file_record_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *OptIn) GetSubscription() []byte {
@@ -2787,7 +2873,7 @@ type Delete struct {
 
 func (x *Delete) Reset() {
 	*x = Delete{}
-	mi := &file_record_proto_msgTypes[29]
+	mi := &file_record_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2799,7 +2885,7 @@ func (x *Delete) String() string {
 func (*Delete) ProtoMessage() {}
 
 func (x *Delete) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[29]
+	mi := &file_record_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2812,7 +2898,7 @@ func (x *Delete) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Delete.ProtoReflect.Descriptor instead.
 func (*Delete) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{29}
+	return file_record_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Delete) GetSubscription() []byte {
@@ -2833,7 +2919,7 @@ type ProfileUpdate struct {
 
 func (x *ProfileUpdate) Reset() {
 	*x = ProfileUpdate{}
-	mi := &file_record_proto_msgTypes[30]
+	mi := &file_record_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2845,7 +2931,7 @@ func (x *ProfileUpdate) String() string {
 func (*ProfileUpdate) ProtoMessage() {}
 
 func (x *ProfileUpdate) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[30]
+	mi := &file_record_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2858,7 +2944,7 @@ func (x *ProfileUpdate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProfileUpdate.ProtoReflect.Descriptor instead.
 func (*ProfileUpdate) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{30}
+	return file_record_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ProfileUpdate) GetProfile() string {
@@ -2897,7 +2983,7 @@ type Names struct {
 
 func (x *Names) Reset() {
 	*x = Names{}
-	mi := &file_record_proto_msgTypes[31]
+	mi := &file_record_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2909,7 +2995,7 @@ func (x *Names) String() string {
 func (*Names) ProtoMessage() {}
 
 func (x *Names) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[31]
+	mi := &file_record_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2922,7 +3008,7 @@ func (x *Names) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Names.ProtoReflect.Descriptor instead.
 func (*Names) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{31}
+	return file_record_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Names) GetEdition() uint64 {
@@ -2963,7 +3049,7 @@ type Recycle struct {
 
 func (x *Recycle) Reset() {
 	*x = Recycle{}
-	mi := &file_record_proto_msgTypes[32]
+	mi := &file_record_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2975,7 +3061,7 @@ func (x *Recycle) String() string {
 func (*Recycle) ProtoMessage() {}
 
 func (x *Recycle) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[32]
+	mi := &file_record_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2988,7 +3074,7 @@ func (x *Recycle) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recycle.ProtoReflect.Descriptor instead.
 func (*Recycle) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{32}
+	return file_record_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Recycle) GetGeneration() uint64 {
@@ -3008,7 +3094,7 @@ type Recipients struct {
 
 func (x *Recipients) Reset() {
 	*x = Recipients{}
-	mi := &file_record_proto_msgTypes[33]
+	mi := &file_record_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3020,7 +3106,7 @@ func (x *Recipients) String() string {
 func (*Recipients) ProtoMessage() {}
 
 func (x *Recipients) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[33]
+	mi := &file_record_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3033,7 +3119,7 @@ func (x *Recipients) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recipients.ProtoReflect.Descriptor instead.
 func (*Recipients) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{33}
+	return file_record_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Recipients) GetRecipients() []*Recipient {
@@ -3055,7 +3141,7 @@ type PlanState struct {
 
 func (x *PlanState) Reset() {
 	*x = PlanState{}
-	mi := &file_record_proto_msgTypes[34]
+	mi := &file_record_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3067,7 +3153,7 @@ func (x *PlanState) String() string {
 func (*PlanState) ProtoMessage() {}
 
 func (x *PlanState) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[34]
+	mi := &file_record_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3080,7 +3166,7 @@ func (x *PlanState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanState.ProtoReflect.Descriptor instead.
 func (*PlanState) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{34}
+	return file_record_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *PlanState) GetNext() uint64 {
@@ -3117,7 +3203,7 @@ type Wait struct {
 
 func (x *Wait) Reset() {
 	*x = Wait{}
-	mi := &file_record_proto_msgTypes[35]
+	mi := &file_record_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3129,7 +3215,7 @@ func (x *Wait) String() string {
 func (*Wait) ProtoMessage() {}
 
 func (x *Wait) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[35]
+	mi := &file_record_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3142,7 +3228,7 @@ func (x *Wait) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Wait.ProtoReflect.Descriptor instead.
 func (*Wait) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{35}
+	return file_record_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Wait) GetSend() []byte {
@@ -3186,7 +3272,7 @@ type ReceiptState struct {
 
 func (x *ReceiptState) Reset() {
 	*x = ReceiptState{}
-	mi := &file_record_proto_msgTypes[36]
+	mi := &file_record_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3198,7 +3284,7 @@ func (x *ReceiptState) String() string {
 func (*ReceiptState) ProtoMessage() {}
 
 func (x *ReceiptState) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[36]
+	mi := &file_record_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3211,7 +3297,7 @@ func (x *ReceiptState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReceiptState.ProtoReflect.Descriptor instead.
 func (*ReceiptState) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{36}
+	return file_record_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ReceiptState) GetNext() uint64 {
@@ -3254,7 +3340,7 @@ type Briefs struct {
 
 func (x *Briefs) Reset() {
 	*x = Briefs{}
-	mi := &file_record_proto_msgTypes[37]
+	mi := &file_record_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3266,7 +3352,7 @@ func (x *Briefs) String() string {
 func (*Briefs) ProtoMessage() {}
 
 func (x *Briefs) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[37]
+	mi := &file_record_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3279,7 +3365,7 @@ func (x *Briefs) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Briefs.ProtoReflect.Descriptor instead.
 func (*Briefs) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{37}
+	return file_record_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Briefs) GetIds() []byte {
@@ -3312,7 +3398,7 @@ type BriefRows struct {
 
 func (x *BriefRows) Reset() {
 	*x = BriefRows{}
-	mi := &file_record_proto_msgTypes[38]
+	mi := &file_record_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3324,7 +3410,7 @@ func (x *BriefRows) String() string {
 func (*BriefRows) ProtoMessage() {}
 
 func (x *BriefRows) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[38]
+	mi := &file_record_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3337,7 +3423,7 @@ func (x *BriefRows) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BriefRows.ProtoReflect.Descriptor instead.
 func (*BriefRows) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{38}
+	return file_record_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *BriefRows) GetSends() []*Brief {
@@ -3356,7 +3442,7 @@ type Brief struct {
 
 func (x *Brief) Reset() {
 	*x = Brief{}
-	mi := &file_record_proto_msgTypes[39]
+	mi := &file_record_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3368,7 +3454,7 @@ func (x *Brief) String() string {
 func (*Brief) ProtoMessage() {}
 
 func (x *Brief) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[39]
+	mi := &file_record_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3381,7 +3467,7 @@ func (x *Brief) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Brief.ProtoReflect.Descriptor instead.
 func (*Brief) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{39}
+	return file_record_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Brief) GetRows() []*BriefRow {
@@ -3402,7 +3488,7 @@ type BriefRow struct {
 
 func (x *BriefRow) Reset() {
 	*x = BriefRow{}
-	mi := &file_record_proto_msgTypes[40]
+	mi := &file_record_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3414,7 +3500,7 @@ func (x *BriefRow) String() string {
 func (*BriefRow) ProtoMessage() {}
 
 func (x *BriefRow) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[40]
+	mi := &file_record_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3427,7 +3513,7 @@ func (x *BriefRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BriefRow.ProtoReflect.Descriptor instead.
 func (*BriefRow) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{40}
+	return file_record_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *BriefRow) GetKey() string {
@@ -3464,7 +3550,7 @@ type Dead struct {
 
 func (x *Dead) Reset() {
 	*x = Dead{}
-	mi := &file_record_proto_msgTypes[41]
+	mi := &file_record_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3476,7 +3562,7 @@ func (x *Dead) String() string {
 func (*Dead) ProtoMessage() {}
 
 func (x *Dead) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[41]
+	mi := &file_record_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3489,7 +3575,7 @@ func (x *Dead) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Dead.ProtoReflect.Descriptor instead.
 func (*Dead) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{41}
+	return file_record_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *Dead) GetProject() []byte {
@@ -3548,7 +3634,7 @@ type Counters struct {
 
 func (x *Counters) Reset() {
 	*x = Counters{}
-	mi := &file_record_proto_msgTypes[42]
+	mi := &file_record_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3560,7 +3646,7 @@ func (x *Counters) String() string {
 func (*Counters) ProtoMessage() {}
 
 func (x *Counters) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[42]
+	mi := &file_record_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3573,7 +3659,7 @@ func (x *Counters) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Counters.ProtoReflect.Descriptor instead.
 func (*Counters) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{42}
+	return file_record_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *Counters) GetSend() []byte {
@@ -3722,7 +3808,7 @@ type Tally struct {
 
 func (x *Tally) Reset() {
 	*x = Tally{}
-	mi := &file_record_proto_msgTypes[43]
+	mi := &file_record_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3734,7 +3820,7 @@ func (x *Tally) String() string {
 func (*Tally) ProtoMessage() {}
 
 func (x *Tally) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[43]
+	mi := &file_record_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3747,7 +3833,7 @@ func (x *Tally) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tally.ProtoReflect.Descriptor instead.
 func (*Tally) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{43}
+	return file_record_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *Tally) GetOutcome() uint32 {
@@ -3788,7 +3874,7 @@ type PageEnd struct {
 
 func (x *PageEnd) Reset() {
 	*x = PageEnd{}
-	mi := &file_record_proto_msgTypes[44]
+	mi := &file_record_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3800,7 +3886,7 @@ func (x *PageEnd) String() string {
 func (*PageEnd) ProtoMessage() {}
 
 func (x *PageEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[44]
+	mi := &file_record_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3813,7 +3899,7 @@ func (x *PageEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PageEnd.ProtoReflect.Descriptor instead.
 func (*PageEnd) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{44}
+	return file_record_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *PageEnd) GetRuns() []*PushRun {
@@ -3836,7 +3922,7 @@ type PushRun struct {
 
 func (x *PushRun) Reset() {
 	*x = PushRun{}
-	mi := &file_record_proto_msgTypes[45]
+	mi := &file_record_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3848,7 +3934,7 @@ func (x *PushRun) String() string {
 func (*PushRun) ProtoMessage() {}
 
 func (x *PushRun) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[45]
+	mi := &file_record_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3861,7 +3947,7 @@ func (x *PushRun) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PushRun.ProtoReflect.Descriptor instead.
 func (*PushRun) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{45}
+	return file_record_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *PushRun) GetCount() uint32 {
@@ -3903,7 +3989,7 @@ var File_record_proto protoreflect.FileDescriptor
 
 const file_record_proto_rawDesc = "" +
 	"\n" +
-	"\frecord.proto\x12\rtocsin.record\"\xd1\x05\n" +
+	"\frecord.proto\x12\rtocsin.record\"\xff\x05\n" +
 	"\bEnvelope\x12\x14\n" +
 	"\x05level\x18\x01 \x01(\rR\x05level\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x16\n" +
@@ -3923,7 +4009,8 @@ const file_record_proto_rawDesc = "" +
 	"\x05close\x18\x17 \x01(\v2\x14.tocsin.record.CloseH\x00R\x05close\x122\n" +
 	"\achanges\x18\x18 \x01(\v2\x16.tocsin.record.ChangesH\x00R\achanges\x122\n" +
 	"\arecycle\x18\x19 \x01(\v2\x16.tocsin.record.RecycleH\x00R\arecycle\x12,\n" +
-	"\x05steer\x18\x1a \x01(\v2\x14.tocsin.record.SteerH\x00R\x05steerB\x06\n" +
+	"\x05steer\x18\x1a \x01(\v2\x14.tocsin.record.SteerH\x00R\x05steer\x12,\n" +
+	"\x05erase\x18\x1b \x01(\v2\x14.tocsin.record.EraseH\x00R\x05eraseB\x06\n" +
 	"\x04body\"\xaf\x03\n" +
 	"\x04Send\x12\x12\n" +
 	"\x04send\x18\x01 \x01(\fR\x04send\x12\x12\n" +
@@ -4100,14 +4187,15 @@ const file_record_proto_rawDesc = "" +
 	"\x06paused\x18\x04 \x01(\bR\x06paused\"P\n" +
 	"\aChanges\x12/\n" +
 	"\achanges\x18\x01 \x03(\v2\x15.tocsin.record.ChangeR\achanges\x12\x14\n" +
-	"\x05names\x18\x02 \x01(\x04R\x05names\"\xb9\x02\n" +
+	"\x05names\x18\x02 \x01(\x04R\x05names\"\xe7\x02\n" +
 	"\x06Change\x12/\n" +
 	"\x06upsert\x18\x01 \x01(\v2\x15.tocsin.record.UpsertH\x00R\x06upsert\x12-\n" +
 	"\x06opt_in\x18\x02 \x01(\v2\x14.tocsin.record.OptInH\x00R\x05optIn\x12/\n" +
 	"\x06delete\x18\x03 \x01(\v2\x15.tocsin.record.DeleteH\x00R\x06delete\x12,\n" +
 	"\x04gone\x18\x04 \x01(\v2\x16.tocsin.record.AddressH\x00R\x04gone\x128\n" +
 	"\aprofile\x18\x05 \x01(\v2\x1c.tocsin.record.ProfileUpdateH\x00R\aprofile\x12,\n" +
-	"\x05names\x18\t \x01(\v2\x14.tocsin.record.NamesH\x00R\x05namesB\b\n" +
+	"\x05names\x18\t \x01(\v2\x14.tocsin.record.NamesH\x00R\x05names\x12,\n" +
+	"\x05erase\x18\r \x01(\v2\x14.tocsin.record.EraseH\x00R\x05eraseB\b\n" +
 	"\x06change\"\xb1\x04\n" +
 	"\x06Upsert\x12\"\n" +
 	"\fsubscription\x18\x01 \x01(\fR\fsubscription\x12\x18\n" +
@@ -4150,7 +4238,10 @@ const file_record_proto_rawDesc = "" +
 	"\areplace\x18\x02 \x03(\tR\areplace\x12\x10\n" +
 	"\x03add\x18\x03 \x03(\tR\x03add\x12\x16\n" +
 	"\x06remove\x18\x04 \x03(\tR\x06remove\x12\x14\n" +
-	"\x05clear\x18\x05 \x01(\bR\x05clear\"F\n" +
+	"\x05clear\x18\x05 \x01(\bR\x05clear\"G\n" +
+	"\x05Erase\x12\x18\n" +
+	"\aprofile\x18\x01 \x01(\tR\aprofile\x12$\n" +
+	"\rsubscriptions\x18\x02 \x03(\fR\rsubscriptions\"F\n" +
 	"\x05OptIn\x12\"\n" +
 	"\fsubscription\x18\x01 \x01(\fR\fsubscription\x12\x19\n" +
 	"\bopted_in\x18\x02 \x01(\bR\aoptedIn\",\n" +
@@ -4258,7 +4349,7 @@ func file_record_proto_rawDescGZIP() []byte {
 	return file_record_proto_rawDescData
 }
 
-var file_record_proto_msgTypes = make([]protoimpl.MessageInfo, 50)
+var file_record_proto_msgTypes = make([]protoimpl.MessageInfo, 51)
 var file_record_proto_goTypes = []any{
 	(*Envelope)(nil),      // 0: tocsin.record.Envelope
 	(*Send)(nil),          // 1: tocsin.record.Send
@@ -4288,28 +4379,29 @@ var file_record_proto_goTypes = []any{
 	(*Upsert)(nil),        // 25: tocsin.record.Upsert
 	(*Attribute)(nil),     // 26: tocsin.record.Attribute
 	(*TagSet)(nil),        // 27: tocsin.record.TagSet
-	(*OptIn)(nil),         // 28: tocsin.record.OptIn
-	(*Delete)(nil),        // 29: tocsin.record.Delete
-	(*ProfileUpdate)(nil), // 30: tocsin.record.ProfileUpdate
-	(*Names)(nil),         // 31: tocsin.record.Names
-	(*Recycle)(nil),       // 32: tocsin.record.Recycle
-	(*Recipients)(nil),    // 33: tocsin.record.Recipients
-	(*PlanState)(nil),     // 34: tocsin.record.PlanState
-	(*Wait)(nil),          // 35: tocsin.record.Wait
-	(*ReceiptState)(nil),  // 36: tocsin.record.ReceiptState
-	(*Briefs)(nil),        // 37: tocsin.record.Briefs
-	(*BriefRows)(nil),     // 38: tocsin.record.BriefRows
-	(*Brief)(nil),         // 39: tocsin.record.Brief
-	(*BriefRow)(nil),      // 40: tocsin.record.BriefRow
-	(*Dead)(nil),          // 41: tocsin.record.Dead
-	(*Counters)(nil),      // 42: tocsin.record.Counters
-	(*Tally)(nil),         // 43: tocsin.record.Tally
-	(*PageEnd)(nil),       // 44: tocsin.record.PageEnd
-	(*PushRun)(nil),       // 45: tocsin.record.PushRun
-	nil,                   // 46: tocsin.record.Recipient.ValuesEntry
-	nil,                   // 47: tocsin.record.Message.LanguagesEntry
-	nil,                   // 48: tocsin.record.Message.DefaultsEntry
-	nil,                   // 49: tocsin.record.Message.DataEntry
+	(*Erase)(nil),         // 28: tocsin.record.Erase
+	(*OptIn)(nil),         // 29: tocsin.record.OptIn
+	(*Delete)(nil),        // 30: tocsin.record.Delete
+	(*ProfileUpdate)(nil), // 31: tocsin.record.ProfileUpdate
+	(*Names)(nil),         // 32: tocsin.record.Names
+	(*Recycle)(nil),       // 33: tocsin.record.Recycle
+	(*Recipients)(nil),    // 34: tocsin.record.Recipients
+	(*PlanState)(nil),     // 35: tocsin.record.PlanState
+	(*Wait)(nil),          // 36: tocsin.record.Wait
+	(*ReceiptState)(nil),  // 37: tocsin.record.ReceiptState
+	(*Briefs)(nil),        // 38: tocsin.record.Briefs
+	(*BriefRows)(nil),     // 39: tocsin.record.BriefRows
+	(*Brief)(nil),         // 40: tocsin.record.Brief
+	(*BriefRow)(nil),      // 41: tocsin.record.BriefRow
+	(*Dead)(nil),          // 42: tocsin.record.Dead
+	(*Counters)(nil),      // 43: tocsin.record.Counters
+	(*Tally)(nil),         // 44: tocsin.record.Tally
+	(*PageEnd)(nil),       // 45: tocsin.record.PageEnd
+	(*PushRun)(nil),       // 46: tocsin.record.PushRun
+	nil,                   // 47: tocsin.record.Recipient.ValuesEntry
+	nil,                   // 48: tocsin.record.Message.LanguagesEntry
+	nil,                   // 49: tocsin.record.Message.DefaultsEntry
+	nil,                   // 50: tocsin.record.Message.DataEntry
 }
 var file_record_proto_depIdxs = []int32{
 	1,  // 0: tocsin.record.Envelope.send:type_name -> tocsin.record.Send
@@ -4321,67 +4413,69 @@ var file_record_proto_depIdxs = []int32{
 	16, // 6: tocsin.record.Envelope.settle:type_name -> tocsin.record.Settle
 	20, // 7: tocsin.record.Envelope.close:type_name -> tocsin.record.Close
 	23, // 8: tocsin.record.Envelope.changes:type_name -> tocsin.record.Changes
-	32, // 9: tocsin.record.Envelope.recycle:type_name -> tocsin.record.Recycle
+	33, // 9: tocsin.record.Envelope.recycle:type_name -> tocsin.record.Recycle
 	22, // 10: tocsin.record.Envelope.steer:type_name -> tocsin.record.Steer
-	2,  // 11: tocsin.record.Send.recipients:type_name -> tocsin.record.Recipient
-	5,  // 12: tocsin.record.Send.message:type_name -> tocsin.record.Message
-	4,  // 13: tocsin.record.Send.options:type_name -> tocsin.record.Options
-	22, // 14: tocsin.record.Send.steer:type_name -> tocsin.record.Steer
-	3,  // 15: tocsin.record.Send.stored:type_name -> tocsin.record.Stored
-	46, // 16: tocsin.record.Recipient.values:type_name -> tocsin.record.Recipient.ValuesEntry
-	47, // 17: tocsin.record.Message.languages:type_name -> tocsin.record.Message.LanguagesEntry
-	48, // 18: tocsin.record.Message.defaults:type_name -> tocsin.record.Message.DefaultsEntry
-	49, // 19: tocsin.record.Message.data:type_name -> tocsin.record.Message.DataEntry
-	2,  // 20: tocsin.record.Slice.recipients:type_name -> tocsin.record.Recipient
-	5,  // 21: tocsin.record.Slice.message:type_name -> tocsin.record.Message
-	4,  // 22: tocsin.record.Slice.options:type_name -> tocsin.record.Options
-	9,  // 23: tocsin.record.Slice.retry:type_name -> tocsin.record.Retry
-	22, // 24: tocsin.record.Slice.steer:type_name -> tocsin.record.Steer
-	8,  // 25: tocsin.record.Slice.origin:type_name -> tocsin.record.Origin
-	3,  // 26: tocsin.record.Slice.stored:type_name -> tocsin.record.Stored
-	10, // 27: tocsin.record.Open.stamp:type_name -> tocsin.record.Stamp
-	13, // 28: tocsin.record.Open.lots:type_name -> tocsin.record.Lot
-	15, // 29: tocsin.record.Open.claim:type_name -> tocsin.record.Claim
-	22, // 30: tocsin.record.Open.steer:type_name -> tocsin.record.Steer
-	8,  // 31: tocsin.record.Open.origin:type_name -> tocsin.record.Origin
-	14, // 32: tocsin.record.Lot.route:type_name -> tocsin.record.Route
-	10, // 33: tocsin.record.Claim.stamp:type_name -> tocsin.record.Stamp
-	10, // 34: tocsin.record.Settle.stamp:type_name -> tocsin.record.Stamp
-	17, // 35: tocsin.record.Settle.runs:type_name -> tocsin.record.Run
-	18, // 36: tocsin.record.Settle.gone:type_name -> tocsin.record.Address
-	19, // 37: tocsin.record.Settle.written:type_name -> tocsin.record.Bucket
-	19, // 38: tocsin.record.Settle.decided:type_name -> tocsin.record.Bucket
-	10, // 39: tocsin.record.Close.stamp:type_name -> tocsin.record.Stamp
-	24, // 40: tocsin.record.Changes.changes:type_name -> tocsin.record.Change
-	25, // 41: tocsin.record.Change.upsert:type_name -> tocsin.record.Upsert
-	28, // 42: tocsin.record.Change.opt_in:type_name -> tocsin.record.OptIn
-	29, // 43: tocsin.record.Change.delete:type_name -> tocsin.record.Delete
-	18, // 44: tocsin.record.Change.gone:type_name -> tocsin.record.Address
-	30, // 45: tocsin.record.Change.profile:type_name -> tocsin.record.ProfileUpdate
-	31, // 46: tocsin.record.Change.names:type_name -> tocsin.record.Names
-	26, // 47: tocsin.record.Upsert.attributes:type_name -> tocsin.record.Attribute
-	27, // 48: tocsin.record.Upsert.tags:type_name -> tocsin.record.TagSet
-	26, // 49: tocsin.record.ProfileUpdate.attributes:type_name -> tocsin.record.Attribute
-	27, // 50: tocsin.record.ProfileUpdate.tags:type_name -> tocsin.record.TagSet
-	2,  // 51: tocsin.record.Recipients.recipients:type_name -> tocsin.record.Recipient
-	35, // 52: tocsin.record.PlanState.waits:type_name -> tocsin.record.Wait
-	9,  // 53: tocsin.record.Wait.retry:type_name -> tocsin.record.Retry
-	42, // 54: tocsin.record.ReceiptState.open:type_name -> tocsin.record.Counters
-	41, // 55: tocsin.record.ReceiptState.dead:type_name -> tocsin.record.Dead
-	39, // 56: tocsin.record.BriefRows.sends:type_name -> tocsin.record.Brief
-	40, // 57: tocsin.record.Brief.rows:type_name -> tocsin.record.BriefRow
-	18, // 58: tocsin.record.Dead.addresses:type_name -> tocsin.record.Address
-	43, // 59: tocsin.record.Counters.tallies:type_name -> tocsin.record.Tally
-	19, // 60: tocsin.record.Counters.first:type_name -> tocsin.record.Bucket
-	19, // 61: tocsin.record.Counters.decided:type_name -> tocsin.record.Bucket
-	19, // 62: tocsin.record.Counters.quota:type_name -> tocsin.record.Bucket
-	45, // 63: tocsin.record.PageEnd.runs:type_name -> tocsin.record.PushRun
-	6,  // 64: tocsin.record.Message.LanguagesEntry.value:type_name -> tocsin.record.Text
-	65, // [65:65] is the sub-list for method output_type
-	65, // [65:65] is the sub-list for method input_type
-	65, // [65:65] is the sub-list for extension type_name
-	65, // [65:65] is the sub-list for extension extendee
-	0,  // [0:65] is the sub-list for field type_name
+	28, // 11: tocsin.record.Envelope.erase:type_name -> tocsin.record.Erase
+	2,  // 12: tocsin.record.Send.recipients:type_name -> tocsin.record.Recipient
+	5,  // 13: tocsin.record.Send.message:type_name -> tocsin.record.Message
+	4,  // 14: tocsin.record.Send.options:type_name -> tocsin.record.Options
+	22, // 15: tocsin.record.Send.steer:type_name -> tocsin.record.Steer
+	3,  // 16: tocsin.record.Send.stored:type_name -> tocsin.record.Stored
+	47, // 17: tocsin.record.Recipient.values:type_name -> tocsin.record.Recipient.ValuesEntry
+	48, // 18: tocsin.record.Message.languages:type_name -> tocsin.record.Message.LanguagesEntry
+	49, // 19: tocsin.record.Message.defaults:type_name -> tocsin.record.Message.DefaultsEntry
+	50, // 20: tocsin.record.Message.data:type_name -> tocsin.record.Message.DataEntry
+	2,  // 21: tocsin.record.Slice.recipients:type_name -> tocsin.record.Recipient
+	5,  // 22: tocsin.record.Slice.message:type_name -> tocsin.record.Message
+	4,  // 23: tocsin.record.Slice.options:type_name -> tocsin.record.Options
+	9,  // 24: tocsin.record.Slice.retry:type_name -> tocsin.record.Retry
+	22, // 25: tocsin.record.Slice.steer:type_name -> tocsin.record.Steer
+	8,  // 26: tocsin.record.Slice.origin:type_name -> tocsin.record.Origin
+	3,  // 27: tocsin.record.Slice.stored:type_name -> tocsin.record.Stored
+	10, // 28: tocsin.record.Open.stamp:type_name -> tocsin.record.Stamp
+	13, // 29: tocsin.record.Open.lots:type_name -> tocsin.record.Lot
+	15, // 30: tocsin.record.Open.claim:type_name -> tocsin.record.Claim
+	22, // 31: tocsin.record.Open.steer:type_name -> tocsin.record.Steer
+	8,  // 32: tocsin.record.Open.origin:type_name -> tocsin.record.Origin
+	14, // 33: tocsin.record.Lot.route:type_name -> tocsin.record.Route
+	10, // 34: tocsin.record.Claim.stamp:type_name -> tocsin.record.Stamp
+	10, // 35: tocsin.record.Settle.stamp:type_name -> tocsin.record.Stamp
+	17, // 36: tocsin.record.Settle.runs:type_name -> tocsin.record.Run
+	18, // 37: tocsin.record.Settle.gone:type_name -> tocsin.record.Address
+	19, // 38: tocsin.record.Settle.written:type_name -> tocsin.record.Bucket
+	19, // 39: tocsin.record.Settle.decided:type_name -> tocsin.record.Bucket
+	10, // 40: tocsin.record.Close.stamp:type_name -> tocsin.record.Stamp
+	24, // 41: tocsin.record.Changes.changes:type_name -> tocsin.record.Change
+	25, // 42: tocsin.record.Change.upsert:type_name -> tocsin.record.Upsert
+	29, // 43: tocsin.record.Change.opt_in:type_name -> tocsin.record.OptIn
+	30, // 44: tocsin.record.Change.delete:type_name -> tocsin.record.Delete
+	18, // 45: tocsin.record.Change.gone:type_name -> tocsin.record.Address
+	31, // 46: tocsin.record.Change.profile:type_name -> tocsin.record.ProfileUpdate
+	32, // 47: tocsin.record.Change.names:type_name -> tocsin.record.Names
+	28, // 48: tocsin.record.Change.erase:type_name -> tocsin.record.Erase
+	26, // 49: tocsin.record.Upsert.attributes:type_name -> tocsin.record.Attribute
+	27, // 50: tocsin.record.Upsert.tags:type_name -> tocsin.record.TagSet
+	26, // 51: tocsin.record.ProfileUpdate.attributes:type_name -> tocsin.record.Attribute
+	27, // 52: tocsin.record.ProfileUpdate.tags:type_name -> tocsin.record.TagSet
+	2,  // 53: tocsin.record.Recipients.recipients:type_name -> tocsin.record.Recipient
+	36, // 54: tocsin.record.PlanState.waits:type_name -> tocsin.record.Wait
+	9,  // 55: tocsin.record.Wait.retry:type_name -> tocsin.record.Retry
+	43, // 56: tocsin.record.ReceiptState.open:type_name -> tocsin.record.Counters
+	42, // 57: tocsin.record.ReceiptState.dead:type_name -> tocsin.record.Dead
+	40, // 58: tocsin.record.BriefRows.sends:type_name -> tocsin.record.Brief
+	41, // 59: tocsin.record.Brief.rows:type_name -> tocsin.record.BriefRow
+	18, // 60: tocsin.record.Dead.addresses:type_name -> tocsin.record.Address
+	44, // 61: tocsin.record.Counters.tallies:type_name -> tocsin.record.Tally
+	19, // 62: tocsin.record.Counters.first:type_name -> tocsin.record.Bucket
+	19, // 63: tocsin.record.Counters.decided:type_name -> tocsin.record.Bucket
+	19, // 64: tocsin.record.Counters.quota:type_name -> tocsin.record.Bucket
+	46, // 65: tocsin.record.PageEnd.runs:type_name -> tocsin.record.PushRun
+	6,  // 66: tocsin.record.Message.LanguagesEntry.value:type_name -> tocsin.record.Text
+	67, // [67:67] is the sub-list for method output_type
+	67, // [67:67] is the sub-list for method input_type
+	67, // [67:67] is the sub-list for extension type_name
+	67, // [67:67] is the sub-list for extension extendee
+	0,  // [0:67] is the sub-list for field type_name
 }
 
 func init() { file_record_proto_init() }
@@ -4401,6 +4495,7 @@ func file_record_proto_init() {
 		(*Envelope_Changes)(nil),
 		(*Envelope_Recycle)(nil),
 		(*Envelope_Steer)(nil),
+		(*Envelope_Erase)(nil),
 	}
 	file_record_proto_msgTypes[5].OneofWrappers = []any{}
 	file_record_proto_msgTypes[24].OneofWrappers = []any{
@@ -4410,6 +4505,7 @@ func file_record_proto_init() {
 		(*Change_Gone)(nil),
 		(*Change_Profile)(nil),
 		(*Change_Names)(nil),
+		(*Change_Erase)(nil),
 	}
 	file_record_proto_msgTypes[25].OneofWrappers = []any{}
 	file_record_proto_msgTypes[26].OneofWrappers = []any{
@@ -4428,7 +4524,7 @@ func file_record_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_record_proto_rawDesc), len(file_record_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   50,
+			NumMessages:   51,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
