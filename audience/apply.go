@@ -49,6 +49,11 @@ func check(e *record.Envelope) (*record.Changes, error) {
 				return nil, fmt.Errorf("%w: change %d of names has no edition, or no name", ErrChange, i)
 			}
 			continue
+		case *record.Change_List:
+			if !listFits(c.List) {
+				return nil, fmt.Errorf("%w: change %d is no change to a list", ErrChange, i)
+			}
+			continue
 		default:
 			return nil, fmt.Errorf("%w: change %d is of a kind this build does not know", ErrChange, i)
 		}
@@ -61,6 +66,7 @@ func check(e *record.Envelope) (*record.Changes, error) {
 
 // apply takes a record that was written at an instant and stood at pos.
 func (p *project) apply(pos uint64, at int64, changes *record.Changes) {
+	p.lists.expireDrafts(p, at)
 	for _, change := range changes.Changes {
 		switch c := change.Change.(type) {
 		case *record.Change_Upsert:
@@ -81,6 +87,8 @@ func (p *project) apply(pos uint64, at int64, changes *record.Changes) {
 			p.update(changes.Names, c.Profile)
 		case *record.Change_Names:
 			p.rename(at, c.Names)
+		case *record.Change_List:
+			p.updateList(at, c.List)
 		}
 	}
 }

@@ -24,6 +24,9 @@
 //   - a name of an attribute or a set of tags is deleted or renamed for
 //     everybody at once. Records say which edition of the names their writer
 //     knew; one that knew less than the shard is read with the names of now;
+//   - an entry of a list is a person or a subscription, known or not: it outlives
+//     opt-outs, deletions and returns. A list that is replaced is filled as a
+//     draft, which takes its place at one moment;
 //   - opted in is true until somebody says otherwise.
 //
 // Follower is the shell: it tails the log from the newest good snapshot,

@@ -42,6 +42,7 @@ func (p *project) personOrNew(key string) (number uint32, known bool) {
 		w.key = append(w.key, w.keys.Add([]byte(key)))
 		w.first = append(w.first, 0)
 		w.byKey.Insert(p.hashKey([]byte(key)), number, p.hashOfKey)
+		p.personCame(number, key)
 	}
 	return number, known
 }
@@ -91,6 +92,7 @@ func (p *project) belong(ordinal uint32, key string, anew bool) {
 			r.next[ordinal] = w.first[profile-1]
 			w.first[profile-1] = ordinal + 1
 		}
+		p.changedHands(ordinal)
 		anew = true
 	}
 	if !anew || !known {

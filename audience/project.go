@@ -49,6 +49,7 @@ type project struct {
 	routeUses []uint32 // live subscriptions on each; one without gives way to a new one
 	people    people
 	names     names
+	lists     lists
 	members   map[target.Member]*index.Rows // of named sets; some may be deleted since
 }
 
@@ -102,6 +103,7 @@ func (p *project) add(id tocsin.SubscriptionID) uint32 {
 	r.profile = append(r.profile, 0)
 	r.next = append(r.next, 0)
 	p.byID.Insert(p.hashID(&id), ordinal, p.hashOfID)
+	p.singleCame(ordinal, id)
 	return ordinal
 }
 

@@ -103,7 +103,7 @@ func (s *Shard) Size() (bytes, subscriptions int) {
 	for _, p := range s.projects {
 		r, w := &p.rows, &p.people
 		bytes += 16*cap(r.ids) + 8*cap(r.version) + 4*(cap(r.address)+cap(r.vouched)+cap(r.created)+cap(r.active)+cap(r.route)+cap(r.profile)+cap(r.next))
-		bytes += p.known.Size() + p.addresses.Size() + p.byID.Size() + p.byAddress.Size()
+		bytes += p.lists.size() + p.known.Size() + p.addresses.Size() + p.byID.Size() + p.byAddress.Size()
 		bytes += int(p.live.GetSizeInBytes() + p.reachable.GetSizeInBytes())
 		bytes += w.known.Size() + w.keys.Size() + w.byKey.Size() + 4*(cap(w.key)+cap(w.first))
 		subscriptions += int(p.live.GetCardinality())

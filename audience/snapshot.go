@@ -38,7 +38,7 @@ func (s *Shard) Freeze() *Shard {
 			rows: rows{slices.Clone(r.ids), slices.Clone(r.version), slices.Clone(r.address), slices.Clone(r.vouched),
 				slices.Clone(r.created), slices.Clone(r.active), slices.Clone(r.route), slices.Clone(r.profile), slices.Clone(r.next)},
 			people: people{known: w.known.Freeze(), keys: w.keys.Freeze(), key: slices.Clone(w.key), first: slices.Clone(w.first)},
-			names:  p.names.freeze(),
+			names:  p.names.freeze(), lists: p.lists.freeze(),
 		}
 	}
 	return frozen
@@ -89,6 +89,7 @@ func (p *project) encode(e *index.Encoder) {
 	w.keys.Encode(e)
 	w.known.Encode(e)
 	p.names.encode(e)
+	p.lists.encode(e)
 }
 
 // Decode reads a shard back; hash tables and bitmaps are built anew.
@@ -161,9 +162,13 @@ func decodeProject(d *index.Decoder, version uint64) *project {
 	w.known = index.Decode(d)
 	if version > withoutNames {
 		p.names = decodeNames(d)
+		p.lists.decode(d, len(w.key), len(r.ids))
 	}
 	if d.Err() == nil {
 		p.rebuild(d)
+	}
+	if d.Err() == nil {
+		p.buildLists()
 	}
 	return p
 }

@@ -6,7 +6,6 @@ import (
 	_ "time/tzdata" // days begin right also where the machine has no time zones of its own
 
 	"github.com/tocsin-push/tocsin/index"
-	"github.com/tocsin-push/tocsin/target"
 )
 
 // zones keeps the time zones that were asked for.
@@ -49,5 +48,5 @@ func (z *zones) of(name string) (*time.Location, bool) {
 // around is what targets of a project are evaluated with for an instant.
 func (p *project) around(zones *zones, at time.Time) *index.Around {
 	return &index.Around{Now: at, Zone: zones.of, Created: p.rows.created, Active: p.rows.active, Profile: p.rows.profile,
-		Members: func(m target.Member) *index.Rows { return p.members[m] }}
+		Members: p.rowsOf}
 }

@@ -2153,6 +2153,7 @@ type Change struct {
 	//	*Change_Delete
 	//	*Change_Gone
 	//	*Change_Profile
+	//	*Change_List
 	//	*Change_Names
 	//	*Change_Erase
 	Change        isChange_Change `protobuf_oneof:"change"`
@@ -2242,6 +2243,15 @@ func (x *Change) GetProfile() *ProfileUpdate {
 	return nil
 }
 
+func (x *Change) GetList() *ListUpdate {
+	if x != nil {
+		if x, ok := x.Change.(*Change_List); ok {
+			return x.List
+		}
+	}
+	return nil
+}
+
 func (x *Change) GetNames() *Names {
 	if x != nil {
 		if x, ok := x.Change.(*Change_Names); ok {
@@ -2284,6 +2294,10 @@ type Change_Profile struct {
 	Profile *ProfileUpdate `protobuf:"bytes,5,opt,name=profile,proto3,oneof"`
 }
 
+type Change_List struct {
+	List *ListUpdate `protobuf:"bytes,7,opt,name=list,proto3,oneof"`
+}
+
 type Change_Names struct {
 	Names *Names `protobuf:"bytes,9,opt,name=names,proto3,oneof"`
 }
@@ -2301,6 +2315,8 @@ func (*Change_Delete) isChange_Change() {}
 func (*Change_Gone) isChange_Change() {}
 
 func (*Change_Profile) isChange_Change() {}
+
+func (*Change_List) isChange_Change() {}
 
 func (*Change_Names) isChange_Change() {}
 
@@ -3039,6 +3055,92 @@ func (x *Names) GetTo() string {
 	return ""
 }
 
+// ListUpdate changes a list, or the draft that an upload fills to take its
+// place.
+type ListUpdate struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	List          []byte                 `protobuf:"bytes,2,opt,name=list,proto3" json:"list,omitempty"`     // which list is meant: a name that is given again is another one's
+	Step          uint32                 `protobuf:"varint,3,opt,name=step,proto3" json:"step,omitempty"`    // of audience
+	Upload        []byte                 `protobuf:"bytes,4,opt,name=upload,proto3" json:"upload,omitempty"` // whose draft is meant; absent: the list itself
+	Users         []string               `protobuf:"bytes,5,rep,name=users,proto3" json:"users,omitempty"`
+	Subscriptions []byte                 `protobuf:"bytes,6,opt,name=subscriptions,proto3" json:"subscriptions,omitempty"` // 16 bytes each
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListUpdate) Reset() {
+	*x = ListUpdate{}
+	mi := &file_record_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListUpdate) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListUpdate) ProtoMessage() {}
+
+func (x *ListUpdate) ProtoReflect() protoreflect.Message {
+	mi := &file_record_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListUpdate.ProtoReflect.Descriptor instead.
+func (*ListUpdate) Descriptor() ([]byte, []int) {
+	return file_record_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *ListUpdate) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ListUpdate) GetList() []byte {
+	if x != nil {
+		return x.List
+	}
+	return nil
+}
+
+func (x *ListUpdate) GetStep() uint32 {
+	if x != nil {
+		return x.Step
+	}
+	return 0
+}
+
+func (x *ListUpdate) GetUpload() []byte {
+	if x != nil {
+		return x.Upload
+	}
+	return nil
+}
+
+func (x *ListUpdate) GetUsers() []string {
+	if x != nil {
+		return x.Users
+	}
+	return nil
+}
+
+func (x *ListUpdate) GetSubscriptions() []byte {
+	if x != nil {
+		return x.Subscriptions
+	}
+	return nil
+}
+
 // Recycle frees the ordinals of deleted subscriptions and starts a generation.
 type Recycle struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -3049,7 +3151,7 @@ type Recycle struct {
 
 func (x *Recycle) Reset() {
 	*x = Recycle{}
-	mi := &file_record_proto_msgTypes[33]
+	mi := &file_record_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3061,7 +3163,7 @@ func (x *Recycle) String() string {
 func (*Recycle) ProtoMessage() {}
 
 func (x *Recycle) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[33]
+	mi := &file_record_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3074,7 +3176,7 @@ func (x *Recycle) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recycle.ProtoReflect.Descriptor instead.
 func (*Recycle) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{33}
+	return file_record_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Recycle) GetGeneration() uint64 {
@@ -3094,7 +3196,7 @@ type Recipients struct {
 
 func (x *Recipients) Reset() {
 	*x = Recipients{}
-	mi := &file_record_proto_msgTypes[34]
+	mi := &file_record_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3106,7 +3208,7 @@ func (x *Recipients) String() string {
 func (*Recipients) ProtoMessage() {}
 
 func (x *Recipients) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[34]
+	mi := &file_record_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3119,7 +3221,7 @@ func (x *Recipients) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recipients.ProtoReflect.Descriptor instead.
 func (*Recipients) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{34}
+	return file_record_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Recipients) GetRecipients() []*Recipient {
@@ -3141,7 +3243,7 @@ type PlanState struct {
 
 func (x *PlanState) Reset() {
 	*x = PlanState{}
-	mi := &file_record_proto_msgTypes[35]
+	mi := &file_record_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3153,7 +3255,7 @@ func (x *PlanState) String() string {
 func (*PlanState) ProtoMessage() {}
 
 func (x *PlanState) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[35]
+	mi := &file_record_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3166,7 +3268,7 @@ func (x *PlanState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanState.ProtoReflect.Descriptor instead.
 func (*PlanState) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{35}
+	return file_record_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *PlanState) GetNext() uint64 {
@@ -3203,7 +3305,7 @@ type Wait struct {
 
 func (x *Wait) Reset() {
 	*x = Wait{}
-	mi := &file_record_proto_msgTypes[36]
+	mi := &file_record_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3215,7 +3317,7 @@ func (x *Wait) String() string {
 func (*Wait) ProtoMessage() {}
 
 func (x *Wait) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[36]
+	mi := &file_record_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3228,7 +3330,7 @@ func (x *Wait) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Wait.ProtoReflect.Descriptor instead.
 func (*Wait) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{36}
+	return file_record_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Wait) GetSend() []byte {
@@ -3272,7 +3374,7 @@ type ReceiptState struct {
 
 func (x *ReceiptState) Reset() {
 	*x = ReceiptState{}
-	mi := &file_record_proto_msgTypes[37]
+	mi := &file_record_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3284,7 +3386,7 @@ func (x *ReceiptState) String() string {
 func (*ReceiptState) ProtoMessage() {}
 
 func (x *ReceiptState) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[37]
+	mi := &file_record_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3297,7 +3399,7 @@ func (x *ReceiptState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReceiptState.ProtoReflect.Descriptor instead.
 func (*ReceiptState) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{37}
+	return file_record_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ReceiptState) GetNext() uint64 {
@@ -3340,7 +3442,7 @@ type Briefs struct {
 
 func (x *Briefs) Reset() {
 	*x = Briefs{}
-	mi := &file_record_proto_msgTypes[38]
+	mi := &file_record_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3352,7 +3454,7 @@ func (x *Briefs) String() string {
 func (*Briefs) ProtoMessage() {}
 
 func (x *Briefs) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[38]
+	mi := &file_record_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3365,7 +3467,7 @@ func (x *Briefs) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Briefs.ProtoReflect.Descriptor instead.
 func (*Briefs) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{38}
+	return file_record_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Briefs) GetIds() []byte {
@@ -3398,7 +3500,7 @@ type BriefRows struct {
 
 func (x *BriefRows) Reset() {
 	*x = BriefRows{}
-	mi := &file_record_proto_msgTypes[39]
+	mi := &file_record_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3410,7 +3512,7 @@ func (x *BriefRows) String() string {
 func (*BriefRows) ProtoMessage() {}
 
 func (x *BriefRows) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[39]
+	mi := &file_record_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3423,7 +3525,7 @@ func (x *BriefRows) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BriefRows.ProtoReflect.Descriptor instead.
 func (*BriefRows) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{39}
+	return file_record_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *BriefRows) GetSends() []*Brief {
@@ -3442,7 +3544,7 @@ type Brief struct {
 
 func (x *Brief) Reset() {
 	*x = Brief{}
-	mi := &file_record_proto_msgTypes[40]
+	mi := &file_record_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3454,7 +3556,7 @@ func (x *Brief) String() string {
 func (*Brief) ProtoMessage() {}
 
 func (x *Brief) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[40]
+	mi := &file_record_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3467,7 +3569,7 @@ func (x *Brief) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Brief.ProtoReflect.Descriptor instead.
 func (*Brief) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{40}
+	return file_record_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Brief) GetRows() []*BriefRow {
@@ -3488,7 +3590,7 @@ type BriefRow struct {
 
 func (x *BriefRow) Reset() {
 	*x = BriefRow{}
-	mi := &file_record_proto_msgTypes[41]
+	mi := &file_record_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3500,7 +3602,7 @@ func (x *BriefRow) String() string {
 func (*BriefRow) ProtoMessage() {}
 
 func (x *BriefRow) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[41]
+	mi := &file_record_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3513,7 +3615,7 @@ func (x *BriefRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BriefRow.ProtoReflect.Descriptor instead.
 func (*BriefRow) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{41}
+	return file_record_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *BriefRow) GetKey() string {
@@ -3550,7 +3652,7 @@ type Dead struct {
 
 func (x *Dead) Reset() {
 	*x = Dead{}
-	mi := &file_record_proto_msgTypes[42]
+	mi := &file_record_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3562,7 +3664,7 @@ func (x *Dead) String() string {
 func (*Dead) ProtoMessage() {}
 
 func (x *Dead) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[42]
+	mi := &file_record_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3575,7 +3677,7 @@ func (x *Dead) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Dead.ProtoReflect.Descriptor instead.
 func (*Dead) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{42}
+	return file_record_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *Dead) GetProject() []byte {
@@ -3634,7 +3736,7 @@ type Counters struct {
 
 func (x *Counters) Reset() {
 	*x = Counters{}
-	mi := &file_record_proto_msgTypes[43]
+	mi := &file_record_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3646,7 +3748,7 @@ func (x *Counters) String() string {
 func (*Counters) ProtoMessage() {}
 
 func (x *Counters) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[43]
+	mi := &file_record_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3659,7 +3761,7 @@ func (x *Counters) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Counters.ProtoReflect.Descriptor instead.
 func (*Counters) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{43}
+	return file_record_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *Counters) GetSend() []byte {
@@ -3808,7 +3910,7 @@ type Tally struct {
 
 func (x *Tally) Reset() {
 	*x = Tally{}
-	mi := &file_record_proto_msgTypes[44]
+	mi := &file_record_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3820,7 +3922,7 @@ func (x *Tally) String() string {
 func (*Tally) ProtoMessage() {}
 
 func (x *Tally) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[44]
+	mi := &file_record_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3833,7 +3935,7 @@ func (x *Tally) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tally.ProtoReflect.Descriptor instead.
 func (*Tally) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{44}
+	return file_record_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *Tally) GetOutcome() uint32 {
@@ -3874,7 +3976,7 @@ type PageEnd struct {
 
 func (x *PageEnd) Reset() {
 	*x = PageEnd{}
-	mi := &file_record_proto_msgTypes[45]
+	mi := &file_record_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3886,7 +3988,7 @@ func (x *PageEnd) String() string {
 func (*PageEnd) ProtoMessage() {}
 
 func (x *PageEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[45]
+	mi := &file_record_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3899,7 +4001,7 @@ func (x *PageEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PageEnd.ProtoReflect.Descriptor instead.
 func (*PageEnd) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{45}
+	return file_record_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *PageEnd) GetRuns() []*PushRun {
@@ -3922,7 +4024,7 @@ type PushRun struct {
 
 func (x *PushRun) Reset() {
 	*x = PushRun{}
-	mi := &file_record_proto_msgTypes[46]
+	mi := &file_record_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3934,7 +4036,7 @@ func (x *PushRun) String() string {
 func (*PushRun) ProtoMessage() {}
 
 func (x *PushRun) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[46]
+	mi := &file_record_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3947,7 +4049,7 @@ func (x *PushRun) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PushRun.ProtoReflect.Descriptor instead.
 func (*PushRun) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{46}
+	return file_record_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *PushRun) GetCount() uint32 {
@@ -4187,13 +4289,14 @@ const file_record_proto_rawDesc = "" +
 	"\x06paused\x18\x04 \x01(\bR\x06paused\"P\n" +
 	"\aChanges\x12/\n" +
 	"\achanges\x18\x01 \x03(\v2\x15.tocsin.record.ChangeR\achanges\x12\x14\n" +
-	"\x05names\x18\x02 \x01(\x04R\x05names\"\xe7\x02\n" +
+	"\x05names\x18\x02 \x01(\x04R\x05names\"\x98\x03\n" +
 	"\x06Change\x12/\n" +
 	"\x06upsert\x18\x01 \x01(\v2\x15.tocsin.record.UpsertH\x00R\x06upsert\x12-\n" +
 	"\x06opt_in\x18\x02 \x01(\v2\x14.tocsin.record.OptInH\x00R\x05optIn\x12/\n" +
 	"\x06delete\x18\x03 \x01(\v2\x15.tocsin.record.DeleteH\x00R\x06delete\x12,\n" +
 	"\x04gone\x18\x04 \x01(\v2\x16.tocsin.record.AddressH\x00R\x04gone\x128\n" +
-	"\aprofile\x18\x05 \x01(\v2\x1c.tocsin.record.ProfileUpdateH\x00R\aprofile\x12,\n" +
+	"\aprofile\x18\x05 \x01(\v2\x1c.tocsin.record.ProfileUpdateH\x00R\aprofile\x12/\n" +
+	"\x04list\x18\a \x01(\v2\x19.tocsin.record.ListUpdateH\x00R\x04list\x12,\n" +
 	"\x05names\x18\t \x01(\v2\x14.tocsin.record.NamesH\x00R\x05names\x12,\n" +
 	"\x05erase\x18\r \x01(\v2\x14.tocsin.record.EraseH\x00R\x05eraseB\b\n" +
 	"\x06change\"\xb1\x04\n" +
@@ -4257,7 +4360,15 @@ const file_record_proto_rawDesc = "" +
 	"\aedition\x18\x01 \x01(\x04R\aedition\x12\x12\n" +
 	"\x04tags\x18\x02 \x01(\bR\x04tags\x12\x12\n" +
 	"\x04from\x18\x03 \x01(\tR\x04from\x12\x0e\n" +
-	"\x02to\x18\x04 \x01(\tR\x02to\")\n" +
+	"\x02to\x18\x04 \x01(\tR\x02to\"\x9c\x01\n" +
+	"\n" +
+	"ListUpdate\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04list\x18\x02 \x01(\fR\x04list\x12\x12\n" +
+	"\x04step\x18\x03 \x01(\rR\x04step\x12\x16\n" +
+	"\x06upload\x18\x04 \x01(\fR\x06upload\x12\x14\n" +
+	"\x05users\x18\x05 \x03(\tR\x05users\x12$\n" +
+	"\rsubscriptions\x18\x06 \x01(\fR\rsubscriptions\")\n" +
 	"\aRecycle\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x01 \x01(\x04R\n" +
@@ -4349,7 +4460,7 @@ func file_record_proto_rawDescGZIP() []byte {
 	return file_record_proto_rawDescData
 }
 
-var file_record_proto_msgTypes = make([]protoimpl.MessageInfo, 51)
+var file_record_proto_msgTypes = make([]protoimpl.MessageInfo, 52)
 var file_record_proto_goTypes = []any{
 	(*Envelope)(nil),      // 0: tocsin.record.Envelope
 	(*Send)(nil),          // 1: tocsin.record.Send
@@ -4384,24 +4495,25 @@ var file_record_proto_goTypes = []any{
 	(*Delete)(nil),        // 30: tocsin.record.Delete
 	(*ProfileUpdate)(nil), // 31: tocsin.record.ProfileUpdate
 	(*Names)(nil),         // 32: tocsin.record.Names
-	(*Recycle)(nil),       // 33: tocsin.record.Recycle
-	(*Recipients)(nil),    // 34: tocsin.record.Recipients
-	(*PlanState)(nil),     // 35: tocsin.record.PlanState
-	(*Wait)(nil),          // 36: tocsin.record.Wait
-	(*ReceiptState)(nil),  // 37: tocsin.record.ReceiptState
-	(*Briefs)(nil),        // 38: tocsin.record.Briefs
-	(*BriefRows)(nil),     // 39: tocsin.record.BriefRows
-	(*Brief)(nil),         // 40: tocsin.record.Brief
-	(*BriefRow)(nil),      // 41: tocsin.record.BriefRow
-	(*Dead)(nil),          // 42: tocsin.record.Dead
-	(*Counters)(nil),      // 43: tocsin.record.Counters
-	(*Tally)(nil),         // 44: tocsin.record.Tally
-	(*PageEnd)(nil),       // 45: tocsin.record.PageEnd
-	(*PushRun)(nil),       // 46: tocsin.record.PushRun
-	nil,                   // 47: tocsin.record.Recipient.ValuesEntry
-	nil,                   // 48: tocsin.record.Message.LanguagesEntry
-	nil,                   // 49: tocsin.record.Message.DefaultsEntry
-	nil,                   // 50: tocsin.record.Message.DataEntry
+	(*ListUpdate)(nil),    // 33: tocsin.record.ListUpdate
+	(*Recycle)(nil),       // 34: tocsin.record.Recycle
+	(*Recipients)(nil),    // 35: tocsin.record.Recipients
+	(*PlanState)(nil),     // 36: tocsin.record.PlanState
+	(*Wait)(nil),          // 37: tocsin.record.Wait
+	(*ReceiptState)(nil),  // 38: tocsin.record.ReceiptState
+	(*Briefs)(nil),        // 39: tocsin.record.Briefs
+	(*BriefRows)(nil),     // 40: tocsin.record.BriefRows
+	(*Brief)(nil),         // 41: tocsin.record.Brief
+	(*BriefRow)(nil),      // 42: tocsin.record.BriefRow
+	(*Dead)(nil),          // 43: tocsin.record.Dead
+	(*Counters)(nil),      // 44: tocsin.record.Counters
+	(*Tally)(nil),         // 45: tocsin.record.Tally
+	(*PageEnd)(nil),       // 46: tocsin.record.PageEnd
+	(*PushRun)(nil),       // 47: tocsin.record.PushRun
+	nil,                   // 48: tocsin.record.Recipient.ValuesEntry
+	nil,                   // 49: tocsin.record.Message.LanguagesEntry
+	nil,                   // 50: tocsin.record.Message.DefaultsEntry
+	nil,                   // 51: tocsin.record.Message.DataEntry
 }
 var file_record_proto_depIdxs = []int32{
 	1,  // 0: tocsin.record.Envelope.send:type_name -> tocsin.record.Send
@@ -4413,7 +4525,7 @@ var file_record_proto_depIdxs = []int32{
 	16, // 6: tocsin.record.Envelope.settle:type_name -> tocsin.record.Settle
 	20, // 7: tocsin.record.Envelope.close:type_name -> tocsin.record.Close
 	23, // 8: tocsin.record.Envelope.changes:type_name -> tocsin.record.Changes
-	33, // 9: tocsin.record.Envelope.recycle:type_name -> tocsin.record.Recycle
+	34, // 9: tocsin.record.Envelope.recycle:type_name -> tocsin.record.Recycle
 	22, // 10: tocsin.record.Envelope.steer:type_name -> tocsin.record.Steer
 	28, // 11: tocsin.record.Envelope.erase:type_name -> tocsin.record.Erase
 	2,  // 12: tocsin.record.Send.recipients:type_name -> tocsin.record.Recipient
@@ -4421,10 +4533,10 @@ var file_record_proto_depIdxs = []int32{
 	4,  // 14: tocsin.record.Send.options:type_name -> tocsin.record.Options
 	22, // 15: tocsin.record.Send.steer:type_name -> tocsin.record.Steer
 	3,  // 16: tocsin.record.Send.stored:type_name -> tocsin.record.Stored
-	47, // 17: tocsin.record.Recipient.values:type_name -> tocsin.record.Recipient.ValuesEntry
-	48, // 18: tocsin.record.Message.languages:type_name -> tocsin.record.Message.LanguagesEntry
-	49, // 19: tocsin.record.Message.defaults:type_name -> tocsin.record.Message.DefaultsEntry
-	50, // 20: tocsin.record.Message.data:type_name -> tocsin.record.Message.DataEntry
+	48, // 17: tocsin.record.Recipient.values:type_name -> tocsin.record.Recipient.ValuesEntry
+	49, // 18: tocsin.record.Message.languages:type_name -> tocsin.record.Message.LanguagesEntry
+	50, // 19: tocsin.record.Message.defaults:type_name -> tocsin.record.Message.DefaultsEntry
+	51, // 20: tocsin.record.Message.data:type_name -> tocsin.record.Message.DataEntry
 	2,  // 21: tocsin.record.Slice.recipients:type_name -> tocsin.record.Recipient
 	5,  // 22: tocsin.record.Slice.message:type_name -> tocsin.record.Message
 	4,  // 23: tocsin.record.Slice.options:type_name -> tocsin.record.Options
@@ -4451,31 +4563,32 @@ var file_record_proto_depIdxs = []int32{
 	30, // 44: tocsin.record.Change.delete:type_name -> tocsin.record.Delete
 	18, // 45: tocsin.record.Change.gone:type_name -> tocsin.record.Address
 	31, // 46: tocsin.record.Change.profile:type_name -> tocsin.record.ProfileUpdate
-	32, // 47: tocsin.record.Change.names:type_name -> tocsin.record.Names
-	28, // 48: tocsin.record.Change.erase:type_name -> tocsin.record.Erase
-	26, // 49: tocsin.record.Upsert.attributes:type_name -> tocsin.record.Attribute
-	27, // 50: tocsin.record.Upsert.tags:type_name -> tocsin.record.TagSet
-	26, // 51: tocsin.record.ProfileUpdate.attributes:type_name -> tocsin.record.Attribute
-	27, // 52: tocsin.record.ProfileUpdate.tags:type_name -> tocsin.record.TagSet
-	2,  // 53: tocsin.record.Recipients.recipients:type_name -> tocsin.record.Recipient
-	36, // 54: tocsin.record.PlanState.waits:type_name -> tocsin.record.Wait
-	9,  // 55: tocsin.record.Wait.retry:type_name -> tocsin.record.Retry
-	43, // 56: tocsin.record.ReceiptState.open:type_name -> tocsin.record.Counters
-	42, // 57: tocsin.record.ReceiptState.dead:type_name -> tocsin.record.Dead
-	40, // 58: tocsin.record.BriefRows.sends:type_name -> tocsin.record.Brief
-	41, // 59: tocsin.record.Brief.rows:type_name -> tocsin.record.BriefRow
-	18, // 60: tocsin.record.Dead.addresses:type_name -> tocsin.record.Address
-	44, // 61: tocsin.record.Counters.tallies:type_name -> tocsin.record.Tally
-	19, // 62: tocsin.record.Counters.first:type_name -> tocsin.record.Bucket
-	19, // 63: tocsin.record.Counters.decided:type_name -> tocsin.record.Bucket
-	19, // 64: tocsin.record.Counters.quota:type_name -> tocsin.record.Bucket
-	46, // 65: tocsin.record.PageEnd.runs:type_name -> tocsin.record.PushRun
-	6,  // 66: tocsin.record.Message.LanguagesEntry.value:type_name -> tocsin.record.Text
-	67, // [67:67] is the sub-list for method output_type
-	67, // [67:67] is the sub-list for method input_type
-	67, // [67:67] is the sub-list for extension type_name
-	67, // [67:67] is the sub-list for extension extendee
-	0,  // [0:67] is the sub-list for field type_name
+	33, // 47: tocsin.record.Change.list:type_name -> tocsin.record.ListUpdate
+	32, // 48: tocsin.record.Change.names:type_name -> tocsin.record.Names
+	28, // 49: tocsin.record.Change.erase:type_name -> tocsin.record.Erase
+	26, // 50: tocsin.record.Upsert.attributes:type_name -> tocsin.record.Attribute
+	27, // 51: tocsin.record.Upsert.tags:type_name -> tocsin.record.TagSet
+	26, // 52: tocsin.record.ProfileUpdate.attributes:type_name -> tocsin.record.Attribute
+	27, // 53: tocsin.record.ProfileUpdate.tags:type_name -> tocsin.record.TagSet
+	2,  // 54: tocsin.record.Recipients.recipients:type_name -> tocsin.record.Recipient
+	37, // 55: tocsin.record.PlanState.waits:type_name -> tocsin.record.Wait
+	9,  // 56: tocsin.record.Wait.retry:type_name -> tocsin.record.Retry
+	44, // 57: tocsin.record.ReceiptState.open:type_name -> tocsin.record.Counters
+	43, // 58: tocsin.record.ReceiptState.dead:type_name -> tocsin.record.Dead
+	41, // 59: tocsin.record.BriefRows.sends:type_name -> tocsin.record.Brief
+	42, // 60: tocsin.record.Brief.rows:type_name -> tocsin.record.BriefRow
+	18, // 61: tocsin.record.Dead.addresses:type_name -> tocsin.record.Address
+	45, // 62: tocsin.record.Counters.tallies:type_name -> tocsin.record.Tally
+	19, // 63: tocsin.record.Counters.first:type_name -> tocsin.record.Bucket
+	19, // 64: tocsin.record.Counters.decided:type_name -> tocsin.record.Bucket
+	19, // 65: tocsin.record.Counters.quota:type_name -> tocsin.record.Bucket
+	47, // 66: tocsin.record.PageEnd.runs:type_name -> tocsin.record.PushRun
+	6,  // 67: tocsin.record.Message.LanguagesEntry.value:type_name -> tocsin.record.Text
+	68, // [68:68] is the sub-list for method output_type
+	68, // [68:68] is the sub-list for method input_type
+	68, // [68:68] is the sub-list for extension type_name
+	68, // [68:68] is the sub-list for extension extendee
+	0,  // [0:68] is the sub-list for field type_name
 }
 
 func init() { file_record_proto_init() }
@@ -4504,6 +4617,7 @@ func file_record_proto_init() {
 		(*Change_Delete)(nil),
 		(*Change_Gone)(nil),
 		(*Change_Profile)(nil),
+		(*Change_List)(nil),
 		(*Change_Names)(nil),
 		(*Change_Erase)(nil),
 	}
@@ -4524,7 +4638,7 @@ func file_record_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_record_proto_rawDesc), len(file_record_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   51,
+			NumMessages:   52,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
