@@ -14,6 +14,7 @@ import (
 type compiler struct {
 	x      *Index
 	around *Around
+	query  *target.Query
 }
 
 func (c *compiler) compile(n *target.Node) *node {
@@ -92,14 +93,36 @@ func (c *compiler) tags(n *target.Node) *node {
 func (c *compiler) members(n *target.Node) *node {
 	some := nobody()
 	for _, v := range n.Values {
-		if rows := c.around.Members(target.Member{Field: n.Native, Name: v.Text}); rows != nil && rows.set.count > 0 {
-			some = joined(target.Or, some, listedNode([]*rowSet{&rows.set}, nil, len(c.around.Created)))
-		}
+		some = joined(target.Or, some, c.member(target.Member{Field: n.Native, Name: v.Text}))
 	}
 	if n.Op == target.NotEqual || n.Op == target.NotIn {
 		return negated(some)
 	}
 	return some
+}
+
+// member are the rows in one named set. Those of a segment are kept, or its
+// definition is compiled in its place.
+func (c *compiler) member(m target.Member) *node {
+	rows := (*Rows)(nil)
+	if m.Field == target.Segment {
+		definition := c.query.Segment(m.Name)
+		if definition == nil {
+			return nobody()
+		}
+		if c.around.Segment != nil {
+			rows = c.around.Segment(definition)
+		}
+		if rows == nil {
+			return (&compiler{c.x, c.around, definition}).compile(definition.Root())
+		}
+	} else {
+		rows = c.around.Members(m)
+	}
+	if rows == nil || rows.set.count == 0 {
+		return nobody()
+	}
+	return listedNode([]*rowSet{&rows.set}, nil, len(c.around.Created))
 }
 
 // present are the rows that have a value of the name, or a tag in its set.

@@ -45,6 +45,7 @@ type seen struct {
 	*person
 	row    uint32
 	around *Around
+	query  *target.Query
 }
 
 func (p seen) matches(n *target.Node) bool {
@@ -64,6 +65,10 @@ func (p seen) matches(n *target.Node) bool {
 	}
 	if n.Native.Membership() {
 		in := slices.ContainsFunc(n.Values, func(v target.Value) bool {
+			if n.Native == target.Segment {
+				definition := p.query.Segment(v.Text)
+				return definition != nil && seen{p.person, p.row, p.around, definition}.matches(definition.Root())
+			}
 			rows := p.around.Members(target.Member{Field: n.Native, Name: v.Text})
 			return rows != nil && rows.Has(p.row)
 		})
@@ -217,7 +222,7 @@ func equal(stored Value, asked target.Value) bool {
 
 func (n naive) run(q *target.Query, all []uint32, around *Around) (rows []uint32) {
 	for _, row := range all {
-		if (seen{n.row(row), row, around}).matches(q.Root()) {
+		if (seen{n.row(row), row, around, q}).matches(q.Root()) {
 			rows = append(rows, row)
 		}
 	}

@@ -110,7 +110,7 @@ func (w *world) live(t *testing.T, targets int) error {
 		if err != nil {
 			return fmt.Errorf("target %d: %w", i, err)
 		}
-		q, _ := target.Parse(target.Default(), []byte(first))
+		q, _ := w.parse(first)
 		if want := w.n.run(q, all.ToArray(), w.around); !slices.Equal(a.ToArray(), want) {
 			return fmt.Errorf("target %d: %s finds %v, want %v", i, first, a.ToArray(), want)
 		}
@@ -142,7 +142,7 @@ func (w *world) live(t *testing.T, targets int) error {
 }
 
 func (w *world) ask(t *testing.T, query string, all *roaring.Bitmap) (*roaring.Bitmap, error) {
-	q, err := target.Parse(target.Default(), []byte(query))
+	q, err := w.parse(query)
 	if err != nil {
 		return roaring.New(), fmt.Errorf("%s: %w", query, err)
 	}

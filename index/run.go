@@ -19,15 +19,20 @@ type Around struct {
 	Created, Active []uint32 // by row, Unix seconds; 0 unknown
 	Profile         []uint32 // by row; 0 is nobody's
 
-	// Members are the rows of a named set; nil is nobody. Its rows number at most
-	// as many as Created has.
+	// Members are the rows of a named set that is no segment; nil is nobody. Its
+	// rows number at most as many as Created has.
 	Members func(target.Member) *Rows
+
+	// Segment returns the rows of a segment where they are kept: exactly those that
+	// its definition matches, as far as anybody can ask for them. Where it
+	// returns nil, or is nil, the definition is evaluated.
+	Segment func(definition *target.Query) *Rows
 }
 
 // Run returns the rows out of all that the query matches, or the error of ctx.
 // The result is the caller's own; all is not changed.
 func (x *Index) Run(ctx context.Context, q *target.Query, all *roaring.Bitmap, around *Around) (*roaring.Bitmap, error) {
-	root := (&compiler{x, around}).compile(q.Root())
+	root := (&compiler{x, around, q}).compile(q.Root())
 	if root.op == target.And && len(root.nodes) == 0 {
 		return all.Clone(), nil
 	}
@@ -39,7 +44,7 @@ func (x *Index) Run(ctx context.Context, q *target.Query, all *roaring.Bitmap, a
 // Count returns how many rows out of all the query matches, and how many of
 // those are in part too.
 func (x *Index) Count(ctx context.Context, q *target.Query, all, part *roaring.Bitmap, around *Around) (matched, also uint64, err error) {
-	root := (&compiler{x, around}).compile(q.Root())
+	root := (&compiler{x, around, q}).compile(q.Root())
 	if root.op == target.And && len(root.nodes) == 0 {
 		return all.GetCardinality(), all.AndCardinality(part), nil
 	}
@@ -52,6 +57,23 @@ func (x *Index) Count(ctx context.Context, q *target.Query, all, part *roaring.B
 		}
 	})
 	return matched, also, err
+}
+
+// Correct makes a set agree with a query about some rows: it puts those in that
+// are among all and match, and takes the others out.
+func (x *Index) Correct(ctx context.Context, into *Rows, q *target.Query, some, all *roaring.Bitmap, around *Around) error {
+	matching, err := x.Run(ctx, q, roaring.And(some, all), around)
+	if err != nil {
+		return err
+	}
+	for rows := some.Iterator(); rows.HasNext(); {
+		if row := rows.Next(); matching.Contains(row) {
+			into.Add(row)
+		} else {
+			into.Remove(row)
+		}
+	}
+	return nil
 }
 
 // denseOf is a bit a row, in whole blocks.

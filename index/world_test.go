@@ -2,11 +2,15 @@ package index
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/RoaringBitmap/roaring/v2"
 
 	"github.com/tocsin-push/tocsin/target"
 )
@@ -22,6 +26,8 @@ type world struct {
 	sets   []string
 	around *Around
 	named  map[target.Member]*Rows
+
+	definitions map[string]string // of segments
 }
 
 // field is an attribute: the kinds of its values, and how many there are of each.
@@ -95,7 +101,23 @@ func newWorld(random *rand.Rand, zone func(string) (*time.Location, bool)) *worl
 		w.named[target.Member{Field: target.List, Name: string(rune('a' + i))}] = rows
 	}
 	w.around.Members = func(m target.Member) *Rows { return w.named[m] }
+	w.definitions = map[string]string{"nobody": `{"list":"nobody"}`}
+	for _, name := range []string{"a", "b", "c"} {
+		w.definitions[name] = w.query(w.IntN(3)) // it may name those before
+	}
+	// Some are kept at some moments.
+	w.around.Segment = func(definition *target.Query) *Rows {
+		if w.IntN(2) == 0 {
+			return nil
+		}
+		return RowsOf(roaring.BitmapOf(w.n.run(definition, w.rows, w.around)...))
+	}
 	return w
+}
+
+// parse reads a target with the segments that it names.
+func (w *world) parse(query string) (*target.Query, error) {
+	return target.NewLibrary(target.Widest(), func(name string) ([]byte, bool) { return []byte(w.definitions[name]), true }).Parse([]byte(query))
 }
 
 func (w *world) pick(from ...string) string { return from[w.IntN(len(from))] }
@@ -241,7 +263,14 @@ func (w *world) query(depth int) string {
 
 func (w *world) clause() string {
 	f := w.fields[w.IntN(len(w.fields))]
-	switch w.IntN(13) {
+	switch w.IntN(14) {
+	case 13:
+		names := slices.Sorted(maps.Keys(w.definitions)) // what is not defined yet is not named
+		name := func() string { return strconv.Quote(names[w.IntN(len(names))]) }
+		if w.IntN(2) == 0 {
+			return fmt.Sprintf(`{"segment":{"%s":%s}}`, w.pick("$eq", "$ne"), name())
+		}
+		return fmt.Sprintf(`{"segment":{"%s":%s}}`, w.pick("$in", "$nin"), w.list(2, name))
 	case 12:
 		name := func() string { return w.pick(`"a"`, `"b"`, `"c"`, `"nobody"`) }
 		if w.IntN(2) == 0 {

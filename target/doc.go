@@ -42,5 +42,9 @@
 // in it or not, so that $ne is the negation of $eq. Attributes and tag sets have names of 1
 // to 64 characters of [a-z0-9_].
 //
+// A segment is a query that was saved with a name. A Library reads queries with
+// the definitions of the segments that they name; the definitions stay with the
+// query, whatever becomes of the names later.
+//
 // The room reads and writes nothing and imports the root package at most.
 package target

@@ -12,15 +12,18 @@ import (
 )
 
 // Parse reads and checks a query: the JSON object that stands at "query" in a
-// request. Every error it returns is an *Error.
-func Parse(limits Config, query []byte) (*Query, error) {
+// request. Every error it returns is an *Error. Segments are not looked up:
+// whoever evaluates such a query finds nobody in them (Library).
+func Parse(limits Config, query []byte) (*Query, error) { return parse(limits, query, nil) }
+
+func parse(limits Config, query []byte, segments *Library) (*Query, error) {
 	if len(query) > limits.Bytes {
 		return nil, &Error{"query", fmt.Sprintf("%d bytes", len(query)), fmt.Sprintf("at most %d", limits.Bytes)}
 	}
 	if !utf8.Valid(query) {
 		return nil, &Error{"query", "bytes that are not UTF-8", "JSON in UTF-8"}
 	}
-	p := parser{limits: limits, in: json.NewDecoder(bytes.NewReader(query))}
+	p := parser{limits: limits, in: json.NewDecoder(bytes.NewReader(query)), segments: segments, bytes: len(query)}
 	p.in.UseNumber()
 	root, err := p.query("query", 0)
 	if err != nil {
@@ -29,27 +32,44 @@ func Parse(limits Config, query []byte) (*Query, error) {
 	if _, err := p.in.Token(); !errors.Is(err, io.EOF) {
 		return nil, &Error{"query", "something after its end", "one object"}
 	}
-	if depth := root.depth(); depth > limits.Depth {
+	depth := root.depth(p.found)
+	if depth > limits.Depth {
 		return nil, p.tooDeep("query", depth)
 	}
-	return &Query{root}, nil
+	if segments == nil {
+		return &Query{root: root}, nil
+	}
+	return &Query{root: root, segments: p.found, size: size{depth, p.clauses, p.values, p.bytes}}, nil
 }
 
-func (n *Node) depth() int {
+// size is what limits are held against; that of the segments that are named is
+// part of it, each time one is named.
+type size struct{ depth, clauses, values, bytes int }
+
+func (n *Node) depth(segments map[string]*Query) (deepest int) {
 	if n.Op > Not {
-		return 0
+		if n.Native == Segment {
+			for _, v := range n.Values {
+				if q := segments[v.Text]; q != nil {
+					deepest = max(deepest, 1+q.size.depth)
+				}
+			}
+		}
+		return deepest
 	}
-	deepest := 0
 	for i := range n.Nodes {
-		deepest = max(deepest, n.Nodes[i].depth())
+		deepest = max(deepest, n.Nodes[i].depth(segments))
 	}
 	return deepest + 1
 }
 
 type parser struct {
-	limits          Config
-	in              *json.Decoder
-	clauses, values int
+	limits   Config
+	in       *json.Decoder
+	segments *Library          // nil: they are not looked up
+	found    map[string]*Query // of them, those that were named
+
+	clauses, values, bytes int
 }
 
 func (p *parser) tooDeep(path string, depth int) error {

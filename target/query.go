@@ -172,7 +172,13 @@ type Node struct {
 }
 
 // Query is a checked query. It is never changed and may be shared.
-type Query struct{ root Node }
+type Query struct {
+	root     Node
+	segments map[string]*Query // definitions of those that it names
+	size     size              // when it was read by a Library
+	sum      Sum               // when it is the definition of a segment
+	lasting  bool              // the same
+}
 
 // Names returns the attributes and tag sets that the query asks for, in order.
 func (q *Query) Names() []string {
