@@ -23,7 +23,7 @@ var levels = [][]string{
 	{"node", "trial"},
 	{"api"},
 	{"plan", "fanout", "receipt"},
-	{"account", "audience", "provider/apns", "provider/fcm", "provider/webpush", "sim"},
+	{"account", "audience", "catalogue", "provider/apns", "provider/fcm", "provider/webpush", "sim"},
 	{"client"},
 	{"index", "pace", "content", "ask", "bulk", "journal/mem", "journal/disk", "store/mem", "store/disk"},
 	{"target", "ledger", "provider", "journal", "store", "store/disk/folder"},
