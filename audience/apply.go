@@ -44,6 +44,11 @@ func check(e *record.Envelope) (*record.Changes, error) {
 			id = c.Gone.Subscription
 		case *record.Change_Profile:
 			continue
+		case *record.Change_Erase:
+			if c.Erase.Profile == "" {
+				return nil, fmt.Errorf("%w: change %d erases nobody", ErrChange, i)
+			}
+			continue
 		case *record.Change_Names:
 			if c.Names.Edition == 0 || c.Names.From == "" {
 				return nil, fmt.Errorf("%w: change %d of names has no edition, or no name", ErrChange, i)
@@ -85,6 +90,8 @@ func (p *project) apply(pos uint64, at int64, changes *record.Changes) {
 			}
 		case *record.Change_Profile:
 			p.update(changes.Names, c.Profile)
+		case *record.Change_Erase:
+			p.erase(c.Erase)
 		case *record.Change_Names:
 			p.rename(at, c.Names)
 		case *record.Change_List:

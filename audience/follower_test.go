@@ -87,6 +87,9 @@ func everybody(s *Shard) map[tocsin.SubscriptionID]Subscription {
 	all := make(map[tocsin.SubscriptionID]Subscription)
 	for id, p := range s.projects {
 		for _, subscription := range p.rows.ids {
+			if subscription.IsZero() {
+				continue // erased
+			}
 			v, _ := s.Find(id, subscription)
 			all[subscription] = v
 		}
@@ -102,6 +105,11 @@ func story(random *rand.Rand, n int) (changes []*record.Change) {
 			from, to := random.IntN(4), random.IntN(5)
 			changes = append(changes, naming(uint64(1+random.IntN(1000)), from > 2, []string{"country", "plan", "colour", "tags"}[from],
 				[]string{"", "country", "plan", "colour", "labels"}[to]))
+			continue
+		}
+		if random.IntN(40) == 0 {
+			key := UserKey(fmt.Sprint(random.IntN(10)))
+			changes = append(changes, &record.Change{Change: &record.Change_Erase{Erase: &record.Erase{Profile: key}}})
 			continue
 		}
 		switch random.IntN(8) {

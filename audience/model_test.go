@@ -19,13 +19,15 @@ import (
 type model struct {
 	order  []tocsin.SubscriptionID // ordinals
 	all    map[tocsin.SubscriptionID]*Subscription
-	brings map[tocsin.SubscriptionID]int64 // second in which the device last brought its address
-	people map[string]*Subscription        // attributes and tags only
-	names  []*record.Names                 // in force, in order
+	brings map[tocsin.SubscriptionID]int64  // second in which the device last brought its address
+	people map[string]*Subscription         // attributes and tags only
+	names  []*record.Names                  // in force, in order
+	owners map[tocsin.SubscriptionID]string // profile that each has, or had when it was deleted
 }
 
 func newModel() *model {
-	return &model{all: make(map[tocsin.SubscriptionID]*Subscription), brings: make(map[tocsin.SubscriptionID]int64), people: make(map[string]*Subscription)}
+	return &model{all: make(map[tocsin.SubscriptionID]*Subscription), brings: make(map[tocsin.SubscriptionID]int64), people: make(map[string]*Subscription),
+		owners: make(map[tocsin.SubscriptionID]string)}
 }
 
 func (m *model) delete(s *Subscription) {
@@ -44,6 +46,16 @@ func (m *model) apply(pos uint64, change *record.Change) {
 	switch c := change.Change.(type) {
 	case *record.Change_Names:
 		m.rename(c.Names)
+	case *record.Change_Erase:
+		delete(m.people, c.Erase.Profile)
+		for i, id := range m.order {
+			if m.owners[id] == c.Erase.Profile {
+				delete(m.all, id)
+				delete(m.brings, id)
+				delete(m.owners, id)
+				m.order[i] = tocsin.SubscriptionID{} // its ordinal is nobody's
+			}
+		}
 	case *record.Change_OptIn:
 		if s := m.live(c.OptIn.Subscription); s != nil {
 			s.OptedIn = c.OptIn.OptedIn
@@ -124,6 +136,7 @@ func (m *model) upsert(pos uint64, u *record.Upsert) {
 			}
 		}
 	}
+	m.owners[id] = s.Profile
 	s.OptedIn = s.OptedIn && optedIn
 	if u.OptedIn != nil {
 		s.OptedIn = *u.OptedIn
@@ -219,11 +232,17 @@ func TestAgreesWithTheRulesReadPlainly(t *testing.T) {
 			reach := make(map[string][]uint32)
 			for ordinal, id := range m.order {
 				s := m.all[id]
+				if s == nil {
+					continue // erased
+				}
 				want[id] = *s
 				if s.Live && s.OptedIn {
 					country := s.Attributes["country"].Text
 					reach[country] = append(reach[country], uint32(ordinal))
 				}
+			}
+			if len(have) != len(want) {
+				t.Fatalf("seed %d, step %d: knows %d, want %d", seed, step, len(have), len(want))
 			}
 			for id := range want {
 				if h, w := have[id], want[id]; !reflect.DeepEqual(h, w) {
@@ -241,7 +260,7 @@ func TestAgreesWithTheRulesReadPlainly(t *testing.T) {
 					have = append(have, s.ID)
 				}
 				for _, id := range m.order {
-					if s := m.all[id]; s.Live && s.Profile == UserKey(fmt.Sprint(user)) {
+					if s := m.all[id]; s != nil && s.Live && s.Profile == UserKey(fmt.Sprint(user)) {
 						want = append(want, id)
 					}
 				}

@@ -185,7 +185,9 @@ func (p *project) rebuild(d *index.Decoder) {
 			d.Fail("a subscription refers to what is not there")
 			return
 		}
-		p.byID.Insert(p.hashOfID(o), o, p.hashOfID)
+		if !r.ids[o].IsZero() { // else erased
+			p.byID.Insert(p.hashOfID(o), o, p.hashOfID)
+		}
 		if r.address[o] == 0 {
 			continue
 		}
@@ -205,6 +207,8 @@ func (p *project) rebuild(d *index.Decoder) {
 			d.Fail("a profile refers to what is not there")
 			return
 		}
-		p.people.byKey.Insert(p.hashOfKey(uint32(n)), uint32(n), p.hashOfKey)
+		if w.key[n] != 0 { // else erased
+			p.people.byKey.Insert(p.hashOfKey(uint32(n)), uint32(n), p.hashOfKey)
+		}
 	}
 }
