@@ -49,6 +49,12 @@ func check(e *record.Envelope) (*record.Changes, error) {
 				return nil, fmt.Errorf("%w: change %d erases nobody", ErrChange, i)
 			}
 			continue
+		case *record.Change_Event:
+			if id = c.Event.Subscription; len(id) == 0 && c.Event.Name != "" {
+				continue
+			} else if c.Event.Name == "" {
+				return nil, fmt.Errorf("%w: change %d is an event without a name", ErrChange, i)
+			}
 		case *record.Change_Names:
 			if c.Names.Edition == 0 || c.Names.From == "" {
 				return nil, fmt.Errorf("%w: change %d of names has no edition, or no name", ErrChange, i)
@@ -72,6 +78,7 @@ func check(e *record.Envelope) (*record.Changes, error) {
 // apply takes a record that was written at an instant and stood at pos.
 func (p *project) apply(pos uint64, at int64, changes *record.Changes) {
 	p.lists.expireDrafts(p, at)
+	p.done.advance(at)
 	for _, change := range changes.Changes {
 		switch c := change.Change.(type) {
 		case *record.Change_Upsert:
@@ -96,6 +103,8 @@ func (p *project) apply(pos uint64, at int64, changes *record.Changes) {
 			p.rename(at, c.Names)
 		case *record.Change_List:
 			p.updateList(at, c.List)
+		case *record.Change_Event:
+			p.happened(c.Event)
 		}
 	}
 }

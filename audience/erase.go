@@ -25,6 +25,7 @@ func (p *project) erase(e *record.Erase) {
 	}
 	w := &p.people
 	w.known.Clear(number)
+	p.done.people.Clear(number)
 	w.byKey.Delete(p.hashOfKey(number), number, p.hashOfKey)
 	w.keys.Free(w.key[number])
 	w.key[number], w.first[number] = 0, 0

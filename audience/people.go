@@ -89,6 +89,9 @@ func (p *project) belong(ordinal uint32, key string, anew bool) {
 		}
 		r.profile[ordinal], r.next[ordinal] = profile, 0
 		if profile != 0 {
+			if !anew {
+				p.joins(ordinal, profile-1)
+			}
 			r.next[ordinal] = w.first[profile-1]
 			w.first[profile-1] = ordinal + 1
 		}

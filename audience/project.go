@@ -50,6 +50,7 @@ type project struct {
 	people    people
 	names     names
 	lists     lists
+	done      done
 	members   map[target.Member]*index.Rows // of named sets; some may be deleted since
 }
 
@@ -77,7 +78,7 @@ type people struct {
 
 func newProject() *project {
 	return &project{seed: maphash.MakeSeed(), known: index.New(), live: roaring.New(), reachable: roaring.New(),
-		routeOf: make(map[Route]uint32), people: people{known: index.New()}}
+		done: newDone(), routeOf: make(map[Route]uint32), people: people{known: index.New()}}
 }
 
 func (p *project) hashID(id *tocsin.SubscriptionID) uint64 { return maphash.Bytes(p.seed, id[:]) }
@@ -212,6 +213,9 @@ func (p *project) remove(ordinal uint32) {
 	p.live.Remove(ordinal)
 	p.reachable.Remove(ordinal)
 	p.known.Clear(ordinal)
+	if p.rows.profile[ordinal] == 0 {
+		p.done.own.Clear(ordinal)
+	}
 	p.compact()
 }
 

@@ -106,6 +106,7 @@ func (s *Shard) Size() (bytes, subscriptions int) {
 		bytes += p.lists.size() + p.known.Size() + p.addresses.Size() + p.byID.Size() + p.byAddress.Size()
 		bytes += int(p.live.GetSizeInBytes() + p.reachable.GetSizeInBytes())
 		bytes += w.known.Size() + w.keys.Size() + w.byKey.Size() + 4*(cap(w.key)+cap(w.first))
+		bytes += p.done.size()
 		subscriptions += int(p.live.GetCardinality())
 	}
 	return bytes, subscriptions

@@ -20,7 +20,7 @@ import (
 // are read too; any other is refused by name, and the log is read instead.
 const (
 	snapshotVersion = 3
-	withoutNames    = 2 // did not hold how names of attributes changed
+	withoutNames    = 2 // did not hold how names of attributes changed, nor events
 	withoutCreated  = 1 // nor when subscriptions registered
 )
 
@@ -38,7 +38,7 @@ func (s *Shard) Freeze() *Shard {
 			rows: rows{slices.Clone(r.ids), slices.Clone(r.version), slices.Clone(r.address), slices.Clone(r.vouched),
 				slices.Clone(r.created), slices.Clone(r.active), slices.Clone(r.route), slices.Clone(r.profile), slices.Clone(r.next)},
 			people: people{known: w.known.Freeze(), keys: w.keys.Freeze(), key: slices.Clone(w.key), first: slices.Clone(w.first)},
-			names:  p.names.freeze(), lists: p.lists.freeze(),
+			names:  p.names.freeze(), lists: p.lists.freeze(), done: p.done.freeze(),
 		}
 	}
 	return frozen
@@ -90,6 +90,7 @@ func (p *project) encode(e *index.Encoder) {
 	w.known.Encode(e)
 	p.names.encode(e)
 	p.lists.encode(e)
+	p.done.encode(e)
 }
 
 // Decode reads a shard back; hash tables and bitmaps are built anew.
@@ -122,7 +123,7 @@ func Decode(from io.Reader) (*Shard, error) {
 
 func decodeProject(d *index.Decoder, version uint64) *project {
 	const maxRoutes, maxText = 1 << 24, 64 << 10
-	p := &project{seed: maphash.MakeSeed(), live: roaring.New(), reachable: roaring.New(), routeOf: make(map[Route]uint32)}
+	p := &project{seed: maphash.MakeSeed(), done: newDone(), live: roaring.New(), reachable: roaring.New(), routeOf: make(map[Route]uint32)}
 	for n := range d.Length(maxRoutes) {
 		r := Route{Provider: tocsin.Provider(d.Number()), Host: d.Text(maxText), Topic: d.Text(maxText)}
 		copy(r.Vapid[:], d.Bytes(len(r.Vapid)))
@@ -163,6 +164,7 @@ func decodeProject(d *index.Decoder, version uint64) *project {
 	if version > withoutNames {
 		p.names = decodeNames(d)
 		p.lists.decode(d, len(w.key), len(r.ids))
+		p.done = decodeDone(d)
 	}
 	if d.Err() == nil {
 		p.rebuild(d)

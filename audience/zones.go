@@ -48,5 +48,5 @@ func (z *zones) of(name string) (*time.Location, bool) {
 // around is what targets of a project are evaluated with for an instant.
 func (p *project) around(zones *zones, at time.Time) *index.Around {
 	return &index.Around{Now: at, Zone: zones.of, Created: p.rows.created, Active: p.rows.active, Profile: p.rows.profile,
-		Members: p.rowsOf}
+		Own: p.done.own, People: p.done.people, Members: p.rowsOf}
 }

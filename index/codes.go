@@ -1,5 +1,7 @@
 package index
 
+import "slices"
+
 // codes is a column of small numbers, 0 where there is none, in the narrowest
 // of one, two or four bytes a row that holds the largest.
 type codes struct {
@@ -62,6 +64,27 @@ func put[T any](column []T, row uint32, cell T) []T {
 		column = append(column, make([]T, missing)...)
 	}
 	return append(column, cell)
+}
+
+// measure finds the width of columns that were read back.
+func (c *codes) measure() {
+	switch {
+	case len(c.wide) > 0:
+		c.width = 4
+	case len(c.middle) > 0:
+		c.width = 2
+	case len(c.narrow) > 0:
+		c.width = 1
+	}
+}
+
+// cut leaves the first cells.
+func (c *codes) cut(rows int) {
+	c.narrow, c.middle, c.wide = c.narrow[:min(rows, len(c.narrow))], c.middle[:min(rows, len(c.middle))], c.wide[:min(rows, len(c.wide))]
+}
+
+func (c *codes) clone() codes {
+	return codes{slices.Clone(c.narrow), slices.Clone(c.middle), slices.Clone(c.wide), c.width}
 }
 
 func (c *codes) size() int { return cap(c.narrow) + 2*cap(c.middle) + 4*cap(c.wide) }

@@ -22,18 +22,7 @@ func RowsOf(all *roaring.Bitmap) *Rows {
 }
 
 // Has reports whether a row is in the set.
-func (r *Rows) Has(row uint32) bool {
-	b := r.set.block(row >> 16)
-	if b == nil {
-		return false
-	}
-	low := uint16(row)
-	if b.set != nil {
-		return b.set[low>>6]>>(low&63)&1 != 0
-	}
-	_, in := slices.BinarySearch(b.listed, low)
-	return in
-}
+func (r *Rows) Has(row uint32) bool { return r.set.has(row) }
 
 // Add puts a row in, and reports whether it was not there.
 func (r *Rows) Add(row uint32) bool {

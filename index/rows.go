@@ -68,6 +68,19 @@ func (s *rowSet) block(number uint32) *block {
 	return nil
 }
 
+func (s *rowSet) has(row uint32) bool {
+	b := s.block(row >> 16)
+	if b == nil {
+		return false
+	}
+	low := uint16(row)
+	if b.set != nil {
+		return b.set[low>>6]>>(low&63)&1 != 0
+	}
+	_, in := slices.BinarySearch(b.listed, low)
+	return in
+}
+
 // add puts a row in that is not there.
 func (s *rowSet) add(row uint32) {
 	place, ok := s.at(row >> 16)

@@ -19,6 +19,10 @@ type Around struct {
 	Created, Active []uint32 // by row, Unix seconds; 0 unknown
 	Profile         []uint32 // by row; 0 is nobody's
 
+	// Own is what rows did that are nobody's, People what people did, by their
+	// number in Profile less one. Nobody did anything where they are nil.
+	Own, People *Events
+
 	// Members are the rows of a named set that is no segment; nil is nobody. Its
 	// rows number at most as many as Created has.
 	Members func(target.Member) *Rows

@@ -173,14 +173,7 @@ func decodeDictionary(d *Decoder, seed maphash.Seed) *dictionary {
 
 // rebuild counts the codes and fills the sets of rows.
 func (c *column) rebuild(d *Decoder, name string) {
-	switch {
-	case len(c.codes.wide) > 0:
-		c.codes.width = 4
-	case len(c.codes.middle) > 0:
-		c.codes.width = 2
-	case len(c.codes.narrow) > 0:
-		c.codes.width = 1
-	}
+	c.codes.measure()
 	c.sets = nil
 	if c.plain == nil && c.dict.distinct() <= c.shape.sets && !c.mixed {
 		c.sets = make([]rowSet, len(c.dict.kinds))

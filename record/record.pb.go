@@ -2153,6 +2153,7 @@ type Change struct {
 	//	*Change_Delete
 	//	*Change_Gone
 	//	*Change_Profile
+	//	*Change_Event
 	//	*Change_List
 	//	*Change_Names
 	//	*Change_Erase
@@ -2243,6 +2244,15 @@ func (x *Change) GetProfile() *ProfileUpdate {
 	return nil
 }
 
+func (x *Change) GetEvent() *Event {
+	if x != nil {
+		if x, ok := x.Change.(*Change_Event); ok {
+			return x.Event
+		}
+	}
+	return nil
+}
+
 func (x *Change) GetList() *ListUpdate {
 	if x != nil {
 		if x, ok := x.Change.(*Change_List); ok {
@@ -2294,6 +2304,10 @@ type Change_Profile struct {
 	Profile *ProfileUpdate `protobuf:"bytes,5,opt,name=profile,proto3,oneof"`
 }
 
+type Change_Event struct {
+	Event *Event `protobuf:"bytes,6,opt,name=event,proto3,oneof"`
+}
+
 type Change_List struct {
 	List *ListUpdate `protobuf:"bytes,7,opt,name=list,proto3,oneof"`
 }
@@ -2315,6 +2329,8 @@ func (*Change_Delete) isChange_Change() {}
 func (*Change_Gone) isChange_Change() {}
 
 func (*Change_Profile) isChange_Change() {}
+
+func (*Change_Event) isChange_Change() {}
 
 func (*Change_List) isChange_Change() {}
 
@@ -2984,6 +3000,99 @@ func (x *ProfileUpdate) GetTags() []*TagSet {
 	return nil
 }
 
+// Event is something that a person did, once.
+type Event struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Profile       string                 `protobuf:"bytes,1,opt,name=profile,proto3" json:"profile,omitempty"`           // profile key; decides the shard
+	Subscription  []byte                 `protobuf:"bytes,2,opt,name=subscription,proto3" json:"subscription,omitempty"` // the one that told of it; absent when the person was named
+	Name          string                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	At            int64                  `protobuf:"varint,4,opt,name=at,proto3" json:"at,omitempty"` // when it happened
+	Fields        []*Attribute           `protobuf:"bytes,5,rep,name=fields,proto3" json:"fields,omitempty"`
+	Repeat        uint64                 `protobuf:"fixed64,6,opt,name=repeat,proto3" json:"repeat,omitempty"` // stands for the identifier that it came with, and for whom it named; 0 none
+	Send          []byte                 `protobuf:"bytes,7,opt,name=send,proto3" json:"send,omitempty"`       // what was displayed or opened
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Event) Reset() {
+	*x = Event{}
+	mi := &file_record_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Event) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Event) ProtoMessage() {}
+
+func (x *Event) ProtoReflect() protoreflect.Message {
+	mi := &file_record_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Event.ProtoReflect.Descriptor instead.
+func (*Event) Descriptor() ([]byte, []int) {
+	return file_record_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *Event) GetProfile() string {
+	if x != nil {
+		return x.Profile
+	}
+	return ""
+}
+
+func (x *Event) GetSubscription() []byte {
+	if x != nil {
+		return x.Subscription
+	}
+	return nil
+}
+
+func (x *Event) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Event) GetAt() int64 {
+	if x != nil {
+		return x.At
+	}
+	return 0
+}
+
+func (x *Event) GetFields() []*Attribute {
+	if x != nil {
+		return x.Fields
+	}
+	return nil
+}
+
+func (x *Event) GetRepeat() uint64 {
+	if x != nil {
+		return x.Repeat
+	}
+	return 0
+}
+
+func (x *Event) GetSend() []byte {
+	if x != nil {
+		return x.Send
+	}
+	return nil
+}
+
 // Names renames an attribute or a set of tags of a project, or takes it away,
 // from whoever has it on the shard. Editions rise; one that is not above the
 // last is a repeat.
@@ -2999,7 +3108,7 @@ type Names struct {
 
 func (x *Names) Reset() {
 	*x = Names{}
-	mi := &file_record_proto_msgTypes[32]
+	mi := &file_record_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3011,7 +3120,7 @@ func (x *Names) String() string {
 func (*Names) ProtoMessage() {}
 
 func (x *Names) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[32]
+	mi := &file_record_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3024,7 +3133,7 @@ func (x *Names) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Names.ProtoReflect.Descriptor instead.
 func (*Names) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{32}
+	return file_record_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Names) GetEdition() uint64 {
@@ -3071,7 +3180,7 @@ type ListUpdate struct {
 
 func (x *ListUpdate) Reset() {
 	*x = ListUpdate{}
-	mi := &file_record_proto_msgTypes[33]
+	mi := &file_record_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3083,7 +3192,7 @@ func (x *ListUpdate) String() string {
 func (*ListUpdate) ProtoMessage() {}
 
 func (x *ListUpdate) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[33]
+	mi := &file_record_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3096,7 +3205,7 @@ func (x *ListUpdate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListUpdate.ProtoReflect.Descriptor instead.
 func (*ListUpdate) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{33}
+	return file_record_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ListUpdate) GetName() string {
@@ -3151,7 +3260,7 @@ type Recycle struct {
 
 func (x *Recycle) Reset() {
 	*x = Recycle{}
-	mi := &file_record_proto_msgTypes[34]
+	mi := &file_record_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3163,7 +3272,7 @@ func (x *Recycle) String() string {
 func (*Recycle) ProtoMessage() {}
 
 func (x *Recycle) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[34]
+	mi := &file_record_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3176,7 +3285,7 @@ func (x *Recycle) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recycle.ProtoReflect.Descriptor instead.
 func (*Recycle) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{34}
+	return file_record_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Recycle) GetGeneration() uint64 {
@@ -3196,7 +3305,7 @@ type Recipients struct {
 
 func (x *Recipients) Reset() {
 	*x = Recipients{}
-	mi := &file_record_proto_msgTypes[35]
+	mi := &file_record_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3208,7 +3317,7 @@ func (x *Recipients) String() string {
 func (*Recipients) ProtoMessage() {}
 
 func (x *Recipients) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[35]
+	mi := &file_record_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3221,7 +3330,7 @@ func (x *Recipients) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recipients.ProtoReflect.Descriptor instead.
 func (*Recipients) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{35}
+	return file_record_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Recipients) GetRecipients() []*Recipient {
@@ -3243,7 +3352,7 @@ type PlanState struct {
 
 func (x *PlanState) Reset() {
 	*x = PlanState{}
-	mi := &file_record_proto_msgTypes[36]
+	mi := &file_record_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3255,7 +3364,7 @@ func (x *PlanState) String() string {
 func (*PlanState) ProtoMessage() {}
 
 func (x *PlanState) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[36]
+	mi := &file_record_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3268,7 +3377,7 @@ func (x *PlanState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanState.ProtoReflect.Descriptor instead.
 func (*PlanState) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{36}
+	return file_record_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *PlanState) GetNext() uint64 {
@@ -3305,7 +3414,7 @@ type Wait struct {
 
 func (x *Wait) Reset() {
 	*x = Wait{}
-	mi := &file_record_proto_msgTypes[37]
+	mi := &file_record_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3317,7 +3426,7 @@ func (x *Wait) String() string {
 func (*Wait) ProtoMessage() {}
 
 func (x *Wait) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[37]
+	mi := &file_record_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3330,7 +3439,7 @@ func (x *Wait) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Wait.ProtoReflect.Descriptor instead.
 func (*Wait) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{37}
+	return file_record_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Wait) GetSend() []byte {
@@ -3374,7 +3483,7 @@ type ReceiptState struct {
 
 func (x *ReceiptState) Reset() {
 	*x = ReceiptState{}
-	mi := &file_record_proto_msgTypes[38]
+	mi := &file_record_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3386,7 +3495,7 @@ func (x *ReceiptState) String() string {
 func (*ReceiptState) ProtoMessage() {}
 
 func (x *ReceiptState) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[38]
+	mi := &file_record_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3399,7 +3508,7 @@ func (x *ReceiptState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReceiptState.ProtoReflect.Descriptor instead.
 func (*ReceiptState) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{38}
+	return file_record_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ReceiptState) GetNext() uint64 {
@@ -3442,7 +3551,7 @@ type Briefs struct {
 
 func (x *Briefs) Reset() {
 	*x = Briefs{}
-	mi := &file_record_proto_msgTypes[39]
+	mi := &file_record_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3454,7 +3563,7 @@ func (x *Briefs) String() string {
 func (*Briefs) ProtoMessage() {}
 
 func (x *Briefs) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[39]
+	mi := &file_record_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3467,7 +3576,7 @@ func (x *Briefs) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Briefs.ProtoReflect.Descriptor instead.
 func (*Briefs) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{39}
+	return file_record_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Briefs) GetIds() []byte {
@@ -3500,7 +3609,7 @@ type BriefRows struct {
 
 func (x *BriefRows) Reset() {
 	*x = BriefRows{}
-	mi := &file_record_proto_msgTypes[40]
+	mi := &file_record_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3512,7 +3621,7 @@ func (x *BriefRows) String() string {
 func (*BriefRows) ProtoMessage() {}
 
 func (x *BriefRows) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[40]
+	mi := &file_record_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3525,7 +3634,7 @@ func (x *BriefRows) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BriefRows.ProtoReflect.Descriptor instead.
 func (*BriefRows) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{40}
+	return file_record_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *BriefRows) GetSends() []*Brief {
@@ -3544,7 +3653,7 @@ type Brief struct {
 
 func (x *Brief) Reset() {
 	*x = Brief{}
-	mi := &file_record_proto_msgTypes[41]
+	mi := &file_record_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3556,7 +3665,7 @@ func (x *Brief) String() string {
 func (*Brief) ProtoMessage() {}
 
 func (x *Brief) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[41]
+	mi := &file_record_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3569,7 +3678,7 @@ func (x *Brief) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Brief.ProtoReflect.Descriptor instead.
 func (*Brief) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{41}
+	return file_record_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *Brief) GetRows() []*BriefRow {
@@ -3590,7 +3699,7 @@ type BriefRow struct {
 
 func (x *BriefRow) Reset() {
 	*x = BriefRow{}
-	mi := &file_record_proto_msgTypes[42]
+	mi := &file_record_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3602,7 +3711,7 @@ func (x *BriefRow) String() string {
 func (*BriefRow) ProtoMessage() {}
 
 func (x *BriefRow) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[42]
+	mi := &file_record_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3615,7 +3724,7 @@ func (x *BriefRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BriefRow.ProtoReflect.Descriptor instead.
 func (*BriefRow) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{42}
+	return file_record_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *BriefRow) GetKey() string {
@@ -3652,7 +3761,7 @@ type Dead struct {
 
 func (x *Dead) Reset() {
 	*x = Dead{}
-	mi := &file_record_proto_msgTypes[43]
+	mi := &file_record_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3664,7 +3773,7 @@ func (x *Dead) String() string {
 func (*Dead) ProtoMessage() {}
 
 func (x *Dead) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[43]
+	mi := &file_record_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3677,7 +3786,7 @@ func (x *Dead) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Dead.ProtoReflect.Descriptor instead.
 func (*Dead) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{43}
+	return file_record_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *Dead) GetProject() []byte {
@@ -3736,7 +3845,7 @@ type Counters struct {
 
 func (x *Counters) Reset() {
 	*x = Counters{}
-	mi := &file_record_proto_msgTypes[44]
+	mi := &file_record_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3748,7 +3857,7 @@ func (x *Counters) String() string {
 func (*Counters) ProtoMessage() {}
 
 func (x *Counters) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[44]
+	mi := &file_record_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3761,7 +3870,7 @@ func (x *Counters) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Counters.ProtoReflect.Descriptor instead.
 func (*Counters) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{44}
+	return file_record_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *Counters) GetSend() []byte {
@@ -3910,7 +4019,7 @@ type Tally struct {
 
 func (x *Tally) Reset() {
 	*x = Tally{}
-	mi := &file_record_proto_msgTypes[45]
+	mi := &file_record_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3922,7 +4031,7 @@ func (x *Tally) String() string {
 func (*Tally) ProtoMessage() {}
 
 func (x *Tally) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[45]
+	mi := &file_record_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3935,7 +4044,7 @@ func (x *Tally) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tally.ProtoReflect.Descriptor instead.
 func (*Tally) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{45}
+	return file_record_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *Tally) GetOutcome() uint32 {
@@ -3976,7 +4085,7 @@ type PageEnd struct {
 
 func (x *PageEnd) Reset() {
 	*x = PageEnd{}
-	mi := &file_record_proto_msgTypes[46]
+	mi := &file_record_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3988,7 +4097,7 @@ func (x *PageEnd) String() string {
 func (*PageEnd) ProtoMessage() {}
 
 func (x *PageEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[46]
+	mi := &file_record_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4001,7 +4110,7 @@ func (x *PageEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PageEnd.ProtoReflect.Descriptor instead.
 func (*PageEnd) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{46}
+	return file_record_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *PageEnd) GetRuns() []*PushRun {
@@ -4024,7 +4133,7 @@ type PushRun struct {
 
 func (x *PushRun) Reset() {
 	*x = PushRun{}
-	mi := &file_record_proto_msgTypes[47]
+	mi := &file_record_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4036,7 +4145,7 @@ func (x *PushRun) String() string {
 func (*PushRun) ProtoMessage() {}
 
 func (x *PushRun) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[47]
+	mi := &file_record_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4049,7 +4158,7 @@ func (x *PushRun) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PushRun.ProtoReflect.Descriptor instead.
 func (*PushRun) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{47}
+	return file_record_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *PushRun) GetCount() uint32 {
@@ -4289,13 +4398,14 @@ const file_record_proto_rawDesc = "" +
 	"\x06paused\x18\x04 \x01(\bR\x06paused\"P\n" +
 	"\aChanges\x12/\n" +
 	"\achanges\x18\x01 \x03(\v2\x15.tocsin.record.ChangeR\achanges\x12\x14\n" +
-	"\x05names\x18\x02 \x01(\x04R\x05names\"\x98\x03\n" +
+	"\x05names\x18\x02 \x01(\x04R\x05names\"\xc6\x03\n" +
 	"\x06Change\x12/\n" +
 	"\x06upsert\x18\x01 \x01(\v2\x15.tocsin.record.UpsertH\x00R\x06upsert\x12-\n" +
 	"\x06opt_in\x18\x02 \x01(\v2\x14.tocsin.record.OptInH\x00R\x05optIn\x12/\n" +
 	"\x06delete\x18\x03 \x01(\v2\x15.tocsin.record.DeleteH\x00R\x06delete\x12,\n" +
 	"\x04gone\x18\x04 \x01(\v2\x16.tocsin.record.AddressH\x00R\x04gone\x128\n" +
-	"\aprofile\x18\x05 \x01(\v2\x1c.tocsin.record.ProfileUpdateH\x00R\aprofile\x12/\n" +
+	"\aprofile\x18\x05 \x01(\v2\x1c.tocsin.record.ProfileUpdateH\x00R\aprofile\x12,\n" +
+	"\x05event\x18\x06 \x01(\v2\x14.tocsin.record.EventH\x00R\x05event\x12/\n" +
 	"\x04list\x18\a \x01(\v2\x19.tocsin.record.ListUpdateH\x00R\x04list\x12,\n" +
 	"\x05names\x18\t \x01(\v2\x14.tocsin.record.NamesH\x00R\x05names\x12,\n" +
 	"\x05erase\x18\r \x01(\v2\x14.tocsin.record.EraseH\x00R\x05eraseB\b\n" +
@@ -4355,7 +4465,15 @@ const file_record_proto_rawDesc = "" +
 	"\n" +
 	"attributes\x18\x02 \x03(\v2\x18.tocsin.record.AttributeR\n" +
 	"attributes\x12)\n" +
-	"\x04tags\x18\x03 \x03(\v2\x15.tocsin.record.TagSetR\x04tags\"Y\n" +
+	"\x04tags\x18\x03 \x03(\v2\x15.tocsin.record.TagSetR\x04tags\"\xc7\x01\n" +
+	"\x05Event\x12\x18\n" +
+	"\aprofile\x18\x01 \x01(\tR\aprofile\x12\"\n" +
+	"\fsubscription\x18\x02 \x01(\fR\fsubscription\x12\x12\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\x12\x0e\n" +
+	"\x02at\x18\x04 \x01(\x03R\x02at\x120\n" +
+	"\x06fields\x18\x05 \x03(\v2\x18.tocsin.record.AttributeR\x06fields\x12\x16\n" +
+	"\x06repeat\x18\x06 \x01(\x06R\x06repeat\x12\x12\n" +
+	"\x04send\x18\a \x01(\fR\x04send\"Y\n" +
 	"\x05Names\x12\x18\n" +
 	"\aedition\x18\x01 \x01(\x04R\aedition\x12\x12\n" +
 	"\x04tags\x18\x02 \x01(\bR\x04tags\x12\x12\n" +
@@ -4460,7 +4578,7 @@ func file_record_proto_rawDescGZIP() []byte {
 	return file_record_proto_rawDescData
 }
 
-var file_record_proto_msgTypes = make([]protoimpl.MessageInfo, 52)
+var file_record_proto_msgTypes = make([]protoimpl.MessageInfo, 53)
 var file_record_proto_goTypes = []any{
 	(*Envelope)(nil),      // 0: tocsin.record.Envelope
 	(*Send)(nil),          // 1: tocsin.record.Send
@@ -4494,26 +4612,27 @@ var file_record_proto_goTypes = []any{
 	(*OptIn)(nil),         // 29: tocsin.record.OptIn
 	(*Delete)(nil),        // 30: tocsin.record.Delete
 	(*ProfileUpdate)(nil), // 31: tocsin.record.ProfileUpdate
-	(*Names)(nil),         // 32: tocsin.record.Names
-	(*ListUpdate)(nil),    // 33: tocsin.record.ListUpdate
-	(*Recycle)(nil),       // 34: tocsin.record.Recycle
-	(*Recipients)(nil),    // 35: tocsin.record.Recipients
-	(*PlanState)(nil),     // 36: tocsin.record.PlanState
-	(*Wait)(nil),          // 37: tocsin.record.Wait
-	(*ReceiptState)(nil),  // 38: tocsin.record.ReceiptState
-	(*Briefs)(nil),        // 39: tocsin.record.Briefs
-	(*BriefRows)(nil),     // 40: tocsin.record.BriefRows
-	(*Brief)(nil),         // 41: tocsin.record.Brief
-	(*BriefRow)(nil),      // 42: tocsin.record.BriefRow
-	(*Dead)(nil),          // 43: tocsin.record.Dead
-	(*Counters)(nil),      // 44: tocsin.record.Counters
-	(*Tally)(nil),         // 45: tocsin.record.Tally
-	(*PageEnd)(nil),       // 46: tocsin.record.PageEnd
-	(*PushRun)(nil),       // 47: tocsin.record.PushRun
-	nil,                   // 48: tocsin.record.Recipient.ValuesEntry
-	nil,                   // 49: tocsin.record.Message.LanguagesEntry
-	nil,                   // 50: tocsin.record.Message.DefaultsEntry
-	nil,                   // 51: tocsin.record.Message.DataEntry
+	(*Event)(nil),         // 32: tocsin.record.Event
+	(*Names)(nil),         // 33: tocsin.record.Names
+	(*ListUpdate)(nil),    // 34: tocsin.record.ListUpdate
+	(*Recycle)(nil),       // 35: tocsin.record.Recycle
+	(*Recipients)(nil),    // 36: tocsin.record.Recipients
+	(*PlanState)(nil),     // 37: tocsin.record.PlanState
+	(*Wait)(nil),          // 38: tocsin.record.Wait
+	(*ReceiptState)(nil),  // 39: tocsin.record.ReceiptState
+	(*Briefs)(nil),        // 40: tocsin.record.Briefs
+	(*BriefRows)(nil),     // 41: tocsin.record.BriefRows
+	(*Brief)(nil),         // 42: tocsin.record.Brief
+	(*BriefRow)(nil),      // 43: tocsin.record.BriefRow
+	(*Dead)(nil),          // 44: tocsin.record.Dead
+	(*Counters)(nil),      // 45: tocsin.record.Counters
+	(*Tally)(nil),         // 46: tocsin.record.Tally
+	(*PageEnd)(nil),       // 47: tocsin.record.PageEnd
+	(*PushRun)(nil),       // 48: tocsin.record.PushRun
+	nil,                   // 49: tocsin.record.Recipient.ValuesEntry
+	nil,                   // 50: tocsin.record.Message.LanguagesEntry
+	nil,                   // 51: tocsin.record.Message.DefaultsEntry
+	nil,                   // 52: tocsin.record.Message.DataEntry
 }
 var file_record_proto_depIdxs = []int32{
 	1,  // 0: tocsin.record.Envelope.send:type_name -> tocsin.record.Send
@@ -4525,7 +4644,7 @@ var file_record_proto_depIdxs = []int32{
 	16, // 6: tocsin.record.Envelope.settle:type_name -> tocsin.record.Settle
 	20, // 7: tocsin.record.Envelope.close:type_name -> tocsin.record.Close
 	23, // 8: tocsin.record.Envelope.changes:type_name -> tocsin.record.Changes
-	34, // 9: tocsin.record.Envelope.recycle:type_name -> tocsin.record.Recycle
+	35, // 9: tocsin.record.Envelope.recycle:type_name -> tocsin.record.Recycle
 	22, // 10: tocsin.record.Envelope.steer:type_name -> tocsin.record.Steer
 	28, // 11: tocsin.record.Envelope.erase:type_name -> tocsin.record.Erase
 	2,  // 12: tocsin.record.Send.recipients:type_name -> tocsin.record.Recipient
@@ -4533,10 +4652,10 @@ var file_record_proto_depIdxs = []int32{
 	4,  // 14: tocsin.record.Send.options:type_name -> tocsin.record.Options
 	22, // 15: tocsin.record.Send.steer:type_name -> tocsin.record.Steer
 	3,  // 16: tocsin.record.Send.stored:type_name -> tocsin.record.Stored
-	48, // 17: tocsin.record.Recipient.values:type_name -> tocsin.record.Recipient.ValuesEntry
-	49, // 18: tocsin.record.Message.languages:type_name -> tocsin.record.Message.LanguagesEntry
-	50, // 19: tocsin.record.Message.defaults:type_name -> tocsin.record.Message.DefaultsEntry
-	51, // 20: tocsin.record.Message.data:type_name -> tocsin.record.Message.DataEntry
+	49, // 17: tocsin.record.Recipient.values:type_name -> tocsin.record.Recipient.ValuesEntry
+	50, // 18: tocsin.record.Message.languages:type_name -> tocsin.record.Message.LanguagesEntry
+	51, // 19: tocsin.record.Message.defaults:type_name -> tocsin.record.Message.DefaultsEntry
+	52, // 20: tocsin.record.Message.data:type_name -> tocsin.record.Message.DataEntry
 	2,  // 21: tocsin.record.Slice.recipients:type_name -> tocsin.record.Recipient
 	5,  // 22: tocsin.record.Slice.message:type_name -> tocsin.record.Message
 	4,  // 23: tocsin.record.Slice.options:type_name -> tocsin.record.Options
@@ -4563,32 +4682,34 @@ var file_record_proto_depIdxs = []int32{
 	30, // 44: tocsin.record.Change.delete:type_name -> tocsin.record.Delete
 	18, // 45: tocsin.record.Change.gone:type_name -> tocsin.record.Address
 	31, // 46: tocsin.record.Change.profile:type_name -> tocsin.record.ProfileUpdate
-	33, // 47: tocsin.record.Change.list:type_name -> tocsin.record.ListUpdate
-	32, // 48: tocsin.record.Change.names:type_name -> tocsin.record.Names
-	28, // 49: tocsin.record.Change.erase:type_name -> tocsin.record.Erase
-	26, // 50: tocsin.record.Upsert.attributes:type_name -> tocsin.record.Attribute
-	27, // 51: tocsin.record.Upsert.tags:type_name -> tocsin.record.TagSet
-	26, // 52: tocsin.record.ProfileUpdate.attributes:type_name -> tocsin.record.Attribute
-	27, // 53: tocsin.record.ProfileUpdate.tags:type_name -> tocsin.record.TagSet
-	2,  // 54: tocsin.record.Recipients.recipients:type_name -> tocsin.record.Recipient
-	37, // 55: tocsin.record.PlanState.waits:type_name -> tocsin.record.Wait
-	9,  // 56: tocsin.record.Wait.retry:type_name -> tocsin.record.Retry
-	44, // 57: tocsin.record.ReceiptState.open:type_name -> tocsin.record.Counters
-	43, // 58: tocsin.record.ReceiptState.dead:type_name -> tocsin.record.Dead
-	41, // 59: tocsin.record.BriefRows.sends:type_name -> tocsin.record.Brief
-	42, // 60: tocsin.record.Brief.rows:type_name -> tocsin.record.BriefRow
-	18, // 61: tocsin.record.Dead.addresses:type_name -> tocsin.record.Address
-	45, // 62: tocsin.record.Counters.tallies:type_name -> tocsin.record.Tally
-	19, // 63: tocsin.record.Counters.first:type_name -> tocsin.record.Bucket
-	19, // 64: tocsin.record.Counters.decided:type_name -> tocsin.record.Bucket
-	19, // 65: tocsin.record.Counters.quota:type_name -> tocsin.record.Bucket
-	47, // 66: tocsin.record.PageEnd.runs:type_name -> tocsin.record.PushRun
-	6,  // 67: tocsin.record.Message.LanguagesEntry.value:type_name -> tocsin.record.Text
-	68, // [68:68] is the sub-list for method output_type
-	68, // [68:68] is the sub-list for method input_type
-	68, // [68:68] is the sub-list for extension type_name
-	68, // [68:68] is the sub-list for extension extendee
-	0,  // [0:68] is the sub-list for field type_name
+	32, // 47: tocsin.record.Change.event:type_name -> tocsin.record.Event
+	34, // 48: tocsin.record.Change.list:type_name -> tocsin.record.ListUpdate
+	33, // 49: tocsin.record.Change.names:type_name -> tocsin.record.Names
+	28, // 50: tocsin.record.Change.erase:type_name -> tocsin.record.Erase
+	26, // 51: tocsin.record.Upsert.attributes:type_name -> tocsin.record.Attribute
+	27, // 52: tocsin.record.Upsert.tags:type_name -> tocsin.record.TagSet
+	26, // 53: tocsin.record.ProfileUpdate.attributes:type_name -> tocsin.record.Attribute
+	27, // 54: tocsin.record.ProfileUpdate.tags:type_name -> tocsin.record.TagSet
+	26, // 55: tocsin.record.Event.fields:type_name -> tocsin.record.Attribute
+	2,  // 56: tocsin.record.Recipients.recipients:type_name -> tocsin.record.Recipient
+	38, // 57: tocsin.record.PlanState.waits:type_name -> tocsin.record.Wait
+	9,  // 58: tocsin.record.Wait.retry:type_name -> tocsin.record.Retry
+	45, // 59: tocsin.record.ReceiptState.open:type_name -> tocsin.record.Counters
+	44, // 60: tocsin.record.ReceiptState.dead:type_name -> tocsin.record.Dead
+	42, // 61: tocsin.record.BriefRows.sends:type_name -> tocsin.record.Brief
+	43, // 62: tocsin.record.Brief.rows:type_name -> tocsin.record.BriefRow
+	18, // 63: tocsin.record.Dead.addresses:type_name -> tocsin.record.Address
+	46, // 64: tocsin.record.Counters.tallies:type_name -> tocsin.record.Tally
+	19, // 65: tocsin.record.Counters.first:type_name -> tocsin.record.Bucket
+	19, // 66: tocsin.record.Counters.decided:type_name -> tocsin.record.Bucket
+	19, // 67: tocsin.record.Counters.quota:type_name -> tocsin.record.Bucket
+	48, // 68: tocsin.record.PageEnd.runs:type_name -> tocsin.record.PushRun
+	6,  // 69: tocsin.record.Message.LanguagesEntry.value:type_name -> tocsin.record.Text
+	70, // [70:70] is the sub-list for method output_type
+	70, // [70:70] is the sub-list for method input_type
+	70, // [70:70] is the sub-list for extension type_name
+	70, // [70:70] is the sub-list for extension extendee
+	0,  // [0:70] is the sub-list for field type_name
 }
 
 func init() { file_record_proto_init() }
@@ -4617,6 +4738,7 @@ func file_record_proto_init() {
 		(*Change_Delete)(nil),
 		(*Change_Gone)(nil),
 		(*Change_Profile)(nil),
+		(*Change_Event)(nil),
 		(*Change_List)(nil),
 		(*Change_Names)(nil),
 		(*Change_Erase)(nil),
@@ -4638,7 +4760,7 @@ func file_record_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_record_proto_rawDesc), len(file_record_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   52,
+			NumMessages:   53,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1,0 +1,133 @@
+package audience
+
+import (
+	"strings"
+	"time"
+
+	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/index"
+	"github.com/tocsin-push/tocsin/record"
+)
+
+// MaxEvents is how many names of events a project has on a shard at most. One
+// that would be one more is left out.
+const MaxEvents = 1000
+
+// done is what a project's people did: those with a user id by their number,
+// subscriptions that are nobody's by their ordinal. What a person did counts for
+// all the person's subscriptions, those to come included; a subscription that
+// becomes somebody's brings what it did.
+type done struct {
+	own    *index.Events
+	people *index.Events
+	heard  heard
+}
+
+func newDone() done { return done{own: index.NewEvents(), people: index.NewEvents()} }
+
+// advance says that the log has come to an instant.
+func (d *done) advance(at int64) {
+	now := uint32(max(at, 0) / int64(time.Second))
+	d.own.Advance(now)
+	d.people.Advance(now)
+	d.heard.advance(now)
+}
+
+// fits reports whether an event's name is known, or fewer than most are.
+func (d *done) fits(name string, most int) bool {
+	if d.own.Has(name) || d.people.Has(name) {
+		return true
+	}
+	n := len(d.people.Known())
+	for _, own := range d.own.Known() {
+		if !d.people.Has(own) {
+			n++
+		}
+	}
+	return n < most
+}
+
+// happened notes an event, once.
+func (p *project) happened(e *record.Event) {
+	if !p.done.fits(e.Name, MaxEvents) {
+		return
+	}
+	row, person, ok := p.doer(e)
+	if !ok || e.Repeat != 0 && !p.done.heard.first(e.Repeat) {
+		return
+	}
+	of, rows := p.done.own, len(p.rows.ids)
+	if person {
+		of, rows = p.done.people, len(p.people.key)
+	}
+	var fields []index.Field
+	for _, f := range e.Fields {
+		if v, ok := valueOf(f); ok {
+			fields = append(fields, index.Field{Name: f.Name, Value: v})
+		}
+	}
+	of.Add(row, e.Name, uint32(max(e.At, 0)/int64(time.Second)), fields, rows)
+}
+
+// doer finds whose an event is: a person's number, or the ordinal of a
+// subscription that is nobody's. The subscription that told of it knows best,
+// as it may have become somebody's meanwhile.
+func (p *project) doer(e *record.Event) (row uint32, person, ok bool) {
+	if len(e.Subscription) > 0 {
+		if o, ok := p.alive(e.Subscription); ok {
+			if of := p.rows.profile[o]; of != 0 {
+				return of - 1, true, true
+			}
+			return o, false, true
+		}
+	}
+	if !strings.HasPrefix(e.Profile, userPrefix) {
+		return 0, false, false
+	}
+	row, _ = p.personOrNew(e.Profile)
+	return row, true, true
+}
+
+// joins gives a person what a subscription did that was nobody's.
+func (p *project) joins(ordinal, person uint32) {
+	if deeds := p.done.own.Of(ordinal); len(deeds) > 0 {
+		p.done.people.Join(person, deeds, len(p.people.key))
+		p.done.own.Clear(ordinal)
+	}
+}
+
+// FitEvent reports whether a shard has room for an event of this name, when
+// there may be so many names, at most MaxEvents.
+func (s *Shard) FitEvent(project tocsin.ProjectID, name string, most int) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	p := s.projects[project]
+	return p == nil || p.done.fits(name, most)
+}
+
+// Events returns the names of a project's events that somebody did.
+func (s *Shard) Events(project tocsin.ProjectID) []string {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	p := s.projects[project]
+	if p == nil {
+		return nil
+	}
+	return append(p.done.people.Known(), p.done.own.Known()...)
+}
+
+func (d *done) size() int { return d.own.Size() + d.people.Size() + d.heard.size() }
+
+func (d *done) freeze() done {
+	return done{own: d.own.Freeze(), people: d.people.Freeze(), heard: d.heard.freeze()}
+}
+
+func (d *done) encode(e *index.Encoder) {
+	d.own.Encode(e)
+	d.people.Encode(e)
+	d.heard.encode(e)
+}
+
+func decodeDone(d *index.Decoder) done {
+	return done{own: index.DecodeEvents(d), people: index.DecodeEvents(d), heard: decodeHeard(d)}
+}
