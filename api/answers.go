@@ -35,8 +35,8 @@ func (a answers) Count(ctx context.Context, project tocsin.ProjectID, q *target.
 	return c, ctx.Err()
 }
 
-func (a answers) Spread(project tocsin.ProjectID, q *target.Query, recipients []*record.Recipient, at time.Time) []ask.Share {
-	return a.audience.Spread(project, q, recipients, at)
+func (a answers) Spread(ctx context.Context, project tocsin.ProjectID, q *target.Query, recipients []*record.Recipient, at time.Time) ([]ask.Share, error) {
+	return a.audience.Spread(ctx, project, q, recipients, at)
 }
 
 func (a answers) Counters(ctx context.Context, send tocsin.SendID) (*record.Counters, error) {

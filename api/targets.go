@@ -100,8 +100,12 @@ func (s *Server) previewTarget(ctx context.Context, in *body[client.PreviewReque
 		return nil, err
 	}
 	out := &body[client.Preview]{client.Preview{Count: total.Count, Recipients: []client.PreviewRecipient{}}}
-	for shard := range s.Shards {
-		for _, one := range s.sample(project, sel, tocsin.Shard(shard), limit-len(out.Body.Recipients)) {
+	for shard := 0; shard < s.Shards && len(out.Body.Recipients) < limit; shard++ {
+		some, err := s.sample(ctx, project, sel, tocsin.Shard(shard), limit-len(out.Body.Recipients))
+		if err != nil {
+			return nil, err
+		}
+		for _, one := range some {
 			out.Body.Recipients = append(out.Body.Recipients, previewBody(one, compiled))
 		}
 	}
@@ -115,13 +119,13 @@ type sampled struct {
 }
 
 // sample is a few recipients of one shard.
-func (s *Server) sample(project tocsin.ProjectID, sel ask.Target, shard tocsin.Shard, limit int) (found []sampled) {
+func (s *Server) sample(ctx context.Context, project tocsin.ProjectID, sel ask.Target, shard tocsin.Shard, limit int) (found []sampled, err error) {
 	if sel.Query != nil {
-		_, some := s.Audience[shard].Preview(project, sel.Query, limit, sel.At)
+		some, err := s.Audience[shard].Preview(ctx, project, sel.Query, limit, sel.At)
 		for _, one := range some {
 			found = append(found, sampled{one, nil})
 		}
-		return found
+		return found, err
 	}
 	for _, r := range sel.Explicit[shard] {
 		if len(r.Subscription) > 0 {
@@ -134,10 +138,10 @@ func (s *Server) sample(project tocsin.ProjectID, sel ask.Target, shard tocsin.S
 			}
 		}
 		if len(found) >= limit {
-			return found[:max(limit, 0)]
+			return found[:max(limit, 0)], nil
 		}
 	}
-	return found
+	return found, nil
 }
 
 func previewBody(one sampled, compiled *content.Compiled) client.PreviewRecipient {

@@ -42,9 +42,9 @@ type Shard interface {
 	// Count counts a target for an instant, or returns the error of ctx.
 	Count(ctx context.Context, project tocsin.ProjectID, q *target.Query, recipients []*record.Recipient, at time.Time) (Count, error)
 
-	// Spread tells on which routes a target is. The sum is exact, the parts of
-	// a large one are from a sample.
-	Spread(project tocsin.ProjectID, q *target.Query, recipients []*record.Recipient, at time.Time) []Share
+	// Spread tells on which routes a target is, or returns the error of ctx. The sum
+	// is exact, the parts of a large one are from a sample.
+	Spread(ctx context.Context, project tocsin.ProjectID, q *target.Query, recipients []*record.Recipient, at time.Time) ([]Share, error)
 
 	// Counters are those of a send; nil where it was not opened.
 	Counters(context.Context, tocsin.SendID) (*record.Counters, error)
@@ -113,12 +113,16 @@ func (s Shards) Counters(ctx context.Context, shards []tocsin.Shard, send tocsin
 // Spread adds up on which routes a target is, until ctx ends: then those that
 // have not answered are taken to be like the others, since people are spread
 // over shards by a hash. partial says so; nothing is known when nobody has
-// answered. The questions run in tasks, and may go on after the return.
+// answered. The questions run in tasks, and end soon after ctx does.
 func (s Shards) Spread(ctx context.Context, tasks *sync.WaitGroup, project tocsin.ProjectID, t Target) (shares []Share, partial bool) {
 	shards := s.of(t)
 	answers := make(chan []Share, len(shards))
 	for _, shard := range shards {
-		tasks.Go(func() { answers <- s[shard].Spread(project, t.Query, t.Explicit[shard], t.At) })
+		tasks.Go(func() {
+			if some, err := s[shard].Spread(ctx, project, t.Query, t.Explicit[shard], t.At); err == nil {
+				answers <- some
+			}
+		})
 	}
 	at := map[provider.Route]int{}
 	answered := 0

@@ -20,9 +20,9 @@ type shard struct {
 	gate chan struct{}
 }
 
-func (s shard) Spread(tocsin.ProjectID, *target.Query, []*record.Recipient, time.Time) []ask.Share {
+func (s shard) Spread(context.Context, tocsin.ProjectID, *target.Query, []*record.Recipient, time.Time) ([]ask.Share, error) {
 	<-s.gate
-	return []ask.Share{{Route: provider.Route{Provider: tocsin.APNs}, Pushes: 30}, {Route: provider.Route{Provider: tocsin.FCM}, Pushes: 10}}
+	return []ask.Share{{Route: provider.Route{Provider: tocsin.APNs}, Pushes: 30}, {Route: provider.Route{Provider: tocsin.FCM}, Pushes: 10}}, nil
 }
 
 // A shard that is late is taken to be like the others.

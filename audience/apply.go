@@ -77,9 +77,13 @@ func check(e *record.Envelope) (*record.Changes, error) {
 
 // apply takes a record that was written at an instant and stood at pos.
 func (p *project) apply(pos uint64, at int64, changes *record.Changes) {
+	p.version++
 	p.lists.expireDrafts(p, at)
-	p.done.advance(at)
+	if day := p.done.heard.day; p.done.advance(at) != day {
+		p.touchAll() // what is older than the windows of events is gone
+	}
 	for _, change := range changes.Changes {
+		p.announce(change)
 		switch c := change.Change.(type) {
 		case *record.Change_Upsert:
 			p.upsert(pos, at, changes.Names, c.Upsert)
@@ -171,6 +175,7 @@ func (p *project) upsert(pos uint64, at int64, edition uint64, u *record.Upsert)
 			p.known.Set(ordinal, field.name, index.Value{Kind: index.Text, Text: field.text})
 		}
 	}
+	p.touch(ordinal)
 }
 
 // otherHolder finds the live subscription, other than the one at ordinal, whose
@@ -228,7 +233,10 @@ func (p *project) update(edition uint64, u *record.ProfileUpdate) {
 		number, _ := p.personOrNew(u.Profile)
 		setAll(p.people.known, number, attributes, tags)
 	}
-	p.subscriptions(u.Profile, func(ordinal uint32) { setAll(p.known, ordinal, attributes, tags) })
+	p.subscriptions(u.Profile, func(ordinal uint32) {
+		setAll(p.known, ordinal, attributes, tags)
+		p.touch(ordinal)
+	})
 }
 
 // A project has at most so many names in use on a shard, native fields

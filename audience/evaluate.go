@@ -38,29 +38,19 @@ type Count struct {
 // Evaluate returns those that a send to the query, due at the instant given,
 // goes to: matching, live and opted in. nil asks for everyone. Whoever has a
 // mark waits for it first (Await).
-func (s *Shard) Evaluate(project tocsin.ProjectID, q *target.Query, at time.Time) Audience {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	a := Audience{Generation: firstGeneration, Applied: s.applied}
-	p := s.projects[project]
-	if p == nil {
-		return a
-	}
-	a.Lots = p.cut(s.matching(p, q, p.reachable, at), at)
-	return a
-}
-
-// matching returns those of all that match for an instant; nil asks for everyone.
-func (s *Shard) matching(p *project, q *target.Query, all *roaring.Bitmap, at time.Time) *roaring.Bitmap {
-	if q == nil {
-		return all
-	}
-	rows, err := p.known.Run(context.Background(), q, all, p.around(&s.zones, at))
+func (s *Shard) Evaluate(id tocsin.ProjectID, q *target.Query, at time.Time) Audience {
+	var a Audience
+	err := s.matching(context.Background(), id, q, reachable, at, false, func(p *project, rows *roaring.Bitmap) {
+		a = Audience{Generation: firstGeneration, Applied: s.applied, Lots: p.cut(rows, at)}
+	})
 	if err != nil {
 		panic(err) // the context never ends
 	}
-	return rows
+	return a
 }
+
+func live(p *project) *roaring.Bitmap      { return p.live }
+func reachable(p *project) *roaring.Bitmap { return p.reachable }
 
 // cut splits rows into lots.
 func (p *project) cut(rows *roaring.Bitmap, at time.Time) []Lot {
@@ -161,16 +151,9 @@ func (s *Shard) Explicit(project tocsin.ProjectID, recipients []*record.Recipien
 }
 
 // Count counts for an instant without building an audience, or returns the error of ctx.
-func (s *Shard) Count(ctx context.Context, project tocsin.ProjectID, q *target.Query, at time.Time) (Count, error) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	p := s.projects[project]
-	switch {
-	case p == nil:
-		return Count{}, nil
-	case q == nil:
-		return Count{Matched: p.live.GetCardinality(), Reachable: p.reachable.GetCardinality()}, nil
-	}
-	matched, reachable, err := p.known.Count(ctx, q, p.live, p.reachable, p.around(&s.zones, at))
-	return Count{Matched: matched, Reachable: reachable}, err
+func (s *Shard) Count(ctx context.Context, id tocsin.ProjectID, q *target.Query, at time.Time) (c Count, err error) {
+	err = s.matching(ctx, id, q, live, at, true, func(p *project, rows *roaring.Bitmap) {
+		c = Count{Matched: rows.GetCardinality(), Reachable: rows.AndCardinality(p.reachable)}
+	})
+	return c, err
 }

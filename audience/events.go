@@ -25,12 +25,13 @@ type done struct {
 
 func newDone() done { return done{own: index.NewEvents(), people: index.NewEvents()} }
 
-// advance says that the log has come to an instant.
-func (d *done) advance(at int64) {
+// advance says that the log has come to an instant, and tells its day.
+func (d *done) advance(at int64) (day uint32) {
 	now := uint32(max(at, 0) / int64(time.Second))
 	d.own.Advance(now)
 	d.people.Advance(now)
 	d.heard.advance(now)
+	return d.heard.day
 }
 
 // fits reports whether an event's name is known, or fewer than most are.
@@ -67,6 +68,11 @@ func (p *project) happened(e *record.Event) {
 		}
 	}
 	of.Add(row, e.Name, uint32(max(e.At, 0)/int64(time.Second)), fields, rows)
+	if person {
+		p.devices(row, p.touch)
+	} else {
+		p.touch(row)
+	}
 }
 
 // doer finds whose an event is: a person's number, or the ordinal of a
@@ -93,6 +99,7 @@ func (p *project) joins(ordinal, person uint32) {
 	if deeds := p.done.own.Of(ordinal); len(deeds) > 0 {
 		p.done.people.Join(person, deeds, len(p.people.key))
 		p.done.own.Clear(ordinal)
+		p.devices(person, p.touch)
 	}
 }
 

@@ -1,7 +1,10 @@
 package audience
 
 import (
+	"context"
 	"time"
+
+	"github.com/RoaringBitmap/roaring/v2"
 
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/index"
@@ -87,21 +90,15 @@ func (s *Shard) FindProfile(project tocsin.ProjectID, key string) (found []Subsc
 	return found
 }
 
-// Preview counts a target for an instant and returns a few of those it matches,
-// opted out ones too, from the oldest ordinal on.
-func (s *Shard) Preview(project tocsin.ProjectID, q *target.Query, limit int, at time.Time) (Count, []Subscription) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	p := s.projects[project]
-	if p == nil {
-		return Count{}, nil
-	}
-	matched := s.matching(p, q, p.live, at)
-	var sample []Subscription
-	for it := matched.Iterator(); it.HasNext() && len(sample) < limit; {
-		sample = append(sample, p.view(it.Next()))
-	}
-	return Count{Matched: matched.GetCardinality(), Reachable: matched.AndCardinality(p.reachable)}, sample
+// Preview returns a few of those that a target matches at an instant, opted out
+// ones too, from the oldest ordinal on, or the error of ctx.
+func (s *Shard) Preview(ctx context.Context, id tocsin.ProjectID, q *target.Query, limit int, at time.Time) (sample []Subscription, err error) {
+	err = s.matching(ctx, id, q, live, at, true, func(p *project, rows *roaring.Bitmap) {
+		for it := rows.Iterator(); it.HasNext() && len(sample) < limit; {
+			sample = append(sample, p.view(it.Next()))
+		}
+	})
+	return sample, err
 }
 
 func (p *project) view(o uint32) Subscription {

@@ -86,6 +86,9 @@ func listFits(u *record.ListUpdate) bool {
 // updateList applies a change to lists that was written at an instant.
 func (p *project) updateList(at int64, u *record.ListUpdate) {
 	ls := &p.lists
+	if u.Step != ListAdd && u.Step != ListRemove {
+		p.touchAll() // the name may mean others
+	}
 	n, id, upload := ls.named[u.Name], tocsin.ImportID(u.List), tocsin.ImportID{}
 	copy(upload[:], u.Upload)
 	if u.Step == ListMake {
@@ -140,7 +143,10 @@ func (p *project) addPerson(l *list, key string) {
 		return
 	}
 	if l.people.known.Add(number) {
-		p.devices(number, func(o uint32) { l.rows.Add(o) })
+		p.devices(number, func(o uint32) {
+			l.rows.Add(o)
+			p.touch(o)
+		})
 	}
 }
 
@@ -161,6 +167,7 @@ func (p *project) addSingle(l *list, id tocsin.SubscriptionID) {
 	if ordinal, known := p.ordinal(id); known {
 		l.singles.known.Add(ordinal)
 		l.rows.Add(ordinal)
+		p.touch(ordinal)
 	} else {
 		l.singles.waiting.Add(p.lists.singles.place(p, id))
 	}
@@ -184,6 +191,7 @@ func (p *project) devices(number uint32, each func(ordinal uint32)) {
 
 // look puts a subscription into the rows of a list, or takes it out.
 func (p *project) look(l *list, ordinal uint32) {
+	p.touch(ordinal)
 	person := p.rows.profile[ordinal]
 	if l.singles.known.Has(ordinal) || person != 0 && l.people.known.Has(person-1) {
 		l.rows.Add(ordinal)

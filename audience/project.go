@@ -4,6 +4,7 @@ import (
 	"hash/maphash"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/RoaringBitmap/roaring/v2"
 
@@ -52,6 +53,10 @@ type project struct {
 	lists     lists
 	done      done
 	members   map[target.Member]*index.Rows // of named sets; some may be deleted since
+
+	version uint64 // rises with each record that is applied
+	passing sync.Mutex
+	passes  []*pass // under way; readers change it, and hold passing for that
 }
 
 // rows are the columns that the index does not hold.
@@ -216,11 +221,13 @@ func (p *project) remove(ordinal uint32) {
 	if p.rows.profile[ordinal] == 0 {
 		p.done.own.Clear(ordinal)
 	}
+	p.touch(ordinal)
 	p.compact()
 }
 
 func (p *project) optIn(ordinal uint32, in bool) {
 	p.known.Set(ordinal, fieldOptedIn, index.FlagValue(in))
+	p.touch(ordinal)
 	if in {
 		p.reachable.Add(ordinal)
 	} else {

@@ -3,6 +3,7 @@ package audience
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/record"
@@ -17,6 +18,7 @@ type Shard struct {
 	applied  uint64
 	zones    zones
 	moved    chan struct{} // closed when applied rises; nil while nobody waits
+	slice    time.Duration // see pass.go
 }
 
 // firstGeneration names the ordinals of a shard until they are recycled.
@@ -24,7 +26,7 @@ const firstGeneration = 1
 
 // NewShard returns the audience before the first record.
 func NewShard() *Shard {
-	return &Shard{projects: make(map[tocsin.ProjectID]*project), seen: make(record.Seen)}
+	return &Shard{projects: make(map[tocsin.ProjectID]*project), seen: make(record.Seen), slice: slice}
 }
 
 // Apply takes the next record of the log, which stood at pos. A repeat does

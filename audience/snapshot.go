@@ -101,7 +101,7 @@ func Decode(from io.Reader) (*Shard, error) {
 	if (version < withoutCreated || version > snapshotVersion) && d.Err() == nil {
 		return nil, fmt.Errorf("audience: snapshot has version %d, this build reads %d to %d", version, withoutCreated, snapshotVersion)
 	}
-	s := &Shard{projects: make(map[tocsin.ProjectID]*project), seen: make(record.Seen), applied: d.Number()}
+	s := &Shard{projects: make(map[tocsin.ProjectID]*project), seen: make(record.Seen), applied: d.Number(), slice: slice}
 	for range d.Length(maxWriters) {
 		writer := d.Number()
 		s.seen[writer] = d.Number()

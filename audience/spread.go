@@ -1,6 +1,7 @@
 package audience
 
 import (
+	"context"
 	"slices"
 	"time"
 
@@ -17,25 +18,23 @@ import (
 const sample = 256
 
 // Spread tells on which routes a send to a query, or to explicit recipients,
-// that is due at an instant would go now. The sum is exact; the parts of more than sample subscriptions
-// are in proportion to that many of them, taken at even distances.
-func (s *Shard) Spread(project tocsin.ProjectID, q *target.Query, recipients []*record.Recipient, at time.Time) []ask.Share {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	p := s.projects[project]
-	if p == nil {
-		return nil
-	}
-	rows := p.reachable
-	switch {
-	case recipients != nil:
-		rows = roaring.New()
-		for _, r := range recipients {
-			p.named(r, func(o uint32) { rows.Add(o) })
+// that is due at an instant would go now, or returns the error of ctx. The sum is
+// exact; the parts of more than sample subscriptions are in proportion to that many
+// of them, taken at even distances.
+func (s *Shard) Spread(ctx context.Context, id tocsin.ProjectID, q *target.Query, recipients []*record.Recipient, at time.Time) (shares []ask.Share, err error) {
+	err = s.matching(ctx, id, q, reachable, at, true, func(p *project, rows *roaring.Bitmap) {
+		if recipients != nil {
+			rows = roaring.New()
+			for _, r := range recipients {
+				p.named(r, func(o uint32) { rows.Add(o) })
+			}
 		}
-	case q != nil:
-		rows = s.matching(p, q, p.reachable, at)
-	}
+		shares = p.spread(rows)
+	})
+	return shares, err
+}
+
+func (p *project) spread(rows *roaring.Bitmap) []ask.Share {
 	all := rows.GetCardinality()
 	taken := min(all, sample)
 	if slices.Contains(p.routeUses, uint32(p.live.GetCardinality())) { // all are on one route

@@ -13,7 +13,7 @@ import (
 // The parts add up to what a send would go to, and are in proportion.
 func TestSpread(t *testing.T) {
 	w := newWorld(t)
-	if shares := w.shard.Spread(news, nil, nil, noon); shares != nil {
+	if shares, err := w.shard.Spread(t.Context(), news, nil, nil, noon); shares != nil || err != nil {
 		t.Fatalf("nobody is on %v", shares)
 	}
 	const people = 3000
@@ -27,7 +27,11 @@ func TestSpread(t *testing.T) {
 	w.apply(news, optIn(0, false))
 	for text, want := range map[string]uint64{`{}`: people - 1, `{"country":"FR"}`: people/2 - 1, `{"country":"IT"}`: 0} {
 		parts := map[tocsin.Provider]uint64{}
-		for _, s := range w.shard.Spread(news, query(t, text), nil, noon) {
+		shares, err := w.shard.Spread(t.Context(), news, query(t, text), nil, noon)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range shares {
 			parts[s.Route.Provider] += s.Pushes
 		}
 		if have := parts[tocsin.FCM] + parts[tocsin.APNs]; have != want {
@@ -37,9 +41,9 @@ func TestSpread(t *testing.T) {
 			t.Errorf("%s: %v, want a third on FCM", text, parts)
 		}
 	}
-	shares := w.shard.Spread(news, nil, []*record.Recipient{{Subscription: subscription(1).Bytes()}, {Subscription: subscription(1).Bytes()},
+	shares, err := w.shard.Spread(t.Context(), news, nil, []*record.Recipient{{Subscription: subscription(1).Bytes()}, {Subscription: subscription(1).Bytes()},
 		{Subscription: subscription(3).Bytes()}, {Subscription: subscription(people + 1).Bytes()}}, noon)
-	if len(shares) != 2 || shares[0].Pushes != 1 || shares[1].Pushes != 1 {
+	if err != nil || len(shares) != 2 || shares[0].Pushes != 1 || shares[1].Pushes != 1 {
 		t.Errorf("%v", shares)
 	}
 }

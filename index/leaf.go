@@ -64,8 +64,9 @@ func (l *listed) narrow(number uint32, rows *words) {
 }
 
 // coded is the rows of a column whose values pass a test. Codes that are wanted
-// are found once for all rows; as long as few rows are asked about, their
-// values are tested instead.
+// are found once for all rows; as long as few rows are asked about, or where the
+// distinct values are more than can be tested at a stretch, those of the rows are
+// tested instead.
 type coded struct {
 	codes  *codes
 	wanted []uint64 // bit set of codes; nil as long as it was not needed
@@ -76,7 +77,7 @@ type coded struct {
 
 func (c *coded) narrow(number uint32, rows *words) {
 	if c.wanted == nil {
-		if c.tested += rows.count(); c.tested <= c.dict.distinct() {
+		if c.tested += rows.count(); c.tested <= c.dict.distinct() || c.dict.distinct() > stretch {
 			pick(rows, func(low uint32) bool {
 				code := c.codes.get(number<<16 | low)
 				return code != 0 && c.passes(c.dict.value(code))
@@ -107,6 +108,9 @@ func blockOf[T any](column []T, number uint32) []T {
 	from := min(int(number)*blockRows, len(column))
 	return column[from:min(from+blockRows, len(column))]
 }
+
+// stretch is how many values are tested at once: for 10 ms at most.
+const stretch = 2 * blockRows
 
 // few is the number of rows of a word up to which they are looked at one by one.
 const few = 12

@@ -96,13 +96,10 @@ func (w *world) live(t *testing.T, targets int) error {
 		if w.IntN(200) == 0 {
 			w.x = again(t, w.x)
 		}
-		all, part := roaring.New(), roaring.New()
+		all := roaring.New()
 		for _, row := range w.rows {
 			if w.IntN(5) > 0 {
 				all.Add(row)
-			}
-			if w.IntN(2) > 0 {
-				part.Add(row)
 			}
 		}
 		first, second := w.query(3), w.query(2)
@@ -113,10 +110,6 @@ func (w *world) live(t *testing.T, targets int) error {
 		q, _ := w.parse(first)
 		if want := w.n.run(q, all.ToArray(), w.around); !slices.Equal(a.ToArray(), want) {
 			return fmt.Errorf("target %d: %s finds %v, want %v", i, first, a.ToArray(), want)
-		}
-		matched, also, err := w.x.Count(t.Context(), q, all, part, w.around)
-		if err != nil || matched != a.GetCardinality() || also != a.AndCardinality(part) {
-			return fmt.Errorf("target %d: %s counts %d and %d, finds %d and %d", i, first, matched, also, a.GetCardinality(), a.AndCardinality(part))
 		}
 		b, err := w.ask(t, second, all)
 		if err != nil {

@@ -2,7 +2,7 @@ package index
 
 import (
 	"context"
-	"math/bits"
+	"slices"
 	"time"
 
 	"github.com/RoaringBitmap/roaring/v2"
@@ -33,34 +33,69 @@ type Around struct {
 	Segment func(definition *target.Query) *Rows
 }
 
+// BlockWords is how many words of a bit a row are stored and evaluated together.
+const BlockWords = blockWords
+
+// Program is a query made ready for an index as it is: good until the next
+// write. One evaluation uses it at a time.
+type Program struct {
+	root *node
+	run  run
+}
+
+// Compile makes a query ready. It takes about as long as Setup says.
+func (x *Index) Compile(ctx context.Context, q *target.Query, around *Around) *Program {
+	return &Program{(&compiler{x, around, q}).compile(q.Root()), run{ctx: ctx}}
+}
+
+// Cost is about how long a block of 65,536 rows takes.
+func (p *Program) Cost() time.Duration { return time.Duration(p.root.cost) }
+
+// Few is about how long a block takes of which so many rows are asked about.
+func (p *Program) Few(rows int) time.Duration {
+	return time.Duration(float64(p.root.leaves())*2*costWords + p.root.cost*float64(costLook*rows)/blockRows)
+}
+
+func (n *node) leaves() int {
+	count := 1
+	for _, inner := range n.nodes {
+		count += inner.leaves()
+	}
+	return count
+}
+
+// Narrow leaves of rows, a bit each, those that match; it looks at the words from
+// one to another, which are whole blocks or lie in one. When ctx has ended, what
+// it leaves means nothing.
+func (p *Program) Narrow(rows []uint64, from, to int) {
+	blocks(rows, from, to, func(number uint32, rows *words) { p.root.narrow(&p.run, number, rows) })
+}
+
+// blocks calls each for every block of some words that holds a row. Of a block of which only a part
+// is meant, what each leaves elsewhere does not count.
+func blocks(rows []uint64, from, to int, each func(number uint32, rows *words)) {
+	for from < to {
+		number, next := from/blockWords, min(to, (from/blockWords+1)*blockWords)
+		switch {
+		case !slices.ContainsFunc(rows[from:next], func(word uint64) bool { return word != 0 }):
+		case next-from == blockWords:
+			each(uint32(number), (*words)(rows[from:]))
+		default:
+			var part words
+			copy(part[from%blockWords:], rows[from:next])
+			each(uint32(number), &part)
+			copy(rows[from:next], part[from%blockWords:])
+		}
+		from = next
+	}
+}
+
 // Run returns the rows out of all that the query matches, or the error of ctx.
 // The result is the caller's own; all is not changed.
 func (x *Index) Run(ctx context.Context, q *target.Query, all *roaring.Bitmap, around *Around) (*roaring.Bitmap, error) {
-	root := (&compiler{x, around, q}).compile(q.Root())
-	if root.op == target.And && len(root.nodes) == 0 {
-		return all.Clone(), nil
-	}
-	dense := denseOf(all)
-	err := root.run(ctx, dense, func(uint32, *words) {})
-	return roaring.FromDense(dense, false), err
-}
-
-// Count returns how many rows out of all the query matches, and how many of
-// those are in part too.
-func (x *Index) Count(ctx context.Context, q *target.Query, all, part *roaring.Bitmap, around *Around) (matched, also uint64, err error) {
-	root := (&compiler{x, around, q}).compile(q.Root())
-	if root.op == target.And && len(root.nodes) == 0 {
-		return all.GetCardinality(), all.AndCardinality(part), nil
-	}
-	inPart := denseOf(part)
-	err = root.run(ctx, denseOf(all), func(number uint32, rows *words) {
-		matched += uint64(rows.count())
-		from := min(int(number)*blockWords, len(inPart))
-		for i, word := range inPart[from:min(from+blockWords, len(inPart))] {
-			also += uint64(bits.OnesCount64(rows[i] & word))
-		}
-	})
-	return matched, also, err
+	rows := Dense(all)
+	x.Compile(ctx, q, around).Narrow(rows, 0, len(rows))
+	return roaring.FromDense(rows, false), ctx.Err()
 }
 
 // Correct makes a set agree with a query about some rows: it puts those in that
@@ -80,29 +115,12 @@ func (x *Index) Correct(ctx context.Context, into *Rows, q *target.Query, some, 
 	return nil
 }
 
-// denseOf is a bit a row, in whole blocks.
-func denseOf(rows *roaring.Bitmap) []uint64 {
+// Dense is a bit a row, in whole blocks.
+func Dense(rows *roaring.Bitmap) []uint64 {
 	if rows.IsEmpty() {
 		return nil
 	}
 	dense := make([]uint64, (int(rows.Maximum())>>16+1)*blockWords)
 	rows.WriteDenseTo(dense)
 	return dense
-}
-
-// run leaves of the rows those that match, a block at a time.
-func (n *node) run(ctx context.Context, dense []uint64, each func(number uint32, rows *words)) error {
-	r := &run{ctx: ctx}
-	for number := range uint32(len(dense) / blockWords) {
-		rows := (*words)(dense[int(number)*blockWords:])
-		if rows.empty() {
-			continue
-		}
-		n.narrow(r, number, rows)
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		each(number, rows)
-	}
-	return nil
 }
