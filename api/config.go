@@ -2,8 +2,10 @@ package api
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
+	"github.com/tocsin-push/tocsin/store"
 	"github.com/tocsin-push/tocsin/target"
 )
 
@@ -20,6 +22,8 @@ type Config struct {
 	DeviceRate  int           // calls a second of one network address to the device API
 	DeviceBurst int           // that it may make at once
 	Line        int           // bytes of one line of an import
+	Lists       int           // of a project
+	Entries     int           // of one list, about
 	Poll        time.Duration // between two looks at what an event stream follows
 	Forecast    time.Duration // that the answer to a send waits for its forecast
 	Target      target.Config
@@ -30,15 +34,18 @@ func Default() Config {
 	return Config{
 		Body: 8 << 20, Batch: 16 << 20, Depth: 32, Values: 400_000,
 		BodyTime: 30 * time.Second, RequestTime: 30 * time.Second,
-		Requests: 256, Streams: 32, DeviceRate: 20, DeviceBurst: 200, Line: 64 << 10, Poll: 200 * time.Millisecond, Forecast: 20 * time.Millisecond,
+		Requests: 256, Streams: 32, DeviceRate: 20, DeviceBurst: 200, Line: 64 << 10, Lists: 1000, Entries: 10_000_000, Poll: 200 * time.Millisecond, Forecast: 20 * time.Millisecond,
 		Target: target.Default(),
 	}
 }
 
 // Validate refuses limits that would refuse every request.
 func (c Config) Validate() error {
-	if min(c.Body, c.Batch, c.Depth, c.Values, c.Requests, c.Streams, c.DeviceRate, c.DeviceBurst, c.Line) < 1 || min(c.BodyTime, c.RequestTime, c.Poll, c.Forecast) <= 0 {
+	if min(c.Body, c.Batch, c.Depth, c.Values, c.Requests, c.Streams, c.DeviceRate, c.DeviceBurst, c.Line, c.Lists, c.Entries) < 1 || min(c.BodyTime, c.RequestTime, c.Poll, c.Forecast) <= 0 {
 		return errors.New("api: every limit is above 0")
+	}
+	if c.Lists > store.MaxScan {
+		return fmt.Errorf("api: lists are %d, want at most %d", c.Lists, store.MaxScan)
 	}
 	return c.Target.Validate()
 }

@@ -29,7 +29,8 @@ const importLife = 90 * 24 * time.Hour
 // importRow is an import up to an offset whose lines are durable.
 type importRow struct {
 	client.Import
-	Columns []string `json:"columns,omitempty"` // header of a CSV stream
+	Columns []string        `json:"columns,omitempty"` // header of a CSV stream
+	ListID  tocsin.ImportID `json:"list_id,omitzero"`  // which list is meant, of an upload to one
 
 	version uint64 // of the stored row
 }
@@ -121,8 +122,7 @@ type ImportPath struct {
 
 func (s *Server) importRoutes() {
 	write, read := access{scope: account.Audience}, access{scope: account.Read}
-	text := &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString}}
-	data := map[string]*huma.MediaType{"application/x-ndjson": text, "text/csv": text}
+	data := streams()
 	create := s.document(reflect.TypeFor[client.ImportRequest]())
 	for kind, media := range data {
 		create[kind] = media
@@ -170,7 +170,13 @@ func (s *Server) createImport(ctx context.Context, in *struct {
 	StreamInput
 	Name string `query:"name" maxLength:"100" doc:"Name of an import whose stream is the body"`
 }) (*body[client.Import], error) {
-	request := client.ImportRequest{Name: in.Name}
+	return s.beginImport(ctx, &in.StreamInput, in.Name, &importRow{})
+}
+
+// beginImport opens an import and, unless the body is JSON, reads its stream.
+// What is imported to stands in the row.
+func (s *Server) beginImport(ctx context.Context, in *StreamInput, name string, row *importRow) (*body[client.Import], error) {
+	request := client.ImportRequest{Name: name}
 	format, err := in.format()
 	if err != nil {
 		return nil, err
@@ -191,17 +197,20 @@ func (s *Server) createImport(ctx context.Context, in *struct {
 		}
 	}
 	project, now := caller(ctx).Project, s.Now().UTC()
-	id, err := newID[tocsin.ImportID](s.Random, now)
-	if err != nil {
+	if row.ID, err = newID[tocsin.ImportID](s.Random, now); err != nil {
 		return nil, err
 	}
-	row := &importRow{Import: client.Import{ID: id, Name: request.Name, Format: request.Format, Status: client.ImportOpen, CreatedAt: now}}
+	row.Name, row.Format, row.Status, row.CreatedAt = request.Name, request.Format, client.ImportOpen, now
 	row.touch(now)
+	if row.List != "" {
+		if err := s.takeList(ctx, project, row); err != nil {
+			return nil, err
+		}
+	}
 	if err := s.imports.put(ctx, project, row); err != nil || format == "json" {
 		return &body[client.Import]{row.Import}, err
 	}
-	row, err = s.stream(ctx, &in.StreamInput, row)
-	if err != nil {
+	if row, err = s.stream(ctx, in, row); err != nil {
 		return nil, err
 	}
 	return &body[client.Import]{row.Import}, nil
@@ -210,7 +219,8 @@ func (s *Server) createImport(ctx context.Context, in *struct {
 func (s *Server) continueImport(ctx context.Context, in *struct {
 	StreamInput
 	ImportPath
-	Offset int64 `query:"offset" minimum:"0" doc:"Where in the stream the body begins: the offset of the import"`
+	Offset  int64 `query:"offset" minimum:"0" doc:"Where in the stream the body begins: the offset of the import"`
+	Confirm bool  `query:"confirm" doc:"The list that is replaced may become less than half of what it is"`
 }) (*body[client.Import], error) {
 	row, err := s.imports.get(ctx, caller(ctx).Project, in.Import)
 	if err != nil {
@@ -230,6 +240,9 @@ func (s *Server) continueImport(ctx context.Context, in *struct {
 		f := fail(http.StatusConflict, "offset", "the stream goes on elsewhere",
 			client.FieldError{Field: "query.offset", Reason: fmt.Sprintf("want %d", row.Offset)})
 		return nil, f
+	}
+	if in.Confirm && row.Mode == client.ListReplace {
+		row.Confirm = true
 	}
 	row, err = s.stream(ctx, &in.StreamInput, row)
 	if err != nil {

@@ -118,6 +118,7 @@ func New(c Config, d Deps) (*Server, error) {
 	s.subscriptionRoutes()
 	s.deviceRoutes()
 	s.importRoutes()
+	s.listRoutes()
 	s.targetRoutes()
 	s.sendRoutes()
 	if err := s.plainRoutes(mux); err != nil {

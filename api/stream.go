@@ -50,6 +50,9 @@ func (s *Server) stream(ctx context.Context, in *StreamInput, row *importRow) (*
 	// What was read becomes durable and is noted, also after the client left.
 	ctx = context.WithoutCancel(ctx)
 	run := &importing{server: s, scope: who, reader: reader, row: &started}
+	if row.List != "" {
+		run.upload = &upload{server: s, project: who.Project, row: *row}
+	}
 	for range s.Shards {
 		run.admitted = append(run.admitted, audience.NewAdmitted())
 	}
@@ -58,6 +61,9 @@ func (s *Server) stream(ctx context.Context, in *StreamInput, row *importRow) (*
 	readErr := run.header(source)
 	if readErr == nil {
 		readErr = run.pieces(ctx, source)
+	}
+	if readErr == nil && run.upload != nil {
+		readErr = run.upload.end(ctx)
 	}
 	return run.finish(ctx, readErr)
 }
@@ -81,6 +87,7 @@ type importing struct {
 	scope   record.Scope
 	reader  *intake // copied for each piece
 	columns []column
+	upload  *upload // to a list; nil: subscriptions come
 	// By shard; shared by the pieces.
 	admitted []*audience.Admitted
 
@@ -111,7 +118,12 @@ func (i *importing) header(source *cutter) error {
 		row.Columns, row.Offset, row.Lines = names, source.offset, source.lines
 	}
 	var err error
-	if i.columns, err = parseHeader(row.Columns); err != nil {
+	if i.upload != nil {
+		i.columns, err = entryHeader(row.Columns)
+	} else {
+		i.columns, err = parseHeader(row.Columns)
+	}
+	if err != nil {
 		return fieldProblem(err)
 	}
 	i.row = &row
@@ -170,6 +182,10 @@ func (i *importing) pieces(ctx context.Context, source *cutter) error {
 // parse reads the lines of a piece.
 func (i *importing) parse(p *piece) {
 	p.changes = newBundle(i.scope.Project, i.server.Shards)
+	if i.upload != nil {
+		i.upload.parse(p, i.columns)
+		return
+	}
 	reader := *i.reader
 	reader.words = words{}
 	var row []string
@@ -269,6 +285,9 @@ func (i *importing) settle(ctx context.Context, p *piece) {
 		return
 	}
 	i.noted = time.Now()
+	if i.upload != nil {
+		i.fail(i.upload.fits())
+	}
 	i.fail(i.server.imports.put(ctx, i.scope.Project, &row))
 }
 

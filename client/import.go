@@ -21,16 +21,19 @@ type ImportRequest struct {
 	Format string `json:"format" enum:"ndjson,csv"`
 }
 
-// Import is a stream of subscriptions. Everything before Offset is durable; a
+// Import is a stream of subscriptions, or of entries of a list. Everything before Offset is durable; a
 // stream that broke is continued from there.
 type Import struct {
 	ID        tocsin.ImportID `json:"id"`
 	Name      string          `json:"name,omitempty"`
 	Format    string          `json:"format"`
+	List      string          `json:"list,omitempty" doc:"Name of the list that it is an upload to"`
+	Mode      ListMode        `json:"mode,omitempty" enum:"replace,add,remove"`
+	Confirm   bool            `json:"confirm,omitempty" doc:"The list that is replaced may become less than half of what it is"`
 	Status    ImportStatus    `json:"status"`
 	Offset    int64           `json:"offset" doc:"Bytes of the stream whose lines are durable or reported as bad"`
 	Lines     int64           `json:"lines" doc:"Lines before the offset, blank ones and the CSV header included"`
-	Imported  int64           `json:"imported" doc:"Subscriptions written"`
+	Imported  int64           `json:"imported" doc:"Subscriptions, or entries of the list, that were written"`
 	Bad       int64           `json:"bad" doc:"Lines that were not taken; all those of a row of several"`
 	BadLines  []BadLine       `json:"bad_lines,omitempty" doc:"The first 1,000 of them"`
 	CreatedAt time.Time       `json:"created_at"`

@@ -64,6 +64,7 @@ func (c *Client) Upload(ctx context.Context, i Import, stream io.ReadSeeker, pro
 		if now.Status == ImportFinished {
 			return now, nil
 		}
+		now.Confirm = i.Confirm
 		if i = now; i.Offset > before {
 			try = 0
 		}
@@ -101,6 +102,9 @@ func (c *Client) uploadFrom(ctx context.Context, i Import, stream io.ReadSeeker,
 	}
 	counted := &counter{in: stream, sent: i.Offset, hear: progress}
 	query := url.Values{"offset": {strconv.FormatInt(i.Offset, 10)}}
+	if i.Confirm {
+		query.Set("confirm", "true")
+	}
 	response, err := c.open(ctx, http.MethodPost, importPath(i.ID)+"/data", query, header, counted)
 	if err != nil {
 		if counted.failed != nil {
