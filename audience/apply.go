@@ -121,7 +121,7 @@ func (p *project) alive(id []byte) (uint32, bool) {
 // isGone decides whether the address that a provider calls dead is still the
 // one in use. A device that brought it after the provider's time knows better.
 func (p *project) isGone(ordinal uint32, gone *record.Address) bool {
-	return p.rows.version[ordinal] == gone.Version && (gone.At == 0 || seconds(gone.At) >= p.rows.vouched[ordinal])
+	return p.rows.version.At(ordinal) == gone.Version && (gone.At == 0 || seconds(gone.At) >= p.rows.vouched.At(ordinal))
 }
 
 // upsert takes a change whose writer knew an edition of the project's names.
@@ -140,7 +140,7 @@ func (p *project) upsert(pos uint64, at int64, edition uint64, u *record.Upsert)
 	}
 	if len(u.Address) > 0 {
 		if alive {
-			route = route.after(p.routes[p.rows.route[ordinal]])
+			route = route.after(p.routes[p.rows.route.At(ordinal)])
 		}
 		if !p.routeFits(route, MaxRoutes) {
 			return
@@ -156,7 +156,7 @@ func (p *project) upsert(pos uint64, at int64, edition uint64, u *record.Upsert)
 		p.store(ordinal, address, u.Secret)
 	}
 	if !alive {
-		p.rows.created[ordinal] = seconds(at)
+		p.rows.created.Set(ordinal, seconds(at))
 	}
 	if !alive || u.Profile != "" {
 		p.belong(ordinal, u.Profile, !alive)
@@ -167,7 +167,7 @@ func (p *project) upsert(pos uint64, at int64, edition uint64, u *record.Upsert)
 	case !alive || !optedIn: // an opt-out stays with its address
 		p.optIn(ordinal, optedIn)
 	}
-	p.rows.active[ordinal] = max(p.rows.active[ordinal], seconds(u.Active))
+	p.rows.active.Set(ordinal, max(p.rows.active.At(ordinal), seconds(u.Active)))
 	setAll(p.known, ordinal, p.names.attributes(edition, u.Attributes), p.names.tags(edition, u.Tags))
 	for _, field := range [...]struct{ name, text string }{{fieldPlatform, u.Platform}, {fieldLanguage, target.LanguageTag(u.Language)},
 		{fieldZone, u.Zone}, {fieldRegion, u.Region}, {fieldCity, u.City}, {fieldAppVersion, u.AppVersion}} {
@@ -197,32 +197,34 @@ func (p *project) register(pos uint64, ordinal uint32, alive bool, route Route, 
 		secret = u.Secret
 	}
 	number, seen := p.routeNumber(route), seconds(u.Active)
-	same := alive && p.rows.route[ordinal] == number && bytes.Equal(address, u.Address)
+	same := alive && p.rows.route.At(ordinal) == number && bytes.Equal(address, u.Address)
 	if !same {
 		if other, held := p.holder(route.Provider, u.Address); held && other != ordinal {
 			p.remove(other)
 		}
 		if alive {
 			p.byAddress.Delete(p.hashOfAddress(ordinal), ordinal, p.hashOfAddress)
-			p.routeUses[p.rows.route[ordinal]]--
+			p.routeUses[p.rows.route.At(ordinal)]--
 		}
-		if !alive || p.routes[p.rows.route[ordinal]].Provider != route.Provider {
+		if !alive || p.routes[p.rows.route.At(ordinal)].Provider != route.Provider {
 			p.known.Set(ordinal, fieldPlatform, index.Value{Kind: index.Text, Text: target.UsualPlatform(route.Provider)})
 		}
-		p.rows.route[ordinal] = number
+		p.rows.route.Set(ordinal, number)
 		p.routeUses[number]++
 		p.store(ordinal, u.Address, secret)
 		p.byAddress.Insert(p.hashOfAddress(ordinal), ordinal, p.hashOfAddress)
 		p.live.Add(ordinal)
 		p.known.Set(ordinal, fieldProvider, index.Value{Kind: index.Text, Text: route.Provider.String()})
-		p.rows.version[ordinal], p.rows.vouched[ordinal] = pos, seen
+		p.rows.version.Set(ordinal, pos)
+		p.rows.vouched.Set(ordinal, seen)
 		return
 	}
 	if len(u.Secret) > 0 {
 		p.store(ordinal, address, secret)
 	}
-	if seen > p.rows.vouched[ordinal] {
-		p.rows.version[ordinal], p.rows.vouched[ordinal] = pos, seen
+	if seen > p.rows.vouched.At(ordinal) {
+		p.rows.version.Set(ordinal, pos)
+		p.rows.vouched.Set(ordinal, seen)
 	}
 }
 

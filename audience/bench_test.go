@@ -142,26 +142,24 @@ func BenchmarkSnapshot(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.Run("freeze", func(b *testing.B) {
-		for b.Loop() {
-			shard.Freeze()
+	id := snapshotID{applied: shard.Applied()}
+	write := func() {
+		m := shard.begin()
+		defer m.end()
+		if _, _, err := folder.write(b.Context(), 1, m, id, nil); err != nil {
+			b.Fatal(err)
 		}
-	})
-	b.Run("write", func(b *testing.B) {
-		frozen := shard.Freeze()
-		for b.Loop() {
-			if err := folder.write(b.Context(), 1, frozen); err != nil {
-				b.Fatal(err)
-			}
-		}
-	})
-	if err := folder.write(b.Context(), 1, shard.Freeze()); err != nil {
-		b.Fatal(err)
 	}
+	b.Run("write", func(b *testing.B) {
+		for b.Loop() {
+			write()
+		}
+	})
+	write()
 	b.Run("read", func(b *testing.B) {
 		began := processor(b)
 		for b.Loop() {
-			if _, err := folder.read(1, shard.Applied()); err != nil {
+			if _, _, err := folder.load(1, id); err != nil {
 				b.Fatal(err)
 			}
 		}

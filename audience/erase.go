@@ -17,7 +17,10 @@ func (p *project) erase(e *record.Erase) {
 		}
 		p.byID.Delete(p.hashOfID(o), o, p.hashOfID)
 		r := &p.rows
-		r.ids[o], r.version[o], r.profile[o], r.next[o] = tocsin.SubscriptionID{}, 0, 0, 0
+		r.ids.Set(o, tocsin.SubscriptionID{})
+		r.version.Set(o, 0)
+		r.profile.Set(o, 0)
+		r.next.Set(o, 0)
 	}
 	number, ok := p.person(e.Profile)
 	if !ok || !strings.HasPrefix(e.Profile, userPrefix) {
@@ -27,8 +30,9 @@ func (p *project) erase(e *record.Erase) {
 	w.known.Clear(number)
 	p.done.people.Clear(number)
 	w.byKey.Delete(p.hashOfKey(number), number, p.hashOfKey)
-	w.keys.Free(w.key[number])
-	w.key[number], w.first[number] = 0, 0
+	w.keys.Free(w.key.At(number))
+	w.key.Set(number, 0)
+	w.first.Set(number, 0)
 }
 
 // everOf lists the subscriptions of a profile key, deleted ones too.
@@ -38,7 +42,7 @@ func (p *project) everOf(key string) (ordinals []uint32) {
 		if subscription.UnmarshalText([]byte(id)) != nil {
 			return nil
 		}
-		if o, ok := p.ordinal(subscription); ok && p.rows.profile[o] == 0 {
+		if o, ok := p.ordinal(subscription); ok && p.rows.profile.At(o) == 0 {
 			return []uint32{o}
 		}
 		return nil
@@ -47,7 +51,7 @@ func (p *project) everOf(key string) (ordinals []uint32) {
 	if !ok {
 		return nil
 	}
-	for o := p.people.first[number]; o != 0; o = p.rows.next[o-1] {
+	for o := p.people.first.At(number); o != 0; o = p.rows.next.At(o - 1) {
 		ordinals = append(ordinals, o-1)
 	}
 	return ordinals
@@ -60,7 +64,7 @@ func (s *Shard) EverOf(project tocsin.ProjectID, key string) (ids []tocsin.Subsc
 	defer s.mu.RUnlock()
 	if p := s.projects[project]; p != nil {
 		for _, o := range p.everOf(key) {
-			ids = append(ids, p.rows.ids[o])
+			ids = append(ids, p.rows.ids.At(o))
 		}
 	}
 	return ids

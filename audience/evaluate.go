@@ -66,11 +66,11 @@ func (p *project) cut(rows *roaring.Bitmap, at time.Time) []Lot {
 	many, buffer := rows.ManyIterator(), make([]uint32, min(batch, rows.GetCardinality()))
 	for n := many.NextMany(buffer); n > 0; n = many.NextMany(buffer) {
 		for _, ordinal := range buffer[:n] {
-			bucket, active := 0, p.rows.active[ordinal]
+			bucket, active := 0, p.rows.active.At(ordinal)
 			for bucket < len(since) && active < since[bucket] {
 				bucket++
 			}
-			parts[int(p.rows.route[ordinal])*Buckets+bucket].add(ordinal, last)
+			parts[int(p.rows.route.At(ordinal))*Buckets+bucket].add(ordinal, last)
 		}
 	}
 	var lots []Lot

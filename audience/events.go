@@ -57,9 +57,9 @@ func (p *project) happened(e *record.Event) {
 	if !ok || e.Repeat != 0 && !p.done.heard.first(e.Repeat) {
 		return
 	}
-	of, rows := p.done.own, len(p.rows.ids)
+	of, rows := p.done.own, p.rows.ids.Len()
 	if person {
-		of, rows = p.done.people, len(p.people.key)
+		of, rows = p.done.people, p.people.key.Len()
 	}
 	var fields []index.Field
 	for _, f := range e.Fields {
@@ -81,7 +81,7 @@ func (p *project) happened(e *record.Event) {
 func (p *project) doer(e *record.Event) (row uint32, person, ok bool) {
 	if len(e.Subscription) > 0 {
 		if o, ok := p.alive(e.Subscription); ok {
-			if of := p.rows.profile[o]; of != 0 {
+			if of := p.rows.profile.At(o); of != 0 {
 				return of - 1, true, true
 			}
 			return o, false, true
@@ -97,7 +97,7 @@ func (p *project) doer(e *record.Event) (row uint32, person, ok bool) {
 // joins gives a person what a subscription did that was nobody's.
 func (p *project) joins(ordinal, person uint32) {
 	if deeds := p.done.own.Of(ordinal); len(deeds) > 0 {
-		p.done.people.Join(person, deeds, len(p.people.key))
+		p.done.people.Join(person, deeds, p.people.key.Len())
 		p.done.own.Clear(ordinal)
 		p.devices(person, p.touch)
 	}

@@ -42,7 +42,7 @@ func (w *world) did(s *Shard, n int) string {
 	p := s.projects[news]
 	o, _ := p.ordinal(subscription(n))
 	deeds := p.done.own.Of(o)
-	if person := p.rows.profile[o]; person != 0 {
+	if person := p.rows.profile.At(o); person != 0 {
 		deeds = append(deeds, p.done.people.Of(person-1)...)
 	}
 	var parts []string
@@ -74,7 +74,7 @@ func TestEventsAreThePersons(t *testing.T) {
 		if got := w.did(w.shard, n); got != want {
 			t.Errorf("subscription %d: %q, want %q", n, got, want)
 		}
-		if got := w.did(reread(t, w.shard.Freeze()), n); got != want {
+		if got := w.did(reread(t, w.shard), n); got != want {
 			t.Errorf("subscription %d, read back: %q, want %q", n, got, want)
 		}
 	}
@@ -102,7 +102,7 @@ func TestEventsThatAreToldAgain(t *testing.T) {
 	w.at(noon, phone(1), event("read", noon, 1, told(77)), event("read", noon, 1, told(77)), event("read", noon, 1, told(78)), event("read", noon, 1))
 	again := func(after time.Duration, want string) {
 		t.Helper()
-		w.shard = reread(t, w.shard.Freeze())
+		w.shard = reread(t, w.shard)
 		w.at(noon.Add(after), event("read", noon, 1, told(77)))
 		if got := w.did(w.shard, 1); got != want {
 			t.Errorf("after %v: %q, want %q", after, got, want)

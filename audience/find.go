@@ -57,14 +57,14 @@ func (s *Shard) Named(project tocsin.ProjectID, ordinals []uint32, each func(i i
 		return
 	}
 	for i, o := range ordinals {
-		if int(o) >= len(p.rows.ids) {
+		if int(o) >= p.rows.ids.Len() {
 			continue
 		}
 		profile := ""
 		if p.live.Contains(o) {
 			profile = p.keyOf(o)
 		}
-		each(i, p.rows.ids[o], profile)
+		each(i, p.rows.ids.At(o), profile)
 	}
 }
 
@@ -74,7 +74,7 @@ func (s *Shard) Holder(project tocsin.ProjectID, provider tocsin.Provider, addre
 	defer s.mu.RUnlock()
 	if p := s.projects[project]; p != nil {
 		if o, ok := p.holder(provider, address); ok {
-			return p.rows.ids[o], true
+			return p.rows.ids.At(o), true
 		}
 	}
 	return id, false
@@ -103,13 +103,13 @@ func (s *Shard) Preview(ctx context.Context, id tocsin.ProjectID, q *target.Quer
 
 func (p *project) view(o uint32) Subscription {
 	r := &p.rows
-	v := Subscription{ID: r.ids[o], Ordinal: o, Live: p.live.Contains(o), Version: r.version[o]}
+	v := Subscription{ID: r.ids.At(o), Ordinal: o, Live: p.live.Contains(o), Version: r.version.At(o)}
 	if !v.Live {
 		return v
 	}
-	v.Profile, v.Route = p.keyOf(o), p.routes[r.route[o]]
+	v.Profile, v.Route = p.keyOf(o), p.routes[r.route.At(o)]
 	v.Address, v.Secret = p.stored(o)
-	v.Created, v.Active = fromSeconds(r.created[o]), fromSeconds(r.active[o])
+	v.Created, v.Active = fromSeconds(r.created.At(o)), fromSeconds(r.active.At(o))
 	v.Attributes = make(map[string]index.Value)
 	for name, value := range p.known.Attributes(o) {
 		switch name {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tocsin-push/tocsin"
@@ -25,8 +26,10 @@ type Follower struct {
 	shard     *Shard
 	ready     chan struct{}
 
-	writing sync.Mutex // held while a snapshot is made
-	good    []uint64   // positions of snapshots that were read back, the newest first; guarded by writing
+	writing sync.Mutex   // held while a snapshot is made
+	good    []*manifest  // snapshots that were read back, the newest first, two at most; guarded by writing
+	base    *manifest    // that the next one shares parts with; nil when it is written whole
+	wrote   atomic.Int64 // bytes of the last one
 	tasks   sync.WaitGroup
 }
 
@@ -38,19 +41,28 @@ func Open(config Config, number tocsin.Shard, j journal.Journal, folder *Folder,
 	}
 	f := &Follower{config: config, journal: j, partition: journal.Partition{Topic: journal.Changes, Shard: number},
 		folder: folder, log: log.With("shard", int(number)), ready: make(chan struct{})}
-	positions, err := folder.list(number)
+	ids, err := folder.list(number)
 	if err != nil {
 		return nil, err
 	}
-	for _, applied := range positions {
-		shard, err := folder.read(number, applied)
-		if err == nil {
-			f.shard, f.good = shard, []uint64{applied}
-			return f, nil
+	for _, id := range ids {
+		if f.shard != nil { // is there one before it, that the next may go on from?
+			if m, err := folder.manifest(number, id); err == nil && m.apart(f.good[0]) {
+				f.base = m
+				break
+			}
+			continue
 		}
-		f.log.Error("snapshot is not usable, falling back to an older one or the log", "error", err)
+		shard, m, err := folder.load(number, id)
+		if err != nil {
+			f.log.Error("snapshot is not usable, falling back to an older one or the log", "error", err)
+			continue
+		}
+		f.shard, f.good = shard, []*manifest{m}
 	}
-	f.shard = NewShard()
+	if f.shard == nil {
+		f.shard = NewShard()
+	}
 	return f, nil
 }
 
@@ -79,7 +91,7 @@ func (f *Follower) follow(ctx context.Context) error {
 		return fmt.Errorf("audience: %w", err)
 	}
 	from := journal.Position(f.shard.Applied())
-	ready, size := f.ready, int64(0)
+	ready := f.ready
 	pending, last := int64(0), time.Now() // log bytes since the last snapshot, and its time
 	for {
 		records, next, err := f.journal.Read(ctx, f.partition, from, f.config.ReadBytes)
@@ -105,9 +117,8 @@ func (f *Follower) follow(ctx context.Context) error {
 			close(ready)
 			ready = nil
 		}
-		if pending > 0 && (pending >= max(f.config.SnapshotBytes, size) || time.Since(last) >= f.config.SnapshotEvery) {
-			bytes, _ := f.shard.Size()
-			pending, last, size = 0, time.Now(), int64(bytes)
+		if pending > 0 && (pending >= max(f.config.SnapshotBytes, f.wrote.Load()) || time.Since(last) >= f.config.SnapshotEvery) {
+			pending, last = 0, time.Now()
 			f.tasks.Go(func() {
 				if err := f.Snapshot(ctx); err != nil && ctx.Err() == nil {
 					f.log.Error("snapshot was not written; the log is kept", "error", err)
@@ -141,33 +152,84 @@ func (f *Follower) wait(ctx context.Context, from journal.Position, pending bool
 func (f *Follower) Snapshot(ctx context.Context) error {
 	f.writing.Lock()
 	defer f.writing.Unlock()
-	began := time.Now()
-	frozen := f.shard.Freeze()
-	if len(f.good) > 0 && frozen.applied == f.good[0] {
-		return nil
+	return f.snapshot(ctx, false)
+}
+
+// Rewrite writes two snapshots now that share nothing with any before, and trims
+// the log: what was applied when it is called, and is gone from memory, is then
+// in no snapshot and not below the position where the log begins.
+func (f *Follower) Rewrite(ctx context.Context) error {
+	f.writing.Lock()
+	defer f.writing.Unlock()
+	for range 2 {
+		if err := f.snapshot(ctx, true); err != nil {
+			return err
+		}
 	}
-	number := f.partition.Shard
-	if err := f.folder.write(ctx, number, frozen); err != nil {
+	return nil
+}
+
+// snapshot writes one, unless nothing was applied since the last; anew: it does
+// in any case, and shares nothing with what is there.
+func (f *Follower) snapshot(ctx context.Context, anew bool) error {
+	done, err := f.folder.turn(ctx)
+	if err != nil {
 		return err
 	}
-	f.good = append([]uint64{frozen.applied}, f.good...)[:min(2, len(f.good)+1)]
-	f.log.Info("snapshot written", "position", frozen.applied, "took", time.Since(began))
-	if len(f.good) < 2 {
-		return nil
-	}
+	defer done()
+	number, began := f.partition.Shard, time.Now()
 	files, err := f.folder.list(number)
 	if err != nil {
 		return err
 	}
-	for _, applied := range files {
-		if applied != f.good[0] && applied != f.good[1] {
-			if err := f.folder.remove(number, applied); err != nil {
+	m := f.shard.begin()
+	defer m.end()
+	id := snapshotID{applied: m.applied}
+	for _, file := range files {
+		if file.applied == m.applied {
+			id.again = max(id.again, file.again+1)
+		}
+	}
+	base := f.base
+	if anew {
+		base = nil
+	} else if len(f.good) > 0 && f.good[0].id.applied == m.applied {
+		return nil
+	}
+	list, cost, err := f.folder.write(ctx, number, m, id, base)
+	if err != nil {
+		return err
+	}
+	f.good = append([]*manifest{list}, f.good...)[:min(2, len(f.good)+1)]
+	f.wrote.Store(int64(cost.bytes))
+	f.log.Info("snapshot written", "position", id.applied, "bytes", cost.bytes, "shared", cost.shared, "pause", cost.pause, "took", time.Since(began))
+	if len(f.good) < 2 {
+		return nil
+	}
+	f.base = f.good[1]
+	if err := f.forget(files); err != nil {
+		return err
+	}
+	if err := f.journal.Trim(ctx, f.partition, journal.Position(f.base.id.applied)); err != nil {
+		return fmt.Errorf("audience: %w", err)
+	}
+	return nil
+}
+
+// forget removes files that neither of the two good snapshots needs.
+func (f *Follower) forget(files []snapshotID) error {
+	needed := make(map[snapshotID]bool)
+	for _, m := range f.good {
+		for _, file := range m.files {
+			needed[file.id] = true
+		}
+	}
+	for _, id := range files {
+		if !needed[id] {
+			if err := f.folder.remove(f.partition.Shard, id); err != nil {
 				return err
 			}
 		}
-	}
-	if err := f.journal.Trim(ctx, f.partition, journal.Position(f.good[1])); err != nil {
-		return fmt.Errorf("audience: %w", err)
 	}
 	return nil
 }

@@ -184,7 +184,7 @@ func (p *project) removeSingle(l *list, id tocsin.SubscriptionID) {
 
 // devices calls for the subscriptions of a person, deleted ones too.
 func (p *project) devices(number uint32, each func(ordinal uint32)) {
-	for o := p.people.first[number]; o != 0; o = p.rows.next[o-1] {
+	for o := p.people.first.At(number); o != 0; o = p.rows.next.At(o - 1) {
 		each(o - 1)
 	}
 }
@@ -192,7 +192,7 @@ func (p *project) devices(number uint32, each func(ordinal uint32)) {
 // look puts a subscription into the rows of a list, or takes it out.
 func (p *project) look(l *list, ordinal uint32) {
 	p.touch(ordinal)
-	person := p.rows.profile[ordinal]
+	person := p.rows.profile.At(ordinal)
 	if l.singles.known.Has(ordinal) || person != 0 && l.people.known.Has(person-1) {
 		l.rows.Add(ordinal)
 	} else {

@@ -1,7 +1,6 @@
 package audience
 
 import (
-	"bytes"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -40,16 +39,7 @@ func listChange(name string, n int, step uint32, upload int, entries ...string) 
 // again takes the shard through a snapshot.
 func (w *world) restart() {
 	w.t.Helper()
-	var b bytes.Buffer
-	frozen := w.shard.Freeze()
-	if err := frozen.Encode(&b); err != nil {
-		w.t.Fatal(err)
-	}
-	shard, err := Decode(&b)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	w.shard = shard
+	w.shard = reread(w.t, w.shard)
 }
 
 func TestList(t *testing.T) {

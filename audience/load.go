@@ -67,14 +67,14 @@ func (s *Shard) Load(project tocsin.ProjectID, route Route, ordinals []uint32, n
 	for i, ordinal := range ordinals {
 		into.Addresses[i], into.Languages[i], into.Blocked[i] = nil, "", tocsin.ReasonErased
 		into.IDs[i], into.Versions[i] = tocsin.SubscriptionID{}, 0
-		if p == nil || int(ordinal) >= len(p.rows.ids) {
+		if p == nil || int(ordinal) >= p.rows.ids.Len() {
 			continue
 		}
-		into.IDs[i], into.Versions[i] = p.rows.ids[ordinal], p.rows.version[ordinal]
-		if p.rows.address[ordinal] == 0 {
+		into.IDs[i], into.Versions[i] = p.rows.ids.At(ordinal), p.rows.version.At(ordinal)
+		if p.rows.address.At(ordinal) == 0 {
 			continue
 		}
-		if n := p.rows.route[ordinal]; n != last {
+		if n := p.rows.route.At(ordinal); n != last {
 			last, fits = n, p.routes[n].fits(route)
 		}
 		if !fits {

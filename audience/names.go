@@ -89,8 +89,6 @@ func (n *names) tags(edition uint64, ts []*record.TagSet) (now []*record.TagSet)
 	return now
 }
 
-func (n *names) freeze() names { return names{n.edition, slices.Clone(n.past)} }
-
 func (n *names) encode(e *index.Encoder) {
 	e.Number(n.edition)
 	e.Number(uint64(len(n.past)))

@@ -96,7 +96,7 @@ func TestSnapshotsOfEarlierVersions(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer file.Close()
-		s, err := Decode(file)
+		s, err := decodeShard(file)
 		if err != nil {
 			t.Fatal(err)
 		}

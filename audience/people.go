@@ -23,13 +23,13 @@ func AnonymousKey(id tocsin.SubscriptionID) string { return anonymousPrefix + id
 func (p *project) hashKey(key []byte) uint64 { return maphash.Bytes(p.seed, key) }
 
 func (p *project) hashOfKey(number uint32) uint64 {
-	return p.hashKey(p.people.keys.Get(p.people.key[number]))
+	return p.hashKey(p.people.keys.Get(p.people.key.At(number)))
 }
 
 // person finds a profile with a user id by its key.
 func (p *project) person(key string) (number uint32, ok bool) {
 	return p.people.byKey.Find(p.hashKey([]byte(key)), func(n uint32) bool {
-		return string(p.people.keys.Get(p.people.key[n])) == key
+		return string(p.people.keys.Get(p.people.key.At(n))) == key
 	})
 }
 
@@ -38,9 +38,9 @@ func (p *project) personOrNew(key string) (number uint32, known bool) {
 	number, known = p.person(key)
 	if !known {
 		w := &p.people
-		number = uint32(len(w.key))
-		w.key = append(w.key, w.keys.Add([]byte(key)))
-		w.first = append(w.first, 0)
+		number = uint32(w.key.Len())
+		w.key.Append(w.keys.Add([]byte(key)))
+		w.first.Append(0)
 		w.byKey.Insert(p.hashKey([]byte(key)), number, p.hashOfKey)
 		p.personCame(number, key)
 	}
@@ -54,7 +54,7 @@ func (p *project) subscriptions(key string, each func(ordinal uint32)) {
 		if subscription.UnmarshalText([]byte(id)) != nil {
 			return
 		}
-		if o, ok := p.ordinal(subscription); ok && p.rows.profile[o] == 0 && p.live.Contains(o) {
+		if o, ok := p.ordinal(subscription); ok && p.rows.profile.At(o) == 0 && p.live.Contains(o) {
 			each(o)
 		}
 		return
@@ -63,7 +63,7 @@ func (p *project) subscriptions(key string, each func(ordinal uint32)) {
 	if !ok {
 		return
 	}
-	for o := p.people.first[number]; o != 0; o = p.rows.next[o-1] {
+	for o := p.people.first.At(number); o != 0; o = p.rows.next.At(o - 1) {
 		if p.live.Contains(o - 1) {
 			each(o - 1)
 		}
@@ -79,21 +79,22 @@ func (p *project) belong(ordinal uint32, key string, anew bool) {
 		profile++
 	}
 	r, w := &p.rows, &p.people
-	if was := r.profile[ordinal]; was != profile {
+	if was := r.profile.At(ordinal); was != profile {
 		if was != 0 {
-			link := &w.first[was-1]
-			for *link != ordinal+1 {
-				link = &r.next[*link-1]
+			links, at := &w.first, was-1 // where the link to it stands
+			for links.At(at) != ordinal+1 {
+				links, at = &r.next, links.At(at)-1
 			}
-			*link = r.next[ordinal]
+			links.Set(at, r.next.At(ordinal))
 		}
-		r.profile[ordinal], r.next[ordinal] = profile, 0
+		r.profile.Set(ordinal, profile)
+		r.next.Set(ordinal, 0)
 		if profile != 0 {
 			if !anew {
 				p.joins(ordinal, profile-1)
 			}
-			r.next[ordinal] = w.first[profile-1]
-			w.first[profile-1] = ordinal + 1
+			r.next.Set(ordinal, w.first.At(profile-1))
+			w.first.Set(profile-1, ordinal+1)
 		}
 		p.changedHands(ordinal)
 		anew = true
@@ -115,16 +116,16 @@ func (p *project) belong(ordinal uint32, key string, anew bool) {
 // one's, for they are told apart by nothing but their address.
 func (p *project) isOf(ordinal uint32, key string) bool {
 	if !strings.HasPrefix(key, userPrefix) {
-		return p.rows.profile[ordinal] == 0
+		return p.rows.profile.At(ordinal) == 0
 	}
 	number, ok := p.person(key)
-	return ok && p.rows.profile[ordinal] == number+1
+	return ok && p.rows.profile.At(ordinal) == number+1
 }
 
 // keyOf is the profile key of a subscription.
 func (p *project) keyOf(ordinal uint32) string {
-	if n := p.rows.profile[ordinal]; n != 0 {
-		return string(p.people.keys.Get(p.people.key[n-1]))
+	if n := p.rows.profile.At(ordinal); n != 0 {
+		return string(p.people.keys.Get(p.people.key.At(n - 1)))
 	}
-	return AnonymousKey(p.rows.ids[ordinal])
+	return AnonymousKey(p.rows.ids.At(ordinal))
 }

@@ -61,23 +61,23 @@ type project struct {
 
 // rows are the columns that the index does not hold.
 type rows struct {
-	ids     []tocsin.SubscriptionID
-	version []uint64    // of the address
-	address []index.Ref // 0 when deleted
-	vouched []uint32    // when the device last brought this address itself, in seconds; 0 unknown
-	created []uint32    // when it registered, in seconds; 0 unknown
-	active  []uint32    // last seen, in seconds
-	route   []uint32
-	profile []uint32 // its number + 1; 0 is anonymous
-	next    []uint32 // the next subscription of the profile, its ordinal + 1; deleted ones stay in
+	ids     index.Cells[tocsin.SubscriptionID]
+	version index.Cells[uint64]    // of the address
+	address index.Cells[index.Ref] // 0 when deleted
+	vouched index.Cells[uint32]    // when the device last brought this address itself, in seconds; 0 unknown
+	created index.Cells[uint32]    // when it registered, in seconds; 0 unknown
+	active  index.Cells[uint32]    // last seen, in seconds
+	route   index.Cells[uint32]
+	profile index.Cells[uint32] // its number + 1; 0 is anonymous
+	next    index.Cells[uint32] // the next subscription of the profile, its ordinal + 1; deleted ones stay in
 }
 
 // people are the profiles with a user id; an anonymous one is its subscription.
 type people struct {
 	known *index.Index // what was set on the profile, for subscriptions to come
 	keys  index.Arena
-	key   []index.Ref
-	first []uint32 // ordinal + 1
+	key   index.Cells[index.Ref]
+	first index.Cells[uint32] // ordinal + 1
 	byKey index.Table
 }
 
@@ -88,26 +88,29 @@ func newProject() *project {
 
 func (p *project) hashID(id *tocsin.SubscriptionID) uint64 { return maphash.Bytes(p.seed, id[:]) }
 
-func (p *project) hashOfID(ordinal uint32) uint64 { return p.hashID(&p.rows.ids[ordinal]) }
+func (p *project) hashOfID(ordinal uint32) uint64 {
+	id := p.rows.ids.At(ordinal)
+	return p.hashID(&id)
+}
 
 // ordinal finds a subscription, live or deleted.
 func (p *project) ordinal(id tocsin.SubscriptionID) (uint32, bool) {
-	return p.byID.Find(p.hashID(&id), func(o uint32) bool { return p.rows.ids[o] == id })
+	return p.byID.Find(p.hashID(&id), func(o uint32) bool { return p.rows.ids.At(o) == id })
 }
 
 // add gives a new subscription its ordinal.
 func (p *project) add(id tocsin.SubscriptionID) uint32 {
 	r := &p.rows
-	ordinal := uint32(len(r.ids))
-	r.ids = append(r.ids, id)
-	r.version = append(r.version, 0)
-	r.address = append(r.address, 0)
-	r.vouched = append(r.vouched, 0)
-	r.created = append(r.created, 0)
-	r.active = append(r.active, 0)
-	r.route = append(r.route, 0)
-	r.profile = append(r.profile, 0)
-	r.next = append(r.next, 0)
+	ordinal := uint32(r.ids.Len())
+	r.ids.Append(id)
+	r.version.Append(0)
+	r.address.Append(0)
+	r.vouched.Append(0)
+	r.created.Append(0)
+	r.active.Append(0)
+	r.route.Append(0)
+	r.profile.Append(0)
+	r.next.Append(0)
 	p.byID.Insert(p.hashID(&id), ordinal, p.hashOfID)
 	p.singleCame(ordinal, id)
 	return ordinal
@@ -116,7 +119,7 @@ func (p *project) add(id tocsin.SubscriptionID) uint32 {
 // stored returns an ordinal's address and the hash of its secret; empty when
 // it is deleted.
 func (p *project) stored(ordinal uint32) (address, secret []byte) {
-	b := p.addresses.Get(p.rows.address[ordinal])
+	b := p.addresses.Get(p.rows.address.At(ordinal))
 	if len(b) == 0 {
 		return nil, nil
 	}
@@ -128,8 +131,8 @@ func (p *project) stored(ordinal uint32) (address, secret []byte) {
 }
 
 func (p *project) store(ordinal uint32, address, secret []byte) {
-	p.addresses.Free(p.rows.address[ordinal])
-	p.rows.address[ordinal] = p.addresses.Add([]byte{byte(len(secret))}, secret, address)
+	p.addresses.Free(p.rows.address.At(ordinal))
+	p.rows.address.Set(ordinal, p.addresses.Add([]byte{byte(len(secret))}, secret, address))
 	p.compact()
 }
 
@@ -138,9 +141,9 @@ func (p *project) compact() {
 		return
 	}
 	var fresh index.Arena
-	for o, ref := range p.rows.address {
-		if ref != 0 {
-			p.rows.address[o] = fresh.Add(p.addresses.Get(ref))
+	for o := range uint32(p.rows.address.Len()) {
+		if ref := p.rows.address.At(o); ref != 0 {
+			p.rows.address.Set(o, fresh.Add(p.addresses.Get(ref)))
 		}
 	}
 	p.addresses = fresh
@@ -152,7 +155,7 @@ func (p *project) hashAddress(provider tocsin.Provider, identity []byte) uint64 
 
 func (p *project) hashOfAddress(ordinal uint32) uint64 {
 	address, _ := p.stored(ordinal)
-	provider := p.routes[p.rows.route[ordinal]].Provider
+	provider := p.routes[p.rows.route.At(ordinal)].Provider
 	return p.hashAddress(provider, identity(provider, address))
 }
 
@@ -164,7 +167,7 @@ func (p *project) holder(provider tocsin.Provider, address []byte) (uint32, bool
 
 // hasAddress reports whether a live subscription is reached at an address.
 func (p *project) hasAddress(ordinal uint32, provider tocsin.Provider, address []byte) bool {
-	if p.routes[p.rows.route[ordinal]].Provider != provider {
+	if p.routes[p.rows.route.At(ordinal)].Provider != provider {
 		return false
 	}
 	have, _ := p.stored(ordinal)
@@ -211,14 +214,16 @@ func (p *project) routeNumber(r Route) uint32 {
 // remove deletes a live subscription; ordinal and identifier stay taken.
 func (p *project) remove(ordinal uint32) {
 	p.byAddress.Delete(p.hashOfAddress(ordinal), ordinal, p.hashOfAddress)
-	p.routeUses[p.rows.route[ordinal]]--
-	p.addresses.Free(p.rows.address[ordinal])
-	p.rows.address[ordinal] = 0
-	p.rows.created[ordinal], p.rows.active[ordinal], p.rows.vouched[ordinal] = 0, 0, 0
+	p.routeUses[p.rows.route.At(ordinal)]--
+	p.addresses.Free(p.rows.address.At(ordinal))
+	p.rows.address.Set(ordinal, 0)
+	p.rows.created.Set(ordinal, 0)
+	p.rows.active.Set(ordinal, 0)
+	p.rows.vouched.Set(ordinal, 0)
 	p.live.Remove(ordinal)
 	p.reachable.Remove(ordinal)
 	p.known.Clear(ordinal)
-	if p.rows.profile[ordinal] == 0 {
+	if p.rows.profile.At(ordinal) == 0 {
 		p.done.own.Clear(ordinal)
 	}
 	p.touch(ordinal)

@@ -17,6 +17,7 @@ type Shard struct {
 	seen     record.Seen
 	applied  uint64
 	zones    zones
+	moment   *moment       // that a snapshot is made of; nil when none is
 	moved    chan struct{} // closed when applied rises; nil while nobody waits
 	slice    time.Duration // see pass.go
 }
@@ -45,6 +46,9 @@ func (s *Shard) Apply(pos uint64, e *record.Envelope) error {
 		if p == nil {
 			p = newProject()
 			s.projects[id] = p
+		}
+		if s.moment != nil {
+			s.moment.hold(id, p)
 		}
 		p.apply(pos, e.At, changes)
 	}
@@ -104,10 +108,11 @@ func (s *Shard) Size() (bytes, subscriptions int) {
 	defer s.mu.RUnlock()
 	for _, p := range s.projects {
 		r, w := &p.rows, &p.people
-		bytes += 16*cap(r.ids) + 8*cap(r.version) + 4*(cap(r.address)+cap(r.vouched)+cap(r.created)+cap(r.active)+cap(r.route)+cap(r.profile)+cap(r.next))
+		bytes += r.ids.Size() + r.version.Size() + r.address.Size() + r.vouched.Size() + r.created.Size() + r.active.Size()
+		bytes += r.route.Size() + r.profile.Size() + r.next.Size()
 		bytes += p.lists.size() + p.known.Size() + p.addresses.Size() + p.byID.Size() + p.byAddress.Size()
 		bytes += int(p.live.GetSizeInBytes() + p.reachable.GetSizeInBytes())
-		bytes += w.known.Size() + w.keys.Size() + w.byKey.Size() + 4*(cap(w.key)+cap(w.first))
+		bytes += w.known.Size() + w.keys.Size() + w.byKey.Size() + w.key.Size() + w.first.Size()
 		bytes += p.done.size()
 		subscriptions += int(p.live.GetCardinality())
 	}

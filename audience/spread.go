@@ -46,7 +46,7 @@ func (p *project) spread(rows *roaring.Bitmap) []ask.Share {
 		if err != nil {
 			panic(err) // below the cardinality there is one
 		}
-		r := int(p.rows.route[o])
+		r := int(p.rows.route.At(o))
 		if r >= len(counts) {
 			counts = append(counts, make([]uint64, r+1-len(counts))...)
 		}

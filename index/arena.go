@@ -1,6 +1,9 @@
 package index
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"slices"
+)
 
 const (
 	chunkSize = 256 << 10
@@ -14,6 +17,7 @@ const (
 type Arena struct {
 	chunks     [][]byte
 	used, dead int
+	sums       []*Sum // of the chunks; nil since one changed
 }
 
 // Ref is the place of an entry; 0 is none.
@@ -39,7 +43,7 @@ func (a *Arena) Add(parts ...[]byte) Ref {
 		if last < 0 {
 			size = max(256, need)
 		}
-		a.chunks = append(a.chunks, make([]byte, 0, size))
+		a.chunks, a.sums = append(a.chunks, make([]byte, 0, size)), append(a.sums, nil)
 		last++
 		if last == 0 {
 			a.chunks[0] = append(a.chunks[0], 0, 0, 0, 0) // keeps Ref 0 free
@@ -54,7 +58,7 @@ func (a *Arena) Add(parts ...[]byte) Ref {
 	for len(chunk)&3 != 0 {
 		chunk = append(chunk, 0)
 	}
-	a.chunks[last] = chunk
+	a.chunks[last], a.sums[last] = chunk, nil
 	a.used += need
 	return ref
 }
@@ -89,4 +93,77 @@ func (a *Arena) Size() (bytes int) {
 		bytes += cap(chunk)
 	}
 	return bytes
+}
+
+// Holds reports whether a reference read from outside names an entry.
+func (a *Arena) Holds(ref Ref) bool {
+	return ref == 0 || int(ref>>16) < len(a.chunks) && int(ref&0xffff)<<2 < len(a.chunks[ref>>16])
+}
+
+// encode writes the arena into one stream.
+func (a *Arena) encode(e *Encoder) {
+	e.Number(uint64(a.dead))
+	e.Number(uint64(len(a.chunks)))
+	for _, chunk := range a.chunks {
+		e.Bytes(chunk)
+	}
+}
+
+// DecodeArena reads an arena from one stream.
+func DecodeArena(d *Decoder) Arena {
+	const maxChunk = 64 << 20
+	a := Arena{dead: int(d.Number())}
+	for range d.Length(maxChunks) {
+		if d.err != nil {
+			break
+		}
+		chunk := d.Bytes(maxChunk)
+		a.used += len(chunk)
+		a.chunks, a.sums = append(a.chunks, chunk), append(a.sums, nil)
+	}
+	return a
+}
+
+// clone is a copy that grows by itself.
+func (a *Arena) clone() Arena {
+	return Arena{chunks: slices.Clone(a.chunks), used: a.used, dead: a.dead, sums: make([]*Sum, len(a.chunks))}
+}
+
+// Freeze returns the arena as it is now: what is dead, and a part for each
+// chunk. As entries never change, no moment needs to be held.
+func (a *Arena) Freeze(name string) Stream {
+	if len(a.chunks) == 0 {
+		return Stream{Name: name}
+	}
+	s := Stream{Name: name, Parts: make([]Part, 1+len(a.chunks))}
+	s.Parts[0] = PartOf(binary.LittleEndian.AppendUint64(nil, uint64(a.dead)))
+	for i, chunk := range a.chunks {
+		if a.sums[i] == nil {
+			a.sums[i] = new(Sum)
+		}
+		s.Parts[1+i] = Part{Sum: a.sums[i], content: chunk}
+	}
+	return s
+}
+
+// LoadArena reads an arena back; references stay valid.
+func LoadArena(from *Saved, name string) (a Arena) {
+	lengths := from.Parts(name)
+	if len(lengths) == 0 {
+		return a
+	}
+	if lengths[0] != 8 {
+		from.Fail("%.60q has a head of %d bytes", name, lengths[0])
+		return Arena{}
+	}
+	var dead [8]byte
+	from.Read(name, 0, dead[:])
+	a.dead = int(binary.LittleEndian.Uint64(dead[:]))
+	a.chunks, a.sums = make([][]byte, len(lengths)-1), make([]*Sum, len(lengths)-1)
+	for i, length := range lengths[1:] {
+		a.chunks[i] = make([]byte, length)
+		a.sums[i] = from.Read(name, 1+i, a.chunks[i])
+		a.used += length
+	}
+	return a
 }

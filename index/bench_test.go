@@ -21,7 +21,6 @@ func crowd(rows uint32) (x *Index, around *Around, all, reachable *roaring.Bitma
 	random := rand.New(rand.NewPCG(1, 1))
 	x, around, all, reachable = New(), &Around{Now: epoch}, roaring.New(), roaring.New()
 	all.AddRange(0, uint64(rows))
-	around.Active = make([]uint32, rows)
 	around.Zone = zonesOf()
 	countries := []string{"FR", "DE", "ES", "IT", "GB", "US", "BE", "CH", "CA", "MA", "SN", "JP"}
 	share := func(part float64) bool { return random.Float64() < part }
@@ -31,10 +30,11 @@ func crowd(rows uint32) (x *Index, around *Around, all, reachable *roaring.Bitma
 			country = countries[1+random.IntN(len(countries)-1)]
 		}
 		x.Set(row, "country", Value{Kind: Text, Text: country})
-		around.Active[row] = uint32(epoch.Add(-time.Duration(random.IntN(30*24*3600)) * time.Second).Unix())
+		active := uint32(epoch.Add(-time.Duration(random.IntN(30*24*3600)) * time.Second).Unix())
 		if !share(0.6) {
-			around.Active[row] -= 31 * 24 * 3600
+			active -= 31 * 24 * 3600
 		}
+		around.Active.Set(row, active)
 		var tags []string
 		if share(0.12) {
 			tags = append(tags, "politics")

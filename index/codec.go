@@ -6,10 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 )
 
-// Encoder writes the parts of a snapshot: numbers, byte strings and whole
-// columns. The first error stays and is returned by Flush.
+// Encoder writes numbers and byte strings of a snapshot. The first error stays
+// and is returned by Flush.
 type Encoder struct {
 	out     *bufio.Writer
 	scratch []byte
@@ -48,22 +49,10 @@ func (e *Encoder) Bytes(b []byte) {
 // Text writes a string.
 func (e *Encoder) Text(s string) { e.Bytes([]byte(s)) }
 
-// Fixed is a type whose values have one size in a snapshot.
-type Fixed interface {
-	~uint8 | ~uint16 | ~uint32 | ~uint64 | ~int64
-}
-
-const columnPart = 4096
-
-// EncodeColumn writes a whole column, little-endian.
+// EncodeColumn writes a whole column.
 func EncodeColumn[T Fixed](e *Encoder, column []T) {
 	e.Number(uint64(len(column)))
-	for len(column) > 0 && e.err == nil {
-		part := column[:min(columnPart, len(column))]
-		column = column[len(part):]
-		e.scratch, e.err = binary.Append(e.scratch[:0], binary.LittleEndian, part)
-		e.raw(e.scratch)
-	}
+	e.raw(raw(column))
 }
 
 // errSnapshot is wrapped by every error about content.
@@ -72,9 +61,8 @@ var errSnapshot = errors.New("index: snapshot is damaged")
 // Decoder reads what an Encoder wrote. After the first error it returns zero
 // values; the error is that of Err.
 type Decoder struct {
-	in      *bufio.Reader
-	scratch []byte
-	err     error
+	in  *bufio.Reader
+	err error
 }
 
 // NewDecoder reads from r.
@@ -134,30 +122,14 @@ func (d *Decoder) Text(limit int) string { return string(d.Bytes(limit)) }
 
 // DecodeColumn reads a whole column. It grows as it reads, so that a wrong
 // length costs no memory.
-func DecodeColumn[T Fixed](d *Decoder) []T {
-	n := d.Length(1 << 32)
-	var column []T
-	if n <= 1<<26 {
-		column = make([]T, 0, n)
-	}
-	var zero T
-	size := binary.Size(zero)
-	part := make([]T, min(columnPart, n))
-	for left := n; left > 0 && d.err == nil; left -= len(part) {
-		part = part[:min(columnPart, left)]
-		if cap(d.scratch) < len(part)*size {
-			d.scratch = make([]byte, columnPart*8)
-		}
-		raw := d.scratch[:len(part)*size]
-		if _, err := io.ReadFull(d.in, raw); err != nil {
-			d.fail(err)
-			return nil
-		}
-		if _, err := binary.Decode(raw, binary.LittleEndian, part); err != nil {
-			d.fail(err)
-			return nil
-		}
-		column = append(column, part...)
+func DecodeColumn[T Fixed](d *Decoder) (column []T) {
+	const together = 1 << 16
+	for left := d.Length(1 << 32); left > 0 && d.err == nil; {
+		part := min(together, left)
+		column = slices.Grow(column, part)[:len(column)+part]
+		_, err := io.ReadFull(d.in, raw(column[len(column)-part:]))
+		d.fail(err)
+		left -= part
 	}
 	return column
 }

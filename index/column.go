@@ -84,6 +84,7 @@ func (c *column) remove(row uint32) {
 	c.has.clear(row)
 	if c.plain != nil {
 		c.plain.order.clear(row)
+		c.plain.keys.Set(row, 0) // it is to leave the snapshots too
 		return
 	}
 	old := c.codes.get(row)
@@ -122,10 +123,10 @@ func (c *column) lay(kind Kind) {
 	p := &plain{kind: kind}
 	for row := range uint32(c.codes.rows()) {
 		if code := c.codes.get(row); code != 0 {
-			p.keys = put(p.keys, row, key(c.dict.value(code)))
+			p.keys.Set(row, key(c.dict.value(code)))
 		}
 	}
-	p.order = slice(c.has, p.keys)
+	p.order = slice(c.has, &p.keys)
 	c.plain, c.dict, c.codes, c.sets = p, newDictionary(c.dict.seed), codes{}, nil
 }
 
@@ -133,7 +134,7 @@ func (c *column) lay(kind Kind) {
 func (c *column) uncover() {
 	p := c.plain
 	c.plain, c.mixed = nil, true
-	for row := range uint32(len(p.keys)) {
+	for row := range uint32(p.keys.Len()) {
 		if c.has.has(row) {
 			code, _ := c.dict.take(p.get(row))
 			c.codes.set(row, code)

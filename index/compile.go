@@ -42,9 +42,9 @@ func (c *compiler) compile(n *target.Node) *node {
 	case target.HasProfile:
 		return c.hasProfile(n)
 	case target.Created:
-		return c.seconds(n, c.around.Created)
+		return c.seconds(n, &c.around.Created)
 	case target.LastActive:
-		return c.seconds(n, c.around.Active)
+		return c.seconds(n, &c.around.Active)
 	}
 	col := c.x.columns[n.Name]
 	if col == nil {
@@ -83,7 +83,7 @@ func (c *compiler) tags(n *target.Node) *node {
 		if code == 0 {
 			nodes = append(nodes, nobody())
 		} else {
-			nodes = append(nodes, listedNode([]*rowSet{&s.tagged[code]}, nil, len(s.lists)))
+			nodes = append(nodes, listedNode([]*rowSet{&s.tagged[code]}, nil, s.lists.Len()))
 		}
 	}
 	return joined(op, nodes...)
@@ -122,7 +122,7 @@ func (c *compiler) member(m target.Member) *node {
 	if rows == nil || rows.set.count == 0 {
 		return nobody()
 	}
-	return listedNode([]*rowSet{&rows.set}, nil, len(c.around.Created))
+	return listedNode([]*rowSet{&rows.set}, nil, c.around.Created.Len())
 }
 
 // present are the rows that have a value of the name, or a tag in its set.
@@ -131,9 +131,9 @@ func (c *compiler) present(n *target.Node) *node {
 	case target.HasProfile:
 		return everyone()
 	case target.Created:
-		return secondsNode(c.around.Created, 1, math.MaxUint32)
+		return secondsNode(&c.around.Created, 1, math.MaxUint32)
 	case target.LastActive:
-		return secondsNode(c.around.Active, 1, math.MaxUint32)
+		return secondsNode(&c.around.Active, 1, math.MaxUint32)
 	}
 	some := nobody()
 	if col := c.x.columns[n.Name]; col != nil {
@@ -148,7 +148,7 @@ func (c *compiler) present(n *target.Node) *node {
 // hasProfile knows that everybody has the field: $ne is the negation of $eq.
 func (c *compiler) hasProfile(n *target.Node) *node {
 	result := nobody()
-	with := secondsNode(c.around.Profile, 1, math.MaxUint32)
+	with := secondsNode(&c.around.Profile, 1, math.MaxUint32)
 	for _, v := range n.Values {
 		if v.Flag {
 			result = joined(target.Or, result, with)
@@ -163,7 +163,7 @@ func (c *compiler) hasProfile(n *target.Node) *node {
 }
 
 // seconds compares a native field that is kept in seconds.
-func (c *compiler) seconds(n *target.Node, column []uint32) *node {
+func (c *compiler) seconds(n *target.Node, column *Cells[uint32]) *node {
 	return c.zoned(n, func(zone *time.Location) *node {
 		s := spanOf(n.Op, func(i int, above bool) (int64, bool) {
 			return firstSecond(n.Values[i].At(c.around.Now, zone), above), true
@@ -175,7 +175,7 @@ func (c *compiler) seconds(n *target.Node, column []uint32) *node {
 	})
 }
 
-func secondsNode(column []uint32, low, high uint32) *node {
+func secondsNode(column *Cells[uint32], low, high uint32) *node {
 	return &node{leaf: &seconds{column, low, high}, share: 0.5, cost: blockRows * costRow}
 }
 
@@ -269,7 +269,7 @@ func (c *column) equal(values []target.Value) *node {
 	if len(some.sorted) == 1 {
 		n = c.numbers(span{some.sorted[0], some.sorted[0]}, nil)
 	}
-	n.share = float64(len(some.sorted)) / float64(len(c.plain.keys))
+	n.share = float64(len(some.sorted)) / float64(c.plain.keys.Len())
 	return n
 }
 
@@ -278,7 +278,7 @@ func (c *column) numbers(s span, passes func(int64) bool) *node {
 		return nobody()
 	}
 	rows := c.plain.order.within(s)
-	n := &node{leaf: &numbers{c.has, c.plain, s, passes}, share: float64(rows) / float64(len(c.plain.keys)), cost: blockRows * costRow}
+	n := &node{leaf: &numbers{c.has, c.plain, s, passes}, share: float64(rows) / float64(c.plain.keys.Len()), cost: blockRows * costRow}
 	if passes != nil {
 		n.cost += n.share * blockRows * costLook
 	}

@@ -10,15 +10,15 @@ import (
 type dictionary struct {
 	seed   maphash.Seed
 	table  Table
-	kinds  []Kind   // by code; 0 is free
-	values []uint64 // Bits, or the Ref of the text
-	counts []uint32 // rows that have it
+	kinds  []Kind        // by code; 0 is free
+	values Cells[uint64] // Bits, or the Ref of the text
+	counts []uint32      // rows that have it
 	free   []uint32
 	arena  Arena
 }
 
 func newDictionary(seed maphash.Seed) *dictionary {
-	return &dictionary{seed: seed, kinds: []Kind{0}, values: []uint64{0}, counts: []uint32{0}}
+	return &dictionary{seed: seed, kinds: []Kind{0}, values: CellsOf([]uint64{0}), counts: []uint32{0}}
 }
 
 // distinct is the number of values that some row has.
@@ -44,9 +44,9 @@ func (d *dictionary) findHashed(hash uint64, v Value) uint32 {
 			return false
 		}
 		if v.textual() {
-			return string(d.arena.Get(Ref(d.values[code]))) == v.Text
+			return string(d.arena.Get(Ref(d.values.At(code)))) == v.Text
 		}
-		return d.values[code] == uint64(v.Bits)
+		return d.values.At(code) == uint64(v.Bits)
 	})
 	return code
 }
@@ -66,9 +66,10 @@ func (d *dictionary) take(v Value) (code uint32, created bool) {
 		code, d.free = d.free[last], d.free[:last]
 	} else {
 		code = uint32(len(d.kinds))
-		d.kinds, d.values, d.counts = append(d.kinds, 0), append(d.values, 0), append(d.counts, 0)
+		d.kinds, d.counts = append(d.kinds, 0), append(d.counts, 0)
 	}
-	d.kinds[code], d.values[code], d.counts[code] = v.Kind, stored, 1
+	d.kinds[code], d.counts[code] = v.Kind, 1
+	d.values.Set(code, stored)
 	d.table.Insert(hash, code, d.hashOf)
 	return code, true
 }
@@ -81,9 +82,10 @@ func (d *dictionary) drop(code uint32) {
 	v := d.value(code)
 	d.table.Delete(d.hash(v), code, d.hashOf)
 	if v.textual() {
-		d.arena.Free(Ref(d.values[code]))
+		d.arena.Free(Ref(d.values.At(code)))
 	}
-	d.kinds[code], d.values[code] = 0, 0
+	d.kinds[code] = 0
+	d.values.Set(code, 0)
 	d.free = append(d.free, code)
 	if d.arena.Wasteful() {
 		d.compact()
@@ -92,23 +94,36 @@ func (d *dictionary) drop(code uint32) {
 
 func (d *dictionary) compact() {
 	var fresh Arena
-	for code, kind := range d.kinds {
-		if kind == Text || kind == URL {
-			d.values[code] = uint64(fresh.Add(d.arena.Get(Ref(d.values[code]))))
+	for i, kind := range d.kinds {
+		if code := uint32(i); kind == Text || kind == URL {
+			d.values.Set(code, uint64(fresh.Add(d.arena.Get(Ref(d.values.At(code))))))
 		}
 	}
 	d.arena = fresh
 }
 
+// encode writes the dictionary into one stream.
+func (d *dictionary) encode(e *Encoder) {
+	EncodeColumn(e, d.kinds)
+	EncodeColumn(e, d.values.flat())
+	d.arena.encode(e)
+}
+
+func decodeDictionary(d *Decoder, seed maphash.Seed) *dictionary {
+	dict := &dictionary{seed: seed, kinds: DecodeColumn[Kind](d), values: CellsOf(DecodeColumn[uint64](d)), arena: DecodeArena(d)}
+	dict.rebuild(d.Fail)
+	return dict
+}
+
 func (d *dictionary) value(code uint32) Value {
 	switch kind := d.kinds[code]; kind {
 	case Text, URL:
-		return Value{Kind: kind, Text: text(d.arena.Get(Ref(d.values[code])))}
+		return Value{Kind: kind, Text: text(d.arena.Get(Ref(d.values.At(code))))}
 	default:
-		return Value{Kind: kind, Bits: int64(d.values[code])}
+		return Value{Kind: kind, Bits: int64(d.values.At(code))}
 	}
 }
 
 func (d *dictionary) size() int {
-	return d.table.Size() + cap(d.kinds) + 8*cap(d.values) + 4*cap(d.counts) + 4*cap(d.free) + d.arena.Size()
+	return d.table.Size() + cap(d.kinds) + d.values.Size() + 4*cap(d.counts) + 4*cap(d.free) + d.arena.Size()
 }

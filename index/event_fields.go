@@ -130,8 +130,8 @@ func (f *occurrences) clone() *occurrences {
 func (d *dictionary) clone() *dictionary {
 	c := *d
 	c.table.slots, c.table.marks = slices.Clone(d.table.slots), slices.Clone(d.table.marks)
-	c.kinds, c.values, c.counts, c.free = slices.Clone(d.kinds), slices.Clone(d.values), slices.Clone(d.counts), slices.Clone(d.free)
-	c.arena = d.arena.Freeze()
+	c.kinds, c.values, c.counts, c.free = slices.Clone(d.kinds), CellsOf(d.values.flat()), slices.Clone(d.counts), slices.Clone(d.free)
+	c.arena = d.arena.clone()
 	return &c
 }
 

@@ -86,9 +86,9 @@ func (f *occurrences) encode(to *Encoder) {
 		EncodeColumn(to, b.rows)
 		to.Number(uint64(len(b.codes)))
 		for n := range b.codes {
-			EncodeColumn(to, b.codes[n].narrow)
-			EncodeColumn(to, b.codes[n].middle)
-			EncodeColumn(to, b.codes[n].wide)
+			EncodeColumn(to, b.codes[n].narrow.flat())
+			EncodeColumn(to, b.codes[n].middle.flat())
+			EncodeColumn(to, b.codes[n].wide.flat())
 		}
 	}
 }
@@ -167,7 +167,7 @@ func decodeFields(from *Decoder, seed maphash.Seed) *occurrences {
 	for range from.Length(maxBlocks) {
 		b := fieldBlock{number: uint32(from.Number()), rows: DecodeColumn[uint16](from)}
 		for n := range from.Length(len(f.names)) {
-			c := codes{narrow: DecodeColumn[uint8](from), middle: DecodeColumn[uint16](from), wide: DecodeColumn[uint32](from)}
+			c := codes{narrow: CellsOf(DecodeColumn[uint8](from)), middle: CellsOf(DecodeColumn[uint16](from)), wide: CellsOf(DecodeColumn[uint32](from))}
 			c.measure()
 			for place := range uint32(c.rows()) {
 				if code := c.get(place); int(code) >= len(f.values[n].kinds) {

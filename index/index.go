@@ -102,7 +102,7 @@ func (x *Index) Clear(row uint32) {
 		c.remove(row)
 	}
 	for _, s := range x.sets {
-		if int(row) < len(s.lists) && s.lists[row] != 0 {
+		if s.lists.At(row) != 0 {
 			s.change(row, true, nil, nil, nil)
 		}
 	}

@@ -93,20 +93,14 @@ func (c *coded) narrow(number uint32, rows *words) {
 	}
 	switch c.codes.width {
 	case 1:
-		choose(rows, blockOf(c.codes.narrow, number), c.wanted)
+		choose(rows, c.codes.narrow.Block(number), c.wanted)
 	case 2:
-		choose(rows, blockOf(c.codes.middle, number), c.wanted)
+		choose(rows, c.codes.middle.Block(number), c.wanted)
 	case 4:
-		choose(rows, blockOf(c.codes.wide, number), c.wanted)
+		choose(rows, c.codes.wide.Block(number), c.wanted)
 	default:
 		clear(rows[:])
 	}
-}
-
-// blockOf is the part of a column that one block covers; it may be shorter.
-func blockOf[T any](column []T, number uint32) []T {
-	from := min(int(number)*blockRows, len(column))
-	return column[from:min(from+blockRows, len(column))]
 }
 
 // stretch is how many values are tested at once: for 10 ms at most.
@@ -191,12 +185,12 @@ func inside(cell, low, high uint32) (in uint64) {
 
 // seconds is a native field that the owner of the rows keeps: 0 is no value.
 type seconds struct {
-	column    []uint32
+	column    *Cells[uint32]
 	low, high uint32 // at least 1
 }
 
 func (s *seconds) narrow(number uint32, rows *words) {
-	between(rows, blockOf(s.column, number), s.low, s.high)
+	between(rows, s.column.Block(number), s.low, s.high)
 }
 
 // numbers is the rows of a plain column whose key lies in a range and passes a
@@ -210,7 +204,7 @@ type numbers struct {
 
 func (n *numbers) narrow(number uint32, rows *words) {
 	n.has.keep(number, rows)
-	cells := blockOf(n.plain.keys, number)
+	cells := n.plain.keys.Block(number)
 	n.plain.order.keep(number, rows, cells, n.span)
 	if n.passes != nil {
 		pick(rows, func(low uint32) bool { return n.passes(cells[low]) })

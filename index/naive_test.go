@@ -123,11 +123,9 @@ func (p seen) matches(n *target.Node) bool {
 
 // value is what a clause looks at.
 func (p seen) value(n *target.Node) (v Value, has bool) {
-	at := func(column []uint32) (Value, bool) {
-		if int(p.row) >= len(column) || column[p.row] == 0 {
-			return Value{}, false
-		}
-		return Value{Kind: Time, Bits: int64(column[p.row]) * int64(time.Second)}, true
+	at := func(column Cells[uint32]) (Value, bool) {
+		second := column.At(p.row)
+		return Value{Kind: Time, Bits: int64(second) * int64(time.Second)}, second != 0
 	}
 	switch n.Native {
 	case target.Created:
@@ -135,7 +133,7 @@ func (p seen) value(n *target.Node) (v Value, has bool) {
 	case target.LastActive:
 		return at(p.around.Active)
 	case target.HasProfile:
-		return FlagValue(int(p.row) < len(p.around.Profile) && p.around.Profile[p.row] != 0), true
+		return FlagValue(p.around.Profile.At(p.row) != 0), true
 	}
 	v, has = p.attributes[n.Name]
 	return v, has

@@ -1,11 +1,9 @@
 package index
 
-import "slices"
-
 // plain is a column of numbers of one kind, as they are.
 type plain struct {
 	kind  Kind
-	keys  []int64
+	keys  Cells[int64]
 	order *sliced
 }
 
@@ -22,7 +20,7 @@ func key(v Value) int64 {
 func orderReal(bits int64) int64 { return bits ^ int64(uint64(bits>>63)>>1) }
 
 func (p *plain) get(row uint32) Value {
-	v := Value{Kind: p.kind, Bits: p.keys[row]}
+	v := Value{Kind: p.kind, Bits: p.keys.At(row)}
 	v.Bits = key(v)
 	return v
 }
@@ -30,27 +28,14 @@ func (p *plain) get(row uint32) Value {
 // set gives a row a value; has tells who had one before.
 func (p *plain) set(has marks, row uint32, bits int64) {
 	k := key(Value{Kind: p.kind, Bits: bits})
-	p.keys = put(p.keys, row, k)
-	if !p.order.set(row, has.has(row), k, len(p.keys)) {
+	p.keys.Set(row, k)
+	if !p.order.set(row, has.has(row), k, p.keys.Len()) {
 		had := has.has(row)
-		p.order = slice(has, p.keys)
+		p.order = slice(has, &p.keys)
 		if !had {
 			p.order.put(row, p.order.bin(k))
 		}
 	}
 }
 
-// bits are the Bits of all rows, as they stand in a snapshot; given those, it
-// returns the keys.
-func (p *plain) bits() []int64 {
-	if p.kind != Real {
-		return p.keys
-	}
-	all := slices.Clone(p.keys)
-	for i, k := range all {
-		all[i] = orderReal(k)
-	}
-	return all
-}
-
-func (p *plain) size() int { return 8*cap(p.keys) + p.order.size() }
+func (p *plain) size() int { return p.keys.Size() + p.order.size() }

@@ -167,7 +167,7 @@ func (m marks) has(row uint32) bool {
 
 func (m *marks) set(row uint32) {
 	if word := row >> 6; int(word) >= len(*m) {
-		*m = put(*m, word, 0)
+		*m = append(*m, make(marks, int(word)+1-len(*m))...)
 	}
 	(*m)[row>>6] |= 1 << (row & 63)
 }

@@ -16,8 +16,8 @@ type Around struct {
 	Now  time.Time                                // "now", and the day of "today"
 	Zone func(name string) (*time.Location, bool) // IANA time zones
 
-	Created, Active []uint32 // by row, Unix seconds; 0 unknown
-	Profile         []uint32 // by row; 0 is nobody's
+	Created, Active Cells[uint32] // by row, Unix seconds; 0 unknown
+	Profile         Cells[uint32] // by row; 0 is nobody's
 
 	// Own is what rows did that are nobody's, People what people did, by their
 	// number in Profile less one. Nobody did anything where they are nil.

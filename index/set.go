@@ -11,8 +11,8 @@ import (
 type set struct {
 	has     marks // rows that have a tag
 	dict    *dictionary
-	tagged  []rowSet // by code
-	lists   []Ref    // by row: uvarint codes; 0 is the empty set
+	tagged  []rowSet   // by code
+	lists   Cells[Ref] // by row: uvarint codes; 0 is the empty set
 	arena   Arena
 	scratch []uint32
 }
@@ -23,10 +23,7 @@ func newSet(seed maphash.Seed) *set {
 
 // codesOf appends the codes of a row's tags.
 func (s *set) codesOf(row uint32, to []uint32) []uint32 {
-	if int(row) >= len(s.lists) {
-		return to
-	}
-	for list := s.arena.Get(s.lists[row]); len(list) > 0; {
+	for list := s.arena.Get(s.lists.At(row)); len(list) > 0; {
 		code, n := binary.Uvarint(list)
 		to, list = append(to, uint32(code)), list[n:]
 	}
@@ -79,10 +76,7 @@ func (s *set) change(row uint32, clear bool, replace, add, remove []string) {
 
 // keep stores scratch as the row's list.
 func (s *set) keep(row uint32) {
-	var old Ref
-	if int(row) < len(s.lists) {
-		old = s.lists[row]
-	}
+	old := s.lists.At(row)
 	var list []byte
 	for _, code := range s.scratch {
 		list = binary.AppendUvarint(list, uint64(code))
@@ -98,12 +92,12 @@ func (s *set) keep(row uint32) {
 	} else {
 		s.has.clear(row)
 	}
-	s.lists = put(s.lists, row, ref)
+	s.lists.Set(row, ref)
 	if s.arena.Wasteful() {
 		var fresh Arena
-		for row, ref := range s.lists {
-			if ref != 0 {
-				s.lists[row] = fresh.Add(s.arena.Get(ref))
+		for row := range uint32(s.lists.Len()) {
+			if ref := s.lists.At(row); ref != 0 {
+				s.lists.Set(row, fresh.Add(s.arena.Get(ref)))
 			}
 		}
 		s.arena = fresh
@@ -111,7 +105,7 @@ func (s *set) keep(row uint32) {
 }
 
 func (s *set) size() int {
-	bytes := 8*cap(s.has) + s.dict.size() + 4*cap(s.lists) + s.arena.Size() + 32*cap(s.tagged)
+	bytes := 8*cap(s.has) + s.dict.size() + s.lists.Size() + s.arena.Size() + 32*cap(s.tagged)
 	for i := range s.tagged {
 		bytes += s.tagged[i].size()
 	}

@@ -33,13 +33,14 @@ func (s *sliced) bin(key int64) int {
 }
 
 // slice makes the bins of all rows that have a key.
-func slice(has marks, keys []int64) *sliced {
+func slice(has marks, keys *Cells[int64]) *sliced {
 	const sample = 8 * bins
-	s := &sliced{planes: make([]uint64, (len(keys)+63)/64*8, (cap(keys)+63)/64*8)}
+	rows := keys.Len()
+	s := &sliced{planes: make([]uint64, (rows+63)/64*8)}
 	var some []int64
-	for i := range min(sample, len(keys)) { // at even distances
-		if row := i * len(keys) / min(sample, len(keys)); has.has(uint32(row)) {
-			some = append(some, keys[row])
+	for i := range min(sample, rows) { // at even distances
+		if row := uint32(i * rows / min(sample, rows)); has.has(row) {
+			some = append(some, keys.At(row))
 		}
 	}
 	slices.Sort(some)
@@ -48,9 +49,9 @@ func slice(has marks, keys []int64) *sliced {
 			s.bounds[i] = some[(i+1)*len(some)/bins]
 		}
 	}
-	for row, key := range keys {
-		if has.has(uint32(row)) {
-			s.put(uint32(row), s.bin(key))
+	for row := range uint32(rows) {
+		if has.has(row) {
+			s.put(row, s.bin(keys.At(row)))
 		}
 	}
 	return s

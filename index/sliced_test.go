@@ -20,7 +20,7 @@ func TestBinsFollowTheKeys(t *testing.T) {
 		"ends":    func(int) int64 { return []int64{math.MinInt64, math.MaxInt64, 0, 1, -1}[random.IntN(5)] },
 	} {
 		var has marks
-		p := &plain{kind: Integer, order: slice(nil, nil)}
+		p := &plain{kind: Integer, order: slice(nil, &Cells[int64]{})}
 		put := func(row uint32, key int64) {
 			p.set(has, row, key)
 			has.set(row)
@@ -46,7 +46,7 @@ func TestBinsFollowTheKeys(t *testing.T) {
 			t.Errorf("%s: %d rows in bins, %d have a key; the largest bin holds %d", name, sum, count, largest)
 		}
 		for range 40 {
-			in := span{p.keys[random.IntN(rows)], p.keys[random.IntN(rows)]}
+			in := span{p.keys.At(uint32(random.IntN(rows))), p.keys.At(uint32(random.IntN(rows)))}
 			if in.low > in.high {
 				in.low, in.high = in.high, in.low
 			}
@@ -61,7 +61,7 @@ func TestBinsFollowTheKeys(t *testing.T) {
 				}
 				has.keep(number, &asked)
 				got = asked
-				keys := blockOf(p.keys, number)
+				keys := p.keys.Block(number)
 				p.order.keep(number, &got, keys, in)
 				pick(&asked, func(low uint32) bool { return in.holds(keys[low]) })
 				if got != asked {

@@ -1,6 +1,7 @@
 package index
 
 import (
+	"encoding/binary"
 	"hash/maphash"
 	"maps"
 	"slices"
@@ -9,173 +10,187 @@ import (
 const (
 	maxNames = 1 << 16
 	maxName  = 1 << 10
-	maxChunk = 64 << 20
 )
 
-// Freeze returns a copy of one moment: columns of numbers are copied, bytes
-// are shared, as they never change. It may be encoded while the index goes on.
-func (x *Index) Freeze() *Index {
-	frozen := &Index{seed: x.seed, columns: make(map[string]*column, len(x.columns)), sets: make(map[string]*set, len(x.sets))}
-	for name, c := range x.columns {
-		copied := &column{dict: c.dict.freeze(), mixed: c.mixed, codes: codes{
-			narrow: slices.Clone(c.codes.narrow), middle: slices.Clone(c.codes.middle), wide: slices.Clone(c.codes.wide),
-			width: c.codes.width}}
-		if c.plain != nil {
-			copied.has, copied.plain = slices.Clone(c.has), &plain{kind: c.plain.kind, keys: slices.Clone(c.plain.keys)}
+// How a column stands in a snapshot.
+const (
+	storedCodes = iota // and a dictionary
+	storedPlain        // keys, and which rows have one
+	storedMixed        // as storedCodes, and to stay so
+)
+
+// Freeze returns the index as it is now, for a snapshot: streams whose names
+// begin with prefix. Tables, counts and sets of rows are not in it.
+func (x *Index) Freeze(prefix string, m *Moment) []Stream {
+	columns, sets := slices.Sorted(maps.Keys(x.columns)), slices.Sorted(maps.Keys(x.sets))
+	streams := []Stream{Whole(prefix+"names", func(e *Encoder) {
+		e.Number(uint64(len(columns)))
+		for _, name := range columns {
+			c := x.columns[name]
+			e.Text(name)
+			switch {
+			case c.plain != nil:
+				e.Number(storedPlain)
+				e.Number(uint64(c.plain.kind))
+				continue
+			case c.mixed:
+				e.Number(storedMixed)
+			default:
+				e.Number(storedCodes)
+			}
+			e.Number(uint64(c.codes.width))
 		}
-		frozen.columns[name] = copied
-	}
-	for name, s := range x.sets {
-		frozen.sets[name] = &set{dict: s.dict.freeze(), lists: slices.Clone(s.lists), arena: s.arena.Freeze()}
-	}
-	return frozen
-}
-
-func (d *dictionary) freeze() *dictionary {
-	return &dictionary{seed: d.seed, kinds: slices.Clone(d.kinds), values: slices.Clone(d.values), arena: d.arena.Freeze()}
-}
-
-// Freeze returns a copy that stays as it is while the arena grows.
-func (a *Arena) Freeze() Arena {
-	return Arena{chunks: slices.Clone(a.chunks), used: a.used, dead: a.dead}
-}
-
-// Encode writes the index, or a frozen one.
-func (x *Index) Encode(e *Encoder) {
-	e.Number(uint64(len(x.columns)))
-	for _, name := range slices.Sorted(maps.Keys(x.columns)) {
-		c := x.columns[name]
-		e.Text(name)
-		c.dict.encode(e)
-		EncodeColumn(e, c.codes.narrow)
-		EncodeColumn(e, c.codes.middle)
-		EncodeColumn(e, c.codes.wide)
-		switch {
-		case c.plain != nil:
-			e.Number(1)
-			e.Number(uint64(c.plain.kind))
-			EncodeColumn(e, c.plain.bits())
-			EncodeColumn(e, c.has[:(len(c.plain.keys)+63)/64])
-		case c.mixed:
-			e.Number(2)
-		default:
-			e.Number(0)
+		e.Number(uint64(len(sets)))
+		for _, name := range sets {
+			e.Text(name)
 		}
+	})}
+	for _, name := range columns {
+		streams = x.columns[name].freeze(streams, columnPrefix(prefix, name), m)
 	}
-	e.Number(uint64(len(x.sets)))
-	for _, name := range slices.Sorted(maps.Keys(x.sets)) {
-		s := x.sets[name]
-		e.Text(name)
-		s.dict.encode(e)
-		EncodeColumn(e, s.lists)
-		s.arena.Encode(e)
+	for _, name := range sets {
+		s, prefix := x.sets[name], setPrefix(prefix, name)
+		streams = append(s.dict.freeze(streams, prefix, m), s.lists.Freeze(prefix+"lists", m), s.arena.Freeze(prefix+"tags"))
 	}
+	return streams
 }
 
-func (d *dictionary) encode(e *Encoder) {
-	EncodeColumn(e, d.kinds)
-	EncodeColumn(e, d.values)
-	d.arena.Encode(e)
-}
+// Names may hold any character: the last part of a stream's name holds none, so
+// that no two streams have one name.
+func columnPrefix(prefix, name string) string { return prefix + "column/" + name + "/" }
+func setPrefix(prefix, name string) string    { return prefix + "set/" + name + "/" }
 
-// Encode writes the arena; references stay valid.
-func (a *Arena) Encode(e *Encoder) {
-	e.Number(uint64(a.dead))
-	e.Number(uint64(len(a.chunks)))
-	for _, chunk := range a.chunks {
-		e.Bytes(chunk)
+func (c *column) freeze(streams []Stream, prefix string, m *Moment) []Stream {
+	if c.plain != nil {
+		has := slices.Clone(c.has) // a bit a row: it costs no more than to follow its changes
+		return append(streams, c.plain.keys.Freeze(prefix+"keys", m), Stream{prefix + "has", []Part{PartOf(raw(has))}})
 	}
-}
-
-// DecodeArena reads an arena back.
-func DecodeArena(d *Decoder) Arena {
-	a := Arena{dead: int(d.Number())}
-	for range d.Length(maxChunks) {
-		if d.err != nil {
-			break
-		}
-		chunk := d.Bytes(maxChunk)
-		a.used += len(chunk)
-		a.chunks = append(a.chunks, chunk)
+	streams = c.dict.freeze(streams, prefix, m)
+	switch c.codes.width {
+	case 1:
+		return append(streams, c.codes.narrow.Freeze(prefix+"codes", m))
+	case 2:
+		return append(streams, c.codes.middle.Freeze(prefix+"codes", m))
 	}
-	return a
+	return append(streams, c.codes.wide.Freeze(prefix+"codes", m))
 }
 
-// Holds reports whether a reference read from outside names an entry.
-func (a *Arena) Holds(ref Ref) bool {
-	return ref == 0 || int(ref>>16) < len(a.chunks) && int(ref&0xffff)<<2 < len(a.chunks[ref>>16])
+func (d *dictionary) freeze(streams []Stream, prefix string, m *Moment) []Stream {
+	kinds := Stream{Name: prefix + "kinds"}
+	for part := range slices.Chunk(slices.Clone(d.kinds), blockRows) {
+		kinds.Parts = append(kinds.Parts, PartOf(raw(part)))
+	}
+	return append(streams, kinds, d.values.Freeze(prefix+"values", m), d.arena.Freeze(prefix+"text"))
 }
 
-// Decode reads an index back; tables, counts and sets of rows are built anew. What
+// Load reads an index back; tables, counts and sets of rows are built anew. What
 // it reads was verified by checksum: it refuses what is torn, not what is forged.
-func Decode(d *Decoder) *Index { return decode(d, usual) }
+func Load(from *Saved, prefix string) *Index { return load(from, prefix, usual) }
 
-func decode(d *Decoder, s shape) *Index {
+func load(from *Saved, prefix string, s shape) *Index {
 	x := New()
 	x.shape = s
-	for range d.Length(maxNames) {
-		name := d.Text(maxName)
-		c := &column{shape: x.shape, dict: decodeDictionary(d, x.seed)}
-		c.codes.narrow = DecodeColumn[uint8](d)
-		c.codes.middle = DecodeColumn[uint16](d)
-		c.codes.wide = DecodeColumn[uint32](d)
-		switch d.Number() {
-		case 1:
-			c.plain = &plain{kind: Kind(d.Number()), keys: DecodeColumn[int64](d)}
-			c.has = DecodeColumn[uint64](d)
-			if len(c.has) != (len(c.plain.keys)+63)/64 {
-				d.Fail("column %.40q has %d values and %d words", name, len(c.plain.keys), len(c.has))
+	var sets []string
+	from.Whole(prefix+"names", func(d *Decoder) {
+		for range d.Length(maxNames) {
+			name := d.Text(maxName)
+			c := &column{shape: s}
+			switch d.Number() {
+			case storedPlain:
+				c.plain = &plain{kind: Kind(d.Number())}
+			case storedMixed:
+				c.mixed = true
+				fallthrough
+			default:
+				c.codes.width = uint8(d.Number())
 			}
-			c.plain.keys = c.plain.bits()
-			c.plain.order = slice(c.has, c.plain.keys)
-		case 2:
-			c.mixed = true
+			x.columns[name] = c
 		}
-		if d.err != nil {
-			return nil
+		for range d.Length(maxNames) {
+			sets = append(sets, d.Text(maxName))
 		}
-		c.rebuild(d, name)
-		x.columns[name] = c
+	})
+	for name, c := range x.columns {
+		c.load(from, columnPrefix(prefix, name), x.seed)
 	}
-	for range d.Length(maxNames) {
-		name := d.Text(maxName)
-		s := &set{dict: decodeDictionary(d, x.seed), lists: DecodeColumn[Ref](d), arena: DecodeArena(d)}
-		if d.err != nil {
-			return nil
+	for _, name := range sets {
+		prefix := setPrefix(prefix, name)
+		s := &set{dict: loadDictionary(from, prefix, x.seed), lists: LoadCells[Ref](from, prefix+"lists"), arena: LoadArena(from, prefix+"tags")}
+		if from.err != nil {
+			break
 		}
-		s.rebuild(d, name)
+		s.rebuild(from.Fail, name)
 		x.sets[name] = s
 	}
 	return x
 }
 
-func decodeDictionary(d *Decoder, seed maphash.Seed) *dictionary {
-	dict := &dictionary{seed: seed, kinds: DecodeColumn[Kind](d), values: DecodeColumn[uint64](d), arena: DecodeArena(d)}
-	dict.counts = make([]uint32, len(dict.kinds))
-	if len(dict.kinds) == 0 || len(dict.kinds) != len(dict.values) {
-		d.Fail("dictionary has %d kinds and %d values", len(dict.kinds), len(dict.values))
-		return dict
+func (c *column) load(from *Saved, prefix string, seed maphash.Seed) {
+	if c.plain != nil {
+		c.dict = newDictionary(seed)
+		c.plain.keys = LoadCells[int64](from, prefix+"keys")
+		c.has = make(marks, (c.plain.keys.Len()+63)/64)
+		if lengths := from.Parts(prefix + "has"); len(lengths) != 1 || lengths[0] > len(raw(c.has)) {
+			from.Fail("%.60q has %d values and marks of %d bytes", prefix, c.plain.keys.Len(), lengths)
+			return
+		} else {
+			from.Read(prefix+"has", 0, raw(c.has)[:lengths[0]])
+		}
+		c.plain.order = slice(c.has, &c.plain.keys)
+		return
 	}
-	for i, kind := range dict.kinds[1:] {
+	c.dict = loadDictionary(from, prefix, seed)
+	switch c.codes.width {
+	case 1:
+		c.codes.narrow = LoadCells[uint8](from, prefix+"codes")
+	case 2:
+		c.codes.middle = LoadCells[uint16](from, prefix+"codes")
+	default:
+		c.codes.wide = LoadCells[uint32](from, prefix+"codes")
+	}
+	if from.err == nil {
+		c.rebuild(from.Fail, prefix)
+	}
+}
+
+func loadDictionary(from *Saved, prefix string, seed maphash.Seed) *dictionary {
+	d := &dictionary{seed: seed, values: LoadCells[uint64](from, prefix+"values"), arena: LoadArena(from, prefix+"text")}
+	for i, length := range from.Parts(prefix + "kinds") {
+		part := make([]Kind, length)
+		from.Read(prefix+"kinds", i, raw(part))
+		d.kinds = append(d.kinds, part...)
+	}
+	if from.err == nil {
+		d.rebuild(from.Fail)
+	}
+	return d
+}
+
+// rebuild fills the table with what has a value.
+func (d *dictionary) rebuild(fail func(string, ...any)) {
+	d.counts = make([]uint32, len(d.kinds))
+	if len(d.kinds) == 0 || len(d.kinds) != d.values.Len() {
+		fail("dictionary has %d kinds and %d values", len(d.kinds), d.values.Len())
+		return
+	}
+	for i, kind := range d.kinds[1:] {
 		code := uint32(i + 1)
 		switch {
 		case kind == 0:
-			dict.free = append(dict.free, code)
+			d.free = append(d.free, code)
 			continue
-		case (kind == Text || kind == URL) && !dict.arena.Holds(Ref(dict.values[code])):
-			d.Fail("dictionary refers to text that is not there")
-			return dict
+		case (kind == Text || kind == URL) && !d.arena.Holds(Ref(d.values.At(code))):
+			fail("dictionary refers to text that is not there")
+			return
 		}
-		dict.table.Insert(dict.hashOf(code), code, dict.hashOf)
+		d.table.Insert(d.hashOf(code), code, d.hashOf)
 	}
-	return dict
 }
 
 // rebuild counts the codes and fills the sets of rows.
-func (c *column) rebuild(d *Decoder, name string) {
-	c.codes.measure()
+func (c *column) rebuild(fail func(string, ...any), name string) {
 	c.sets = nil
-	if c.plain == nil && c.dict.distinct() <= c.shape.sets && !c.mixed {
+	if c.dict.distinct() <= c.shape.sets && !c.mixed {
 		c.sets = make([]rowSet, len(c.dict.kinds))
 	}
 	for row := range uint32(c.codes.rows()) {
@@ -184,7 +199,7 @@ func (c *column) rebuild(d *Decoder, name string) {
 			continue
 		}
 		if int(code) >= len(c.dict.kinds) || c.dict.kinds[code] == 0 {
-			d.Fail("column %.40q has a code without a value", name)
+			fail("column %.40q has a code without a value", name)
 			return
 		}
 		c.dict.counts[code]++
@@ -195,22 +210,25 @@ func (c *column) rebuild(d *Decoder, name string) {
 	}
 }
 
-func (s *set) rebuild(d *Decoder, name string) {
+func (s *set) rebuild(fail func(string, ...any), name string) {
 	s.tagged = make([]rowSet, len(s.dict.kinds))
-	for row, ref := range s.lists {
+	for row := range uint32(s.lists.Len()) {
+		ref := s.lists.At(row)
 		if !s.arena.Holds(ref) {
-			d.Fail("tag set %.40q refers to a list that is not there", name)
+			fail("tag set %.40q refers to a list that is not there", name)
 			return
 		}
-		if ref != 0 {
-			s.has.set(uint32(row))
+		if ref == 0 {
+			continue
 		}
-		for _, code := range s.codesOf(uint32(row), nil) {
-			if int(code) >= len(s.dict.kinds) || s.dict.kinds[code] == 0 {
-				d.Fail("tag set %.40q has a code without a tag", name)
+		s.has.set(row)
+		for list := s.arena.Get(ref); len(list) > 0; {
+			code, n := binary.Uvarint(list)
+			if list = list[max(n, 1):]; n <= 0 || code >= uint64(len(s.dict.kinds)) || s.dict.kinds[code] == 0 {
+				fail("tag set %.40q has a code without a tag", name)
 				return
 			}
-			s.tagged[code].add(uint32(row))
+			s.tagged[code].add(row)
 			s.dict.counts[code]++
 		}
 	}

@@ -57,11 +57,11 @@ func (x *Index) verdict(ctx context.Context, c *Clause, q *target.Query, row uin
 	case n.Op == target.Contains || n.Op == target.ContainsAll:
 		v.Tags = x.Tags(row, n.Name)
 	case n.Native == target.Created:
-		v.Value = second(around.Created, row)
+		v.Value = second(around.Created.At(row))
 	case n.Native == target.LastActive:
-		v.Value = second(around.Active, row)
+		v.Value = second(around.Active.At(row))
 	case n.Native == target.HasProfile:
-		v.Value = FlagValue(int(row) < len(around.Profile) && around.Profile[row] != 0)
+		v.Value = FlagValue(around.Profile.At(row) != 0)
 	default:
 		v.Value, _ = x.Get(row, n.Name)
 		if n.Op == target.Exists {
@@ -71,10 +71,10 @@ func (x *Index) verdict(ctx context.Context, c *Clause, q *target.Query, row uin
 	return v
 }
 
-// second is the value of a column that is kept in seconds.
-func second(column []uint32, row uint32) Value {
-	if int(row) >= len(column) || column[row] == 0 {
+// second is the value of a cell that is kept in seconds.
+func second(cell uint32) Value {
+	if cell == 0 {
 		return Value{}
 	}
-	return Value{Kind: Time, Bits: int64(column[row]) * int64(time.Second)}
+	return Value{Kind: Time, Bits: int64(cell) * int64(time.Second)}
 }

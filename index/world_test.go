@@ -82,11 +82,11 @@ func newWorld(random *rand.Rand, zone func(string) (*time.Location, bool)) *worl
 		}
 	}
 	w.around = &Around{Now: epoch.Add(time.Duration(random.Int64N(int64(48 * time.Hour)))), Zone: zone}
-	for _, column := range []*[]uint32{&w.around.Created, &w.around.Active, &w.around.Profile} {
-		*column = make([]uint32, random.IntN(blockRows+200))
+	for _, column := range []*Cells[uint32]{&w.around.Created, &w.around.Active, &w.around.Profile} {
+		length := random.IntN(blockRows + 200)
 		for _, row := range w.rows {
-			if int(row) < len(*column) && random.IntN(4) > 0 {
-				(*column)[row] = uint32(epoch.Unix() + int64(random.IntN(20)-10)*6*3600)
+			if int(row) < length && random.IntN(4) > 0 {
+				column.Set(row, uint32(epoch.Unix()+int64(random.IntN(20)-10)*6*3600))
 			}
 		}
 	}
