@@ -30,7 +30,10 @@ bench-send: ## the whole road beside a raw TLS wire and apns2 in one run
 bench: ## every figure of docs/performance.md, measured and written there (10 minutes on an idle machine)
 	go run ./bench all $(ARGS)
 
+bench-audience: ## 10 M people: import, memory, counts beside PostgreSQL, DuckDB, SQLite; ARGS="--scale 0.01" takes a minute
+	scripts/bench-audience $(ARGS)
+
 bench-check: ## fails when a push costs 10 % more processor time than at the commit in PREVIOUS
 	scripts/bench-check $(ARGS)
 
-.PHONY: help build run check test prove crash bench-send bench bench-check
+.PHONY: help build run check test prove crash bench-send bench bench-audience bench-check

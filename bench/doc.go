@@ -12,7 +12,9 @@
 //
 // A measurement (send.go is one) fills a Section with what it found; a lab
 // holds what runs beside it: a raw TLS server, and towns of a node and a
-// simulator. Servers run as children: this program again, in another part. It
+// simulator. Servers run as children: this program again, in another part; the
+// databases that audience asks beside Tocsin are started by
+// scripts/bench-audience, which hands in a folder of programs. It
 // starts every process that it measures, on free ports of loopback, and stops
 // it by its pid. Reads and writes nothing but its output, the document and a
 // temporary folder. Like cmd/tocsin it may import every room; nothing imports it.

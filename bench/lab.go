@@ -17,6 +17,7 @@ const leastWire = 3_000_000
 type lab struct {
 	dir      string
 	scale    float64 // of audiences and times; below 1 nothing is judged
+	peers    string  // folder with programs of databases; "": none
 	wire     *wireServer
 	children []*child
 	at       *town // that is up

@@ -53,12 +53,18 @@ func resetPeak(pid int) error {
 }
 
 // peakMemory is the greatest resident size of a process, in bytes.
-func peakMemory(pid int) (uint64, error) {
+func peakMemory(pid int) (uint64, error) { return statusBytes(pid, "VmHWM") }
+
+// residentMemory is the resident size of a process, in bytes.
+func residentMemory(pid int) (uint64, error) { return statusBytes(pid, "VmRSS") }
+
+// statusBytes is a size in /proc/PID/status, which is given in KiB.
+func statusBytes(pid int, name string) (uint64, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, err
 	}
-	number, _, _ := strings.Cut(procField(string(text), "VmHWM"), " ")
+	number, _, _ := strings.Cut(procField(string(text), name), " ")
 	kilobytes, err := strconv.ParseUint(number, 10, 64)
 	if err != nil {
 		return 0, fmt.Errorf("process status: %w", err)

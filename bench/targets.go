@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/tocsin-push/tocsin/client"
+)
+
+// crowdRoom is a project whose audience is a crowd.
+type crowdRoom struct {
+	*newsroom
+	crowd crowd
+}
+
+// crowded starts a town whose project takes all providers of a crowd.
+func (l *lab) crowded(ctx context.Context, size int) (*crowdRoom, error) {
+	t, err := l.town(ctx, "crowd", 1)
+	if err != nil {
+		return nil, err
+	}
+	n := &newsroom{town: t}
+	if n.project, err = t.admin.CreateProject(ctx, t.sim.setup.Projects[0]); err != nil {
+		return nil, t.failure(err)
+	}
+	if n.api, err = client.New(client.Config{URL: t.url, Key: n.project.Key}); err != nil {
+		return nil, err
+	}
+	return &crowdRoom{n, crowd{seed: 5, size: size, now: time.Now().Truncate(time.Second)}}, nil
+}
+
+// Import is people who came in over the import API.
+type Import struct {
+	People     int     `json:"people"`
+	Attributes int     `json:"attributes"`
+	Bytes      int64   `json:"bytes"`
+	Durable    float64 `json:"durable"`       // seconds until the import was acknowledged
+	Targetable float64 `json:"targetable"`    // until a count had all of them
+	Node       float64 `json:"node_cpu_us"`   // a subscription
+	Client     float64 `json:"client_cpu_us"` // a subscription
+}
+
+func (r *Import) rate() float64 { return float64(r.People) / r.Targetable }
+
+// enter imports people from one number up to another.
+func (n *crowdRoom) enter(ctx context.Context, s *crowdStream, before int64) (r Import, err error) {
+	r = Import{People: s.to - s.from, Attributes: s.attributes}
+	work, err := startWork(n.town.pid, os.Getpid())
+	if err != nil {
+		return r, err
+	}
+	opened, err := n.api.OpenImport(ctx, client.ImportRequest{Format: client.NDJSON})
+	if err != nil {
+		return r, err
+	}
+	done, err := n.api.Upload(ctx, opened, s, nil)
+	if err != nil {
+		return r, err
+	}
+	if done.Imported != int64(r.People) {
+		return r, fmt.Errorf("%d of %d subscriptions, bad lines %v", done.Imported, r.People, done.BadLines)
+	}
+	r.Durable, r.Bytes = time.Since(work.begin).Seconds(), done.Offset
+	all, err := n.api.Count(ctx, client.Target{Query: []byte(`{}`)})
+	if err != nil {
+		return r, err
+	}
+	taken := time.Since(work.begin)
+	if r.Targetable = taken.Seconds(); all.Matched != before+int64(r.People) {
+		return r, fmt.Errorf("%d subscriptions where %d were imported", all.Matched, r.People)
+	}
+	side, err := work.side(r.People, taken)
+	r.Node, r.Client = side.Sender, side.Server
+	return r, err
+}
