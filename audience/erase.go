@@ -11,7 +11,9 @@ import (
 // a deletion it takes the identifiers too: who comes again is somebody new, with
 // a new ordinal. Ordinals of the erased are nobody's from here on.
 func (p *project) erase(e *record.Erase) {
-	for _, o := range p.everOf(e.Profile) {
+	ordinals := p.everOf(e.Profile)
+	p.eraseFromLists(e.Profile, ordinals)
+	for _, o := range ordinals {
 		if p.live.Contains(o) {
 			p.remove(o)
 		}

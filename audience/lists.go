@@ -3,6 +3,7 @@ package audience
 import (
 	"crypto/sha256"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tocsin-push/tocsin"
@@ -65,6 +66,9 @@ type entries struct {
 }
 
 func (e *entries) len() int { return e.known.Len() + e.waiting.Len() }
+
+func ofPeople(l *list) *entries  { return &l.people }
+func ofSingles(l *list) *entries { return &l.singles }
 
 func newList() *list {
 	return &list{new(index.Rows), entries{new(index.Rows), new(index.Rows)}, entries{new(index.Rows), new(index.Rows)}}
@@ -202,7 +206,7 @@ func (p *project) look(l *list, ordinal uint32) {
 
 // personCame gives the entries that waited for a person their number.
 func (p *project) personCame(number uint32, key string) {
-	if len(p.lists.people.keys) == 0 {
+	if p.lists.people.keys.Len() == 0 {
 		return
 	}
 	if at, waits := p.lists.people.find(p, keyOfPerson(key)); waits {
@@ -216,7 +220,7 @@ func (p *project) personCame(number uint32, key string) {
 
 // singleCame gives the entries that waited for a subscription their ordinal.
 func (p *project) singleCame(ordinal uint32, id tocsin.SubscriptionID) {
-	if len(p.lists.singles.keys) == 0 {
+	if p.lists.singles.keys.Len() == 0 {
 		return
 	}
 	if at, waits := p.lists.singles.find(p, id); waits {
@@ -235,6 +239,29 @@ func (p *project) changedHands(ordinal uint32) {
 		if l.people.known.Len() > 0 {
 			p.look(l, ordinal)
 		}
+	}
+}
+
+// eraseFromLists takes a profile, known or not, and the subscriptions that it has
+// or had out of all lists.
+func (p *project) eraseFromLists(profile string, ordinals []uint32) {
+	number, known := p.person(profile)
+	for _, l := range p.lists.all {
+		if known {
+			l.people.known.Remove(number)
+		}
+		for _, o := range ordinals {
+			l.singles.known.Remove(o)
+			l.rows.Remove(o)
+		}
+	}
+	if id, is := strings.CutPrefix(profile, anonymousPrefix); is {
+		var single tocsin.SubscriptionID
+		if single.UnmarshalText([]byte(id)) == nil {
+			p.lists.singles.erase(p, single, p.lists.all, ofSingles)
+		}
+	} else {
+		p.lists.people.erase(p, keyOfPerson(profile), p.lists.all, ofPeople)
 	}
 }
 
@@ -266,8 +293,8 @@ func (ls *lists) settle(p *project) {
 		}
 	}
 	clear(ls.all[len(ls.all):cap(ls.all)])
-	ls.people.sweep(p, ls.all, func(l *list) *entries { return &l.people })
-	ls.singles.sweep(p, ls.all, func(l *list) *entries { return &l.singles })
+	ls.people.sweep(p, ls.all, ofPeople)
+	ls.singles.sweep(p, ls.all, ofSingles)
 }
 
 // size is the memory in use, in bytes.

@@ -8,18 +8,19 @@ import (
 	"github.com/tocsin-push/tocsin/index"
 )
 
-// freeze copies what is encoded of lists.
-func (ls *lists) freeze() lists {
-	frozen := lists{people: ls.people.freeze(), singles: ls.singles.freeze(), named: make(map[string]*named, len(ls.named))}
+// freeze returns what snapshots hold of lists: the keys that wait, and a copy of
+// the rest.
+func (ls *lists) freeze(m *index.Moment) []index.Stream {
+	copied := lists{named: make(map[string]*named, len(ls.named))}
 	for name, n := range ls.named {
 		c := *n
-		c.list, c.draft = n.list.freeze(), n.draft.freeze()
-		frozen.named[name] = &c
+		c.list, c.draft = n.list.copied(), n.draft.copied()
+		copied.named[name] = &c
 	}
-	return frozen
+	return []index.Stream{ls.people.keys.Freeze("lists/people", m), ls.singles.keys.Freeze("lists/singles", m), index.Later("lists", copied.encode)}
 }
 
-func (l *list) freeze() *list {
+func (l *list) copied() *list {
 	if l == nil {
 		return nil
 	}
@@ -27,12 +28,7 @@ func (l *list) freeze() *list {
 		singles: entries{l.singles.known.Clone(), l.singles.waiting.Clone()}}
 }
 
-// freeze shares the keys: they are only ever added to.
-func (w *waiting) freeze() waiting { return waiting{keys: w.keys[:len(w.keys):len(w.keys)]} }
-
 func (ls *lists) encode(e *index.Encoder) {
-	ls.people.encode(e)
-	ls.singles.encode(e)
 	e.Number(uint64(len(ls.named)))
 	for _, name := range slices.Sorted(maps.Keys(ls.named)) {
 		n := ls.named[name]
@@ -48,13 +44,6 @@ func (ls *lists) encode(e *index.Encoder) {
 	}
 }
 
-func (w *waiting) encode(e *index.Encoder) {
-	e.Number(uint64(len(w.keys)))
-	for i := range w.keys {
-		e.Bytes(w.keys[i][:])
-	}
-}
-
 func (l *list) encode(e *index.Encoder) {
 	for _, part := range [...]entries{l.people, l.singles} {
 		part.known.Encode(e)
@@ -62,12 +51,16 @@ func (l *list) encode(e *index.Encoder) {
 	}
 }
 
-// decode reads lists back; build makes what is not stored.
+// load reads lists back; build makes what is not stored.
+func (ls *lists) load(from *index.Saved, people, ordinals int) {
+	ls.people.keys = index.LoadCells[[16]byte](from, "lists/people")
+	ls.singles.keys = index.LoadCells[[16]byte](from, "lists/singles")
+	from.Whole("lists", func(d *index.Decoder) { ls.decode(d, people, ordinals) })
+}
+
 func (ls *lists) decode(d *index.Decoder, people, ordinals int) {
 	const maxLists = 1 << 20
 	ls.named = make(map[string]*named)
-	ls.people.decode(d)
-	ls.singles.decode(d)
 	id := func() (id tocsin.ImportID) {
 		copy(id[:], d.Bytes(len(id)))
 		return id
@@ -77,7 +70,7 @@ func (ls *lists) decode(d *index.Decoder, people, ordinals int) {
 		for _, part := range [...]struct {
 			to             *entries
 			known, waiting int
-		}{{&l.people, people, len(ls.people.keys)}, {&l.singles, ordinals, len(ls.singles.keys)}} {
+		}{{&l.people, people, ls.people.keys.Len()}, {&l.singles, ordinals, ls.singles.keys.Len()}} {
 			*part.to = entries{index.DecodeRows(d, part.known), index.DecodeRows(d, part.waiting)}
 		}
 		return l
@@ -97,24 +90,14 @@ func (ls *lists) decode(d *index.Decoder, people, ordinals int) {
 	}
 }
 
-func (w *waiting) decode(d *index.Decoder) {
-	const most = 1 << 31
-	for range d.Length(most) {
-		var key [16]byte
-		copy(key[:], d.Bytes(len(key)))
-		if d.Err() != nil {
-			return
-		}
-		w.keys = append(w.keys, key)
-	}
-}
-
 // buildLists makes the hash tables and the rows. What the entries refer to is
 // there.
 func (p *project) buildLists() {
 	for _, w := range [...]*waiting{&p.lists.people, &p.lists.singles} {
-		for n := range w.keys {
-			w.insert(p, uint32(n))
+		for place := range uint32(w.keys.Len()) {
+			if key := w.keys.At(place); key != [16]byte{} {
+				w.table.Insert(w.hash(p, key), place, w.hashOf(p))
+			}
 		}
 	}
 	p.lists.settle(p)

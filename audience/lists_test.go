@@ -87,6 +87,31 @@ func TestList(t *testing.T) {
 	}
 }
 
+// Whoever is erased is in no list any more, known or not, and comes again as
+// somebody new.
+func TestErasedFromLists(t *testing.T) {
+	w := newWorld(t)
+	erase := func(profile string) *record.Change {
+		return &record.Change{Change: &record.Change_Erase{Erase: &record.Erase{Profile: profile}}}
+	}
+	w.apply(news, listChange("vip", 1, ListMake, 0), listChange("vip", 1, ListAdd, 0, "anna", "ben", "carla", "sub 0", "sub 1", "sub 8", "sub 9"),
+		phone(0, of("anna")), phone(1))
+	w.expect(`{"list":"vip"}`, 0, 1)
+	m := w.shard.begin()
+	w.apply(news, erase(UserKey("anna")), erase(UserKey("ben")), erase(AnonymousKey(subscription(1))), erase(AnonymousKey(subscription(8))))
+	if l, _ := readBack(t, m).List(news, "vip"); l.Size != (ListSize{3, 1, 4, 2}) {
+		t.Errorf("the snapshot that was begun before has %+v", l.Size)
+	}
+	m.end()
+	have, _ := w.shard.List(news, "vip")
+	if want := (ListSize{1, 0, 1, 0}); have.Size != want {
+		t.Errorf("%+v", have.Size)
+	}
+	w.restart()
+	w.apply(news, phone(0, of("anna")), phone(1), phone(2, of("ben")), phone(8), phone(3, of("carla")), phone(9))
+	w.expect(`{"list":"vip"}`, 6, 7)
+}
+
 // A draft that nobody goes on with is dropped after a day of the log.
 func TestDraftsExpire(t *testing.T) {
 	w := newWorld(t)
@@ -118,7 +143,7 @@ func TestWaitingIsSwept(t *testing.T) {
 	}
 	w.apply(news, listChange("a", 1, ListMake, 0), listChange("a", 1, ListAdd, 0, many(0, 3000)...))
 	w.apply(news, listChange("b", 2, ListMake, 0), listChange("b", 2, ListAdd, 0, many(2900, 3100)...))
-	keys := func() int { return len(w.shard.projects[news].lists.people.keys) }
+	keys := func() int { return w.shard.projects[news].lists.people.keys.Len() }
 	if keys() != 3100 {
 		t.Fatal(keys())
 	}
@@ -156,7 +181,22 @@ func TestListsAgainstSets(t *testing.T) {
 		}
 		w.apply(news)
 		for step := range 80 {
-			changes := story(random, random.IntN(6))
+			for _, c := range story(random, random.IntN(6)) {
+				if profile := c.GetErase().GetProfile(); profile != "" {
+					erased := []string{strings.TrimPrefix(profile, userPrefix)}
+					for _, id := range w.shard.EverOf(news, profile) {
+						erased = append(erased, fmt.Sprint("sub ", number(id)))
+					}
+					for _, m := range model {
+						for _, entry := range erased {
+							delete(m.in, entry)
+							delete(m.draft, entry)
+						}
+					}
+				}
+				w.apply(news, c)
+			}
+			var changes []*record.Change
 			for range random.IntN(4) {
 				name, id, upload, step := string(rune('a'+random.IntN(3))), 1+random.IntN(2), 10+random.IntN(2), uint32(1+random.IntN(ListDelete))
 				if step == ListDelete && random.IntN(3) > 0 {

@@ -80,7 +80,7 @@ func (m *moment) end() {
 // its streams here, and reads them in restore.
 func (p *project) freeze(m *index.Moment) []index.Stream {
 	r, w := &p.rows, &p.people
-	lists, done := p.lists.freeze(), p.done.freeze()
+	done := p.done.freeze()
 	return slices.Concat([]index.Stream{
 		index.Whole("routes", p.encodeRoutes),
 		index.Whole("names", p.names.encode),
@@ -88,8 +88,8 @@ func (p *project) freeze(m *index.Moment) []index.Stream {
 		r.created.Freeze("created", m), r.active.Freeze("active", m), r.route.Freeze("route", m), r.profile.Freeze("profile", m),
 		r.next.Freeze("next", m), p.addresses.Freeze("addresses"),
 		w.key.Freeze("people/key", m), w.first.Freeze("people/first", m), w.keys.Freeze("people/keys"),
-		index.Later("lists", lists.encode), index.Later("done", done.encode),
-	}, p.known.Freeze("known/", m), w.known.Freeze("people/known/", m))
+		index.Later("done", done.encode),
+	}, p.lists.freeze(m), p.known.Freeze("known/", m), w.known.Freeze("people/known/", m))
 }
 
 // restore reads a project back; hash tables and bitmaps are built anew.
@@ -113,7 +113,7 @@ func restore(from *index.Saved) *project {
 	w.keys = index.LoadArena(from, "people/keys")
 	p.known = index.Load(from, "known/")
 	w.known = index.Load(from, "people/known/")
-	from.Whole("lists", func(d *index.Decoder) { p.lists.decode(d, w.key.Len(), r.ids.Len()) })
+	p.lists.load(from, w.key.Len(), r.ids.Len())
 	from.Whole("done", func(d *index.Decoder) { p.done = decodeDone(d) })
 	if from.Err() == nil {
 		p.rebuild(from.Fail)
