@@ -39,6 +39,10 @@ func (a answers) Spread(ctx context.Context, project tocsin.ProjectID, q *target
 	return a.audience.Spread(ctx, project, q, recipients, at)
 }
 
+func (a answers) Explain(ctx context.Context, project tocsin.ProjectID, q *target.Query, sample int, at time.Time) (ask.Funnel, error) {
+	return a.audience.Explain(ctx, project, q, sample, at)
+}
+
 func (a answers) Counters(ctx context.Context, send tocsin.SendID) (*record.Counters, error) {
 	return a.receipt.Status(ctx, send)
 }

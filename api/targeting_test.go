@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"os"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -64,12 +65,35 @@ func TestTargetingExamples(t *testing.T) {
 		!slices.Equal(count.Hints, want) || !strings.Contains(document, "\n"+want[0]+"\n") {
 		t.Errorf("hints %q, %v", count.Hints, err)
 	}
+	w.documented(t, p.Key, document)
 	wrong := regexp.MustCompile("```text\n(.*)\n```").FindStringSubmatch(document)[1]
 	_, err = c.Count(t.Context(), client.Target{Query: json.RawMessage(`{"$and":[{},{"age":{"$gtr":1}}]}`)})
 	told := err.Error()
 	for _, part := range strings.Split(wrong, "...") {
 		if !strings.Contains(told, strings.TrimSpace(strings.TrimSuffix(strings.TrimPrefix(part, "target.query.$and[1].age.$gtr: "), ", "))) {
 			t.Errorf("the error is %q, the document says %q", told, wrong)
+		}
+	}
+}
+
+// documented asks what the document asks to be explained, and compares the answers.
+func (w *world) documented(t *testing.T, key, document string) {
+	t.Helper()
+	pairs := regexp.MustCompile("(?s)```json\n(\\{[^`]*)```\n\n```json\n(\\{[^`]*)```").FindAllStringSubmatch(document, -1)
+	for i, path := range []string{"explain", "verdict"} {
+		_, text := w.raw("POST", "/v1/targets/"+path, key, pairs[i][1], "Content-Type", "application/json")
+		var got, want any
+		if err := json.Unmarshal([]byte(text), &got); err != nil {
+			t.Fatal(text)
+		}
+		if err := json.Unmarshal([]byte(pairs[i][2]), &want); err != nil {
+			t.Fatal(err)
+		}
+		if all, is := got.(map[string]any)["subscriptions"].([]any); is {
+			delete(all[0].(map[string]any), "subscription") // drawn
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%s answers %s", path, text)
 		}
 	}
 }

@@ -18,6 +18,10 @@ func (s *Server) targetRoutes() {
 	read := access{scope: account.Read}
 	route(s, operation{id: "count-target", method: http.MethodPost, path: "/v1/targets/count", tag: "Targets",
 		summary: "Count whom a target reaches now", need: read}, s.countTarget)
+	route(s, operation{id: "explain-target", method: http.MethodPost, path: "/v1/targets/explain", tag: "Targets",
+		summary: "What each clause of a target leaves, and whom it alone excludes", need: read}, s.explainTarget)
+	route(s, operation{id: "judge-target", method: http.MethodPost, path: "/v1/targets/verdict", tag: "Targets",
+		summary: "Why a target matches a user or a subscription, or does not: every clause, and what it looked at", need: read}, s.judgeTarget)
 	route(s, operation{id: "preview-target", method: http.MethodPost, path: "/v1/targets/preview", tag: "Targets",
 		summary: "A few of a target's recipients, with the message as they would get it", need: read}, s.previewTarget)
 }

@@ -38,6 +38,7 @@ type commands struct {
 	Credential credential `cmd:"" help:"Set and list provider credentials."`
 	Import     imports    `cmd:"" help:"Import subscriptions from a file."`
 	Count      count      `cmd:"" help:"Count the subscriptions that a target reaches now."`
+	Explain    explain    `cmd:"" help:"Tell what each clause of a target leaves; of one subscription or user, why the target matches or not."`
 	Send       send       `cmd:"" help:"Send a message."`
 	Sends      sends      `cmd:"" help:"List sends, newest first."`
 	Status     status     `cmd:"" help:"Read a send, and follow it."`

@@ -161,6 +161,17 @@ func TestCommands(t *testing.T) {
 	if text = s.ok(&counted, "count", "--query", `{"country":"FR"}`); counted.Count != 25 || text != "25\n" {
 		t.Fatalf("%s %+v", text, counted)
 	}
+	var explained client.Explained
+	if text = s.ok(&explained, "explain", "--query", `{"$not":{"country":"BE"}}`, "--sample", "1"); explained.Reachable != 25 || len(explained.In) != 1 ||
+		!strings.Contains(text, "          25           25           25  $not\n          25                              {\"country\":{\"$eq\":\"BE\"}}\n") ||
+		!strings.Contains(text, "          25            0               opted in\n") || strings.Count(text, "reader-") != 2 {
+		t.Fatalf("%s %+v", text, explained)
+	}
+	var judged client.Verdicts
+	if text = s.ok(&judged, "explain", "--query", `{"country":"FR"}`, "--user", "reader-1"); judged.Subscriptions[0].Verdict.Matches ||
+		!strings.Contains(text, ` reader-1: does not match`+"\n"+`  no  {"country":{"$eq":"FR"}}  [is "BE"]`+"\n") {
+		t.Fatalf("%s %+v", text, judged)
+	}
 	var sent client.Send
 	s.json(&sent, "send", "--query", `{"country":"FR"}`, "--title", "Results", "--wait")
 	if sent.Status != client.SendFinished || sent.Counters.Accepted != 25 {

@@ -3,6 +3,7 @@ package index
 import (
 	"context"
 	"math/bits"
+	"time"
 
 	"github.com/tocsin-push/tocsin/target"
 )
@@ -165,12 +166,13 @@ func (f *Funnel) some(sample []uint32, number uint32, rows *words) []uint32 {
 	return sample
 }
 
-// Cost is about how many nanoseconds a block of rows takes.
-func (f *Funnel) Cost() (nanoseconds float64) {
+// Cost is about how long a block of 65,536 rows takes.
+func (f *Funnel) Cost() time.Duration {
+	nanoseconds := 0.0
 	for i := range f.Steps {
 		nanoseconds += f.Steps[i].cost() + float64(i+3)*costWords
 	}
-	return nanoseconds
+	return time.Duration(nanoseconds)
 }
 
 func (c *Clause) cost() (nanoseconds float64) {

@@ -13,6 +13,15 @@ func (q *Query) String() string { return string(q.root.append(nil)) }
 // MarshalJSON prints the query.
 func (q *Query) MarshalJSON() ([]byte, error) { return q.root.append(nil), nil }
 
+// String prints a node as it stands in the query: logic as its operator alone, for
+// what is in it prints itself.
+func (n *Node) String() string {
+	if n.Op <= Not && len(n.Nodes) > 0 {
+		return n.Op.String()
+	}
+	return string(n.append(nil))
+}
+
 func (n *Node) append(b []byte) []byte {
 	if n.Op == And && len(n.Nodes) == 0 {
 		return append(b, "{}"...)

@@ -1,0 +1,75 @@
+package audience
+
+import (
+	"context"
+	"time"
+
+	"github.com/RoaringBitmap/roaring/v2"
+
+	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/ask"
+	"github.com/tocsin-push/tocsin/index"
+	"github.com/tocsin-push/tocsin/target"
+)
+
+// Explain tells what each clause of a query leaves at an instant, with samples of
+// at most so many people, or returns the error of ctx. It is worked out in slices,
+// each of one moment: every subscription is counted once, as it was when its slice
+// came.
+func (s *Shard) Explain(ctx context.Context, id tocsin.ProjectID, q *target.Query, sample int, at time.Time) (ask.Funnel, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	p := s.projects[id]
+	if p == nil {
+		p = newProject()
+	}
+	rows, f := index.Dense(p.live), index.NewFunnel(ctx, q, sample)
+	ready := func() time.Duration {
+		f.Compile(p.known, p.around(&s.zones, at))
+		return f.Cost()
+	}
+	err := s.sliced(ctx, p, len(rows), p.known.Setup(q), true, ready, func(from, to int) bool {
+		f.Add(rows, from, to)
+		return true
+	})
+	out := ask.Funnel{Live: f.Of, Matched: f.Left, Reachable: roaring.FromDense(rows, false).AndCardinality(p.reachable), In: p.sampled(f.In)}
+	for i := range f.Steps {
+		step := &f.Steps[i]
+		out.Steps = append(out.Steps, ask.Step{Clause: clauseOf(&step.Clause), Left: step.Left, Only: step.Only, Out: p.sampled(step.Out)})
+	}
+	return out, err
+}
+
+func clauseOf(c *index.Clause) ask.Clause {
+	out := ask.Clause{Node: c.Node, Matched: c.Matched}
+	for i := range c.Inner {
+		out.Inner = append(out.Inner, clauseOf(&c.Inner[i]))
+	}
+	return out
+}
+
+// sampled names those of some rows that are still live.
+func (p *project) sampled(rows []uint32) (people []ask.Person) {
+	for _, o := range rows {
+		if p.live.Contains(o) {
+			people = append(people, ask.Person{Subscription: p.rows.ids.At(o), Profile: p.keyOf(o)})
+		}
+	}
+	return people
+}
+
+// Verdict tells of every clause of a query whether a live subscription matches it at
+// an instant, and what it looked at.
+func (s *Shard) Verdict(ctx context.Context, id tocsin.ProjectID, subscription tocsin.SubscriptionID, q *target.Query, at time.Time) (v index.Verdict, live bool) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	p := s.projects[id]
+	if p == nil {
+		return v, false
+	}
+	o, ok := p.alive(subscription[:])
+	if !ok {
+		return v, false
+	}
+	return p.known.Verdict(ctx, q, o, p.around(&s.zones, at)), true
+}
