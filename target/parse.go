@@ -37,9 +37,9 @@ func parse(limits Config, query []byte, segments *Library) (*Query, error) {
 		return nil, p.tooDeep("query", depth)
 	}
 	if segments == nil {
-		return &Query{root: root}, nil
+		return &Query{root: root, paths: p.paths}, nil
 	}
-	return &Query{root: root, segments: p.found, size: size{depth, p.clauses, p.values, p.bytes}}, nil
+	return &Query{root: root, paths: p.paths, segments: p.found, size: size{depth, p.clauses, p.values, p.bytes}}, nil
 }
 
 // size is what limits are held against; that of the segments that are named is
@@ -68,8 +68,19 @@ type parser struct {
 	in       *json.Decoder
 	segments *Library          // nil: they are not looked up
 	found    map[string]*Query // of them, those that were named
+	paths    map[Member]string
 
 	clauses, values, bytes int
+}
+
+// names notes where a set is named first.
+func (p *parser) names(m Member, path string) {
+	if p.paths == nil {
+		p.paths = make(map[Member]string)
+	}
+	if p.paths[m] == "" {
+		p.paths[m] = path
+	}
 }
 
 func (p *parser) tooDeep(path string, depth int) error {

@@ -1,6 +1,8 @@
 package target
 
 import (
+	"cmp"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -174,6 +176,7 @@ type Node struct {
 // Query is a checked query. It is never changed and may be shared.
 type Query struct {
 	root     Node
+	paths    map[Member]string // where it names sets itself
 	segments map[string]*Query // definitions of those that it names
 	size     size              // when it was read by a Library
 	sum      Sum               // when it is the definition of a segment
@@ -203,22 +206,28 @@ type Member struct {
 	Name  string
 }
 
-// Members returns the sets that the query asks for, each once.
-func (q *Query) Members() []Member { return q.root.members(nil) }
-
-func (n *Node) members(to []Member) []Member {
-	for i := range n.Nodes {
-		to = n.Nodes[i].members(to)
-	}
-	if n.Native.Membership() {
-		for _, v := range n.Values {
-			if m := (Member{n.Native, v.Text}); !slices.Contains(to, m) {
-				to = append(to, m)
-			}
-		}
-	}
-	return to
+// Members returns the sets that the query asks for, each once, also in the
+// definitions of segments that it was read with.
+func (q *Query) Members() []Member {
+	all := make(map[Member]bool)
+	q.members(all)
+	return slices.SortedFunc(maps.Keys(all), func(a, b Member) int {
+		return cmp.Or(cmp.Compare(a.Field, b.Field), cmp.Compare(a.Name, b.Name))
+	})
 }
+
+func (q *Query) members(all map[Member]bool) {
+	for m := range q.paths {
+		all[m] = true
+	}
+	for _, inner := range q.segments {
+		inner.members(all)
+	}
+}
+
+// Named returns where the query itself names sets: the paths of the first time.
+// The caller must not change it.
+func (q *Query) Named() map[Member]string { return q.paths }
 
 // Root is the top of the tree; the caller must not change it.
 func (q *Query) Root() *Node { return &q.root }

@@ -38,6 +38,9 @@ func (p *parser) value(path string, token json.Token, clause *Node, allowed stri
 		return &Error{path, found(token), clause.wants(allowed)}
 	}
 	clause.Values = append(clause.Values, v)
+	if clause.Native.Membership() {
+		p.names(Member{clause.Native, v.Text}, path)
+	}
 	if clause.Native == Segment && p.segments != nil {
 		return p.segment(path, v.Text)
 	}
