@@ -80,6 +80,9 @@ func (s *Server) routeRecipients(ctx context.Context, project tocsin.ProjectID, 
 func (s *Server) selection(ctx context.Context, project tocsin.ProjectID, query []byte, recipients []*record.Recipient) (ask.Target, error) {
 	if len(query) > 0 {
 		q, err := target.Parse(s.Target, query)
+		if err == nil {
+			err = s.sets(ctx, project, q)
+		}
 		return ask.Target{At: s.Now(), Query: q}, err
 	}
 	err := s.routeRecipients(ctx, project, recipients)

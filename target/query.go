@@ -206,14 +206,17 @@ type Member struct {
 	Name  string
 }
 
+// Compare orders by field, then by name.
+func (m Member) Compare(other Member) int {
+	return cmp.Or(cmp.Compare(m.Field, other.Field), cmp.Compare(m.Name, other.Name))
+}
+
 // Members returns the sets that the query asks for, each once, also in the
 // definitions of segments that it was read with.
 func (q *Query) Members() []Member {
 	all := make(map[Member]bool)
 	q.members(all)
-	return slices.SortedFunc(maps.Keys(all), func(a, b Member) int {
-		return cmp.Or(cmp.Compare(a.Field, b.Field), cmp.Compare(a.Name, b.Name))
-	})
+	return slices.SortedFunc(maps.Keys(all), Member.Compare)
 }
 
 func (q *Query) members(all map[Member]bool) {
