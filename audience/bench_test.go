@@ -10,8 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
-
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/record"
 	"github.com/tocsin-push/tocsin/target"
@@ -132,39 +130,6 @@ func BenchmarkApply(b *testing.B) {
 	}
 	b.ReportMetric(float64(n*b.N)/b.Elapsed().Seconds(), "rows/s")
 	b.ReportMetric(spent.Seconds()/float64(b.N), "CPU-s/M")
-}
-
-// One iteration freezes a million subscriptions on one shard, writes them to a
-// file, or reads them back.
-func BenchmarkSnapshot(b *testing.B) {
-	shard := replay(b, population(1, 1_000_000))
-	folder, err := OpenFolder(vfs.Default, b.TempDir())
-	if err != nil {
-		b.Fatal(err)
-	}
-	id := snapshotID{applied: shard.Applied()}
-	write := func() {
-		m := shard.begin()
-		defer m.end()
-		if _, _, err := folder.write(b.Context(), 1, m, id, nil); err != nil {
-			b.Fatal(err)
-		}
-	}
-	b.Run("write", func(b *testing.B) {
-		for b.Loop() {
-			write()
-		}
-	})
-	write()
-	b.Run("read", func(b *testing.B) {
-		began := processor(b)
-		for b.Loop() {
-			if _, _, err := folder.load(1, id); err != nil {
-				b.Fatal(err)
-			}
-		}
-		b.ReportMetric((processor(b)-began).Seconds()/float64(b.N), "CPU-s/M")
-	})
 }
 
 // One iteration counts, evaluates or loads on a million subscriptions.

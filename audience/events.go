@@ -1,6 +1,7 @@
 package audience
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -125,16 +126,10 @@ func (s *Shard) Events(project tocsin.ProjectID) []string {
 
 func (d *done) size() int { return d.own.Size() + d.people.Size() + d.heard.size() }
 
-func (d *done) freeze() done {
-	return done{own: d.own.Freeze(), people: d.people.Freeze(), heard: d.heard.freeze()}
+func (d *done) freeze(m *index.Moment) []index.Stream {
+	return slices.Concat(d.own.Freeze("done/own/"), d.people.Freeze("done/people/"), d.heard.freeze(m))
 }
 
-func (d *done) encode(e *index.Encoder) {
-	d.own.Encode(e)
-	d.people.Encode(e)
-	d.heard.encode(e)
-}
-
-func decodeDone(d *index.Decoder) done {
-	return done{own: index.DecodeEvents(d), people: index.DecodeEvents(d), heard: decodeHeard(d)}
+func loadDone(from *index.Saved) done {
+	return done{own: index.LoadEvents(from, "done/own/"), people: index.LoadEvents(from, "done/people/"), heard: loadHeard(from)}
 }

@@ -1,10 +1,6 @@
 package audience
 
-import (
-	"slices"
-
-	"github.com/tocsin-push/tocsin/index"
-)
+import "github.com/tocsin-push/tocsin/index"
 
 // heard knows what stood for the identifiers of a project's events of late, so
 // that one that is told again does nothing. It remembers those of this day of
@@ -42,63 +38,68 @@ func (h *heard) first(number uint64) bool {
 	return true
 }
 
-func (h *heard) size() int { return 8 * (len(h.now.slots) + len(h.before.slots)) }
+func (h *heard) size() int { return h.now.slots.Size() + h.before.slots.Size() }
 
-func (h *heard) freeze() heard {
-	return heard{h.day, numbers{slices.Clone(h.now.slots), h.now.count}, numbers{slices.Clone(h.before.slots), h.before.count}}
-}
-
-func (h *heard) encode(e *index.Encoder) {
-	e.Number(uint64(h.day))
-	for _, n := range [...]*numbers{&h.now, &h.before} {
-		index.EncodeColumn(e, slices.DeleteFunc(slices.Clone(n.slots), func(slot uint64) bool { return slot == 0 }))
-	}
-}
-
-func decodeHeard(d *index.Decoder) (h heard) {
-	h.day = uint32(d.Number())
-	for _, to := range [...]*numbers{&h.now, &h.before} {
-		for _, number := range index.DecodeColumn[uint64](d) {
-			to.add(number)
+func (h *heard) freeze(m *index.Moment) []index.Stream {
+	return []index.Stream{index.Whole("done/heard", func(e *index.Encoder) {
+		e.Number(uint64(h.day))
+		for _, n := range [...]*numbers{&h.now, &h.before} {
+			e.Number(uint64(n.size))
+			e.Number(uint64(n.count))
 		}
-	}
+	}), h.now.slots.Freeze("done/heard/now", m), h.before.slots.Freeze("done/heard/before", m)}
+}
+
+func loadHeard(from *index.Saved) (h heard) {
+	from.Whole("done/heard", func(d *index.Decoder) {
+		h.day = uint32(d.Number())
+		for _, n := range [...]*numbers{&h.now, &h.before} {
+			n.size, n.count = d.Length(4*mostHeard), d.Length(mostHeard)
+			if n.size < 2*n.count || n.size&(n.size-1) != 0 {
+				d.Fail("%d numbers in %d slots", n.count, n.size)
+			}
+		}
+	})
+	h.now.slots = index.LoadCells[uint64](from, "done/heard/now")
+	h.before.slots = index.LoadCells[uint64](from, "done/heard/before")
 	return h
 }
 
 // numbers is a set of numbers that are not 0 and look random: an open table,
 // half full at most.
 type numbers struct {
-	slots []uint64 // 0 is empty
+	slots index.Cells[uint64] // 0 is empty
+	size  int                 // how many slots there are
 	count int
 }
 
 // place is where a number stands, or would.
-func (n *numbers) place(number uint64) int {
-	mask := uint64(len(n.slots) - 1)
-	at := number & mask
-	for n.slots[at] != 0 && n.slots[at] != number {
+func (n *numbers) place(number uint64) uint32 {
+	mask := uint32(n.size - 1)
+	at := uint32(number) & mask
+	for slot := n.slots.At(at); slot != 0 && slot != number; slot = n.slots.At(at) {
 		at = (at + 1) & mask
 	}
-	return int(at)
+	return at
 }
 
-func (n *numbers) has(number uint64) bool { return n.count > 0 && n.slots[n.place(number)] != 0 }
+func (n *numbers) has(number uint64) bool { return n.count > 0 && n.slots.At(n.place(number)) != 0 }
 
 // add puts a number in, and reports whether it was not there.
 func (n *numbers) add(number uint64) bool {
 	if n.has(number) {
 		return false
 	}
-	if 2*(n.count+1) > len(n.slots) {
+	if 2*(n.count+1) > n.size {
 		old := n.slots
-		n.slots = make([]uint64, max(16, 2*len(old)))
-		for _, one := range old {
-			if one != 0 {
-				n.slots[n.place(one)] = one
+		n.slots, n.size = index.Cells[uint64]{}, max(16, 2*n.size)
+		for at := range uint32(old.Len()) {
+			if one := old.At(at); one != 0 {
+				n.slots.Set(n.place(one), one)
 			}
 		}
 	}
-	n.slots[n.place(number)] = number
+	n.slots.Set(n.place(number), number)
 	n.count++
 	return true
 }

@@ -80,7 +80,6 @@ func (m *moment) end() {
 // its streams here, and reads them in restore.
 func (p *project) freeze(m *index.Moment) []index.Stream {
 	r, w := &p.rows, &p.people
-	done := p.done.freeze()
 	return slices.Concat([]index.Stream{
 		index.Whole("routes", p.encodeRoutes),
 		index.Whole("names", p.names.encode),
@@ -88,8 +87,7 @@ func (p *project) freeze(m *index.Moment) []index.Stream {
 		r.created.Freeze("created", m), r.active.Freeze("active", m), r.route.Freeze("route", m), r.profile.Freeze("profile", m),
 		r.next.Freeze("next", m), p.addresses.Freeze("addresses"),
 		w.key.Freeze("people/key", m), w.first.Freeze("people/first", m), w.keys.Freeze("people/keys"),
-		index.Later("done", done.encode),
-	}, p.lists.freeze(m), p.known.Freeze("known/", m), w.known.Freeze("people/known/", m))
+	}, p.lists.freeze(m), p.done.freeze(m), p.known.Freeze("known/", m), w.known.Freeze("people/known/", m))
 }
 
 // restore reads a project back; hash tables and bitmaps are built anew.
@@ -114,7 +112,7 @@ func restore(from *index.Saved) *project {
 	p.known = index.Load(from, "known/")
 	w.known = index.Load(from, "people/known/")
 	p.lists.load(from, w.key.Len(), r.ids.Len())
-	from.Whole("done", func(d *index.Decoder) { p.done = decodeDone(d) })
+	p.done = loadDone(from)
 	if from.Err() == nil {
 		p.rebuild(from.Fail)
 	}
@@ -160,6 +158,9 @@ func (p *project) rebuild(fail func(string, ...any)) {
 			return
 		}
 	}
+	p.byID.Reserve(count)
+	p.byAddress.Reserve(count)
+	w.byKey.Reserve(w.key.Len())
 	for o := range uint32(count) {
 		address := r.address.At(o)
 		if !p.addresses.Holds(address) || int(r.profile.At(o)) > w.key.Len() || int(r.next.At(o)) > count ||

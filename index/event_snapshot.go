@@ -6,43 +6,43 @@ import (
 	"slices"
 )
 
-// Freeze returns a copy of one moment. It shares what is kept, and what changes
-// afterwards is copied then, a day or the totals of 4,096 rows at a time. Readers
-// may read meanwhile; the writer waits.
-func (e *Events) Freeze() *Events {
-	e.freezing.Lock()
-	defer e.freezing.Unlock()
-	frozen := &Events{seed: e.seed, names: make(map[string]*event, len(e.names)), today: e.today, cost: e.cost}
-	for name, one := range e.names {
+// Freeze returns the events as they are now, for a snapshot: streams whose names
+// begin with prefix. It shares what is kept, and what changes afterwards is copied
+// then, a day or the totals of 4,096 rows at a time.
+func (e *Events) Freeze(prefix string) []Stream {
+	names := slices.Sorted(maps.Keys(e.names))
+	streams := []Stream{Whole(prefix+"names", func(to *Encoder) {
+		to.Number(uint64(e.today))
+		to.Number(uint64(e.cost))
+		to.Number(uint64(len(names)))
+		for _, name := range names {
+			to.Text(name)
+		}
+	})}
+	for _, name := range names {
+		one := e.names[name]
+		sums, days := Stream{Name: totalsOf(prefix, name)}, Stream{Name: daysOf(prefix, name)}
 		for i := range one.totals {
-			one.totals[i].shared = true
+			p := &one.totals[i]
+			if p.shared = true; p.sum == nil {
+				p.sum = new(Sum)
+			}
+			list := p.list
+			sums.Parts = append(sums.Parts, Part{Sum: p.sum, write: func(to *Encoder) { encodeTotals(to, list) }})
 		}
 		for _, d := range one.days {
-			d.shared = true
+			if d.shared = true; d.sum == nil {
+				d.sum = new(Sum)
+			}
+			days.Parts = append(days.Parts, Part{Sum: d.sum, write: d.encode})
 		}
-		frozen.names[name] = &event{totals: slices.Clone(one.totals), rows: one.rows, days: slices.Clone(one.days)}
+		streams = append(streams, sums, days)
 	}
-	return frozen
+	return streams
 }
 
-// Encode writes the events, or frozen ones.
-func (e *Events) Encode(to *Encoder) {
-	to.Number(uint64(e.today))
-	to.Number(uint64(e.cost))
-	to.Number(uint64(len(e.names)))
-	for _, name := range slices.Sorted(maps.Keys(e.names)) {
-		one := e.names[name]
-		to.Text(name)
-		to.Number(uint64(len(one.totals)))
-		for i := range one.totals {
-			encodeTotals(to, one.totals[i].list)
-		}
-		to.Number(uint64(len(one.days)))
-		for _, d := range one.days {
-			d.encode(to)
-		}
-	}
-}
+func totalsOf(prefix, name string) string { return prefix + "event/" + name + "/totals" }
+func daysOf(prefix, name string) string   { return prefix + "event/" + name + "/days" }
 
 func encodeTotals(to *Encoder, list []total) {
 	flat := make([]uint32, 0, 3*len(list))
@@ -93,32 +93,26 @@ func (f *occurrences) encode(to *Encoder) {
 	}
 }
 
-const (
-	maxParts = 1<<32/partRows + 1
-	maxDays  = 1 << 18
-)
-
-// DecodeEvents reads events back.
-func DecodeEvents(from *Decoder) *Events {
+// LoadEvents reads events back.
+func LoadEvents(from *Saved, prefix string) *Events {
 	e := NewEvents()
-	e.today, e.cost = uint32(from.Number()), int(from.Number())
-	for range from.Length(maxNames) {
-		name, one := from.Text(maxName), &event{}
-		for range from.Length(maxParts) {
-			list := decodeTotals(from)
-			if from.err != nil {
-				return e
-			}
+	from.Whole(prefix+"names", func(d *Decoder) {
+		e.today, e.cost = uint32(d.Number()), int(d.Number())
+		for range d.Length(maxNames) {
+			e.names[d.Text(maxName)] = &event{}
+		}
+	})
+	for name, one := range e.names {
+		from.Each(totalsOf(prefix, name), func(sum *Sum, d *Decoder) {
+			list := decodeTotals(d)
 			one.rows += len(list)
-			one.totals = append(one.totals, totals{list: list})
-		}
-		for range from.Length(maxDays) {
-			one.days = append(one.days, decodeDay(from, e.seed))
-			if from.err != nil {
-				return e
-			}
-		}
-		e.names[name] = one
+			one.totals = append(one.totals, totals{list: list, shared: true, sum: sum})
+		})
+		from.Each(daysOf(prefix, name), func(sum *Sum, d *Decoder) {
+			day := decodeDay(d, e.seed)
+			day.shared, day.sum = true, sum
+			one.days = append(one.days, day)
+		})
 	}
 	return e
 }

@@ -5,7 +5,6 @@ import (
 	"hash/maphash"
 	"slices"
 	"strings"
-	"sync"
 )
 
 // Days are those of UTC, numbered from 1970. What is kept of a day goes when the
@@ -35,8 +34,6 @@ type Events struct {
 	names map[string]*event
 	today uint32
 	cost  int // of the fields that are kept
-
-	freezing sync.Mutex
 }
 
 // event is everything about one name.
@@ -51,7 +48,8 @@ const partRows = 4096
 // totals are those of the rows of a part, in order.
 type totals struct {
 	list   []total
-	shared bool // a frozen copy has the list too: it is copied before it changes
+	shared bool // a snapshot may have the list too: it is copied before it changes
+	sum    *Sum // nil since it changed
 }
 
 type total struct {
@@ -65,7 +63,8 @@ const mostCounted = 1<<16 - 1
 // eventDay is one event on one day.
 type eventDay struct {
 	number uint32
-	shared bool        // as in totals
+	shared bool // this and sum as in totals
+	sum    *Sum
 	rows   Rows        // that did it
 	more   []moreOften // by block
 	fields *occurrences
@@ -149,7 +148,7 @@ func (p *totals) find(low uint16) (at int, found bool) {
 // own makes the list one that may be changed.
 func (p *totals) own() {
 	if p.shared {
-		p.list, p.shared = slices.Clone(p.list), false
+		p.list, p.shared, p.sum = slices.Clone(p.list), false, nil
 	}
 }
 

@@ -127,26 +127,29 @@ func (s *Saved) Read(name string, part int, into []byte) (sum *Sum) {
 	return sum
 }
 
-// Whole hands what Whole wrote to read; nothing when there is none. What reads
-// must read all of it.
+// Whole hands what Whole wrote to read, nothing when there is none. All of it
+// must be read.
 func (s *Saved) Whole(name string, read func(*Decoder)) {
-	lengths := s.lengths(name)
-	if len(lengths) == 0 || s.err != nil {
-		return
-	}
-	content := make([]byte, lengths[0])
-	s.Read(name, 0, content)
-	if s.err != nil {
-		return
-	}
-	in := bytes.NewReader(content)
-	d := NewDecoder(in)
-	read(d)
-	if _, err := d.in.ReadByte(); err == nil {
-		d.Fail("%.60q holds more than was read", name)
-	}
-	if s.err == nil {
-		s.err = d.err
+	s.Each(name, func(_ *Sum, d *Decoder) { read(d) })
+}
+
+// Each hands every part of a stream that was written by an Encoder to read. All
+// of it must be read.
+func (s *Saved) Each(name string, read func(*Sum, *Decoder)) {
+	for i, length := range s.lengths(name) {
+		content := make([]byte, length)
+		sum := s.Read(name, i, content)
+		if s.err != nil {
+			return
+		}
+		d := NewDecoder(bytes.NewReader(content))
+		read(sum, d)
+		if _, err := d.in.ReadByte(); err == nil {
+			d.Fail("%.60q holds more than was read", name)
+		}
+		if s.err == nil {
+			s.err = d.err
+		}
 	}
 }
 

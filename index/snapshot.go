@@ -173,6 +173,7 @@ func (d *dictionary) rebuild(fail func(string, ...any)) {
 		fail("dictionary has %d kinds and %d values", len(d.kinds), d.values.Len())
 		return
 	}
+	d.table.Reserve(len(d.kinds))
 	for i, kind := range d.kinds[1:] {
 		code := uint32(i + 1)
 		switch {

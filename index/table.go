@@ -26,6 +26,15 @@ func (t *Table) Find(hash uint64, equal func(number uint32) bool) (number uint32
 	return 0, false
 }
 
+// Reserve makes an empty table large enough for so many entries.
+func (t *Table) Reserve(entries int) {
+	size := 8
+	for entries*4 > size*3 {
+		size *= 2
+	}
+	t.slots, t.marks = make([]uint32, size), make([]uint8, size)
+}
+
 // Insert adds a number that Find does not find; hashOf gives any number's
 // hash again, for when the table grows.
 func (t *Table) Insert(hash uint64, number uint32, hashOf func(number uint32) uint64) {
