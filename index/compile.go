@@ -27,6 +27,8 @@ func (c *compiler) compile(n *target.Node) *node {
 		return joined(n.Op, nodes...)
 	case target.Not:
 		return negated(c.compile(&n.Nodes[0]))
+	case target.Did:
+		return c.event(n.Event)
 	case target.Contains, target.ContainsAll:
 		return c.tags(n)
 	case target.Exists:

@@ -74,7 +74,7 @@ func (e *Events) Join(row uint32, deeds []Deed, rows int) {
 			}
 		}
 		for _, o := range deed.Times {
-			if o.Day+FieldDays > e.today {
+			if o.Day >= e.since {
 				e.cost += e.names[deed.Name].day(o.Day).keep(row, o.Fields, e.seed)
 			}
 		}

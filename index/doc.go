@@ -24,6 +24,13 @@
 // bitmap of a whole clause is built. New kinds of clauses are leaves: a column,
 // or a set of rows.
 //
+// Events are what people did, apart from the attributes: rows are people, and
+// those subscriptions that are nobody's. Each event has, by day, the set of rows
+// that did it; totals by row; and the fields of each time by day. A clause on
+// an event finds its people first, a block at a time and only those blocks that
+// are asked for: it joins the sets of the days or, to count, adds them 64 rows at
+// a time. Rows are then looked up as their people.
+//
 // Nothing here locks: one writer, and readers only while it does not write.
 // Bytes handed out (text of values, arena entries) stay as they are for good;
 // they may be kept after later writes.

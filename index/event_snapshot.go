@@ -13,6 +13,7 @@ func (e *Events) Freeze(prefix string) []Stream {
 	names := slices.Sorted(maps.Keys(e.names))
 	streams := []Stream{Whole(prefix+"names", func(to *Encoder) {
 		to.Number(uint64(e.today))
+		to.Number(uint64(e.since))
 		to.Number(uint64(e.cost))
 		to.Number(uint64(len(names)))
 		for _, name := range names {
@@ -97,7 +98,7 @@ func (f *occurrences) encode(to *Encoder) {
 func LoadEvents(from *Saved, prefix string) *Events {
 	e := NewEvents()
 	from.Whole(prefix+"names", func(d *Decoder) {
-		e.today, e.cost = uint32(d.Number()), int(d.Number())
+		e.today, e.since, e.cost = uint32(d.Number()), uint32(d.Number()), int(d.Number())
 		for range d.Length(maxNames) {
 			e.names[d.Text(maxName)] = &event{}
 		}

@@ -3,6 +3,7 @@ package index
 import (
 	"cmp"
 	"hash/maphash"
+	"math"
 	"slices"
 	"strings"
 )
@@ -33,7 +34,8 @@ type Events struct {
 	seed  maphash.Seed
 	names map[string]*event
 	today uint32
-	cost  int // of the fields that are kept
+	since uint32 // the oldest day of which fields are kept
+	cost  int    // of those
 }
 
 // event is everything about one name.
@@ -100,7 +102,7 @@ func (e *Events) Add(row uint32, name string, at uint32, fields []Field, rows in
 	}
 	d := e.names[name].day(day)
 	d.add(row, 1)
-	if len(fields) > 0 && day+FieldDays > e.today {
+	if len(fields) > 0 && day >= e.since {
 		e.cost += d.keep(row, fields, e.seed)
 		e.bound(rows)
 	}
@@ -254,39 +256,39 @@ func (e *Events) Advance(at uint32) {
 		return
 	}
 	e.today = at / daySeconds
+	e.dropFields(max(e.since, e.today+1-min(e.today, FieldDays)))
 	for _, one := range e.names {
-		for i, d := range one.days {
-			if d.number+FieldDays <= e.today {
-				one.days[i] = e.withoutFields(d)
-			}
-		}
 		one.days = slices.DeleteFunc(one.days, func(d *eventDay) bool { return d.number+CountedDays <= e.today })
 	}
 }
 
-// bound makes room for fields. A day goes as a whole, whatever its events.
+// bound makes room for fields: the oldest day goes, whatever its events.
 func (e *Events) bound(rows int) {
 	for e.cost > fieldRoom+rows*fieldRoomRow {
-		oldest := e.FieldsSince()
+		oldest := uint32(math.MaxUint32)
 		for _, one := range e.names {
-			if at, found := one.dayAt(oldest); found {
-				one.days[at] = e.withoutFields(one.days[at])
+			for _, d := range one.days {
+				if d.fields != nil {
+					oldest = min(oldest, d.number)
+				}
 			}
+		}
+		e.dropFields(oldest + 1)
+	}
+}
+
+// dropFields says that fields of the days before one are not kept.
+func (e *Events) dropFields(since uint32) {
+	e.since = since
+	for _, one := range e.names {
+		for i := 0; i < len(one.days) && one.days[i].number < since; i++ {
+			one.days[i] = e.withoutFields(one.days[i])
 		}
 	}
 }
 
-// FieldsSince is the oldest day of which fields are kept; 0 without any.
-func (e *Events) FieldsSince() (oldest uint32) {
-	for _, one := range e.names {
-		for _, d := range one.days {
-			if d.fields != nil && (oldest == 0 || d.number < oldest) {
-				oldest = d.number
-			}
-		}
-	}
-	return oldest
-}
+// FieldsSince is the oldest day of which fields are kept.
+func (e *Events) FieldsSince() uint32 { return e.since }
 
 // withoutFields is a day without its fields.
 func (e *Events) withoutFields(d *eventDay) *eventDay {
@@ -332,6 +334,12 @@ func (e *Events) Clear(row uint32) {
 				e.cost -= d.fields.remove(row)
 			}
 		}
-		one.days = slices.DeleteFunc(one.days, func(d *eventDay) bool { return d.rows.Len() == 0 })
+		one.days = slices.DeleteFunc(one.days, func(d *eventDay) bool {
+			if d.rows.Len() > 0 {
+				return false
+			}
+			e.withoutFields(d)
+			return true
+		})
 	}
 }

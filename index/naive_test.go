@@ -17,11 +17,13 @@ type naive map[uint32]*person
 type person struct {
 	attributes map[string]Value
 	tags       map[string][]string
+	events     []happening
+	all        naive
 }
 
 func (n naive) row(row uint32) *person {
 	if n[row] == nil {
-		n[row] = &person{make(map[string]Value), make(map[string][]string)}
+		n[row] = &person{attributes: make(map[string]Value), tags: make(map[string][]string), all: n}
 	}
 	return n[row]
 }
@@ -58,6 +60,8 @@ func (p seen) matches(n *target.Node) bool {
 		return slices.ContainsFunc(n.Nodes, inner)
 	case target.Not:
 		return !inner(n.Nodes[0])
+	case target.Did:
+		return p.did(n.Event)
 	case target.Contains:
 		return slices.ContainsFunc(n.Values, func(v target.Value) bool { return slices.Contains(tags, v.Text) })
 	case target.ContainsAll:
@@ -128,6 +132,8 @@ func (p seen) value(n *target.Node) (v Value, has bool) {
 		return Value{Kind: Time, Bits: int64(second) * int64(time.Second)}, second != 0
 	}
 	switch n.Native {
+	case target.EventClause:
+		return Value{Kind: Integer, Bits: int64(p.times(n.Event))}, true
 	case target.Created:
 		return at(p.around.Created)
 	case target.LastActive:

@@ -95,6 +95,7 @@ func (w *world) live(t *testing.T, targets int) error {
 		}
 		if w.IntN(200) == 0 {
 			w.x = again(t, w.x)
+			w.restart()
 		}
 		all := roaring.New()
 		for _, row := range w.rows {
@@ -128,7 +129,7 @@ func (w *world) live(t *testing.T, targets int) error {
 			return fmt.Errorf("target %d: %s finds %v, want %v, %v", i, law, got, want, err)
 		}
 	}
-	if !w.n.agrees(w.x) {
+	if !w.n.agrees(w.x) || !w.eventsAgree() {
 		return fmt.Errorf("values read back differ")
 	}
 	return nil

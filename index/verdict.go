@@ -11,7 +11,7 @@ import (
 type Verdict struct {
 	Node    *target.Node
 	Matches bool
-	Value   Value    // of the attribute or native field; its Kind is 0 when there is none
+	Value   Value    // of the attribute or native field; its Kind is 0 when there is none; of an event how often it was counted
 	Tags    []string // of the tag set
 	Members []string // of the sets that are asked about, those that the row is in
 	Inner   []Verdict
@@ -56,6 +56,8 @@ func (x *Index) verdict(ctx context.Context, c *Clause, q *target.Query, row uin
 		}
 	case n.Op == target.Contains || n.Op == target.ContainsAll:
 		v.Tags = x.Tags(row, n.Name)
+	case n.Op == target.Did:
+		v.Value = Value{Kind: Integer, Bits: int64((&compiler{x, around, q}).times(n.Event, row))}
 	case n.Native == target.Created:
 		v.Value = second(around.Created.At(row))
 	case n.Native == target.LastActive:

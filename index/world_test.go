@@ -82,7 +82,16 @@ func newWorld(random *rand.Rand, zone func(string) (*time.Location, bool)) *worl
 		}
 	}
 	w.around = &Around{Now: epoch.Add(time.Duration(random.Int64N(int64(48 * time.Hour)))), Zone: zone}
-	for _, column := range []*Cells[uint32]{&w.around.Created, &w.around.Active, &w.around.Profile} {
+	w.around.Own, w.around.People = NewEvents(), NewEvents()
+	w.around.Own.Advance(uint32(epoch.Unix()))
+	w.around.People.Advance(uint32(epoch.Unix()))
+	profiles := random.IntN(blockRows + 200)
+	for _, row := range w.rows {
+		if int(row) < profiles && random.IntN(2) > 0 {
+			w.around.Profile.Set(row, uint32(1+random.IntN(2)*random.IntN(3)*blockRows+random.IntN(40)))
+		}
+	}
+	for _, column := range []*Cells[uint32]{&w.around.Created, &w.around.Active} {
 		length := random.IntN(blockRows + 200)
 		for _, row := range w.rows {
 			if int(row) < length && random.IntN(4) > 0 {
@@ -169,7 +178,9 @@ func (w *world) tags(most int) (tags []string) {
 // change does the same to the index and to the rows that are maps.
 func (w *world) change() {
 	row, f := w.rows[w.IntN(len(w.rows))], w.fields[w.IntN(len(w.fields))]
-	switch w.IntN(13) {
+	switch w.IntN(15) {
+	case 13, 14:
+		w.happens(row)
 	case 12:
 		if rows := w.named[target.Member{Field: target.List, Name: "a"}]; !rows.Add(row) {
 			rows.Remove(row)
@@ -180,6 +191,7 @@ func (w *world) change() {
 	case 1:
 		if w.IntN(4) == 0 {
 			w.x.Clear(row)
+			w.around.Own.Clear(row)
 			delete(w.n, row)
 		}
 	case 2, 3, 4:
@@ -263,7 +275,9 @@ func (w *world) query(depth int) string {
 
 func (w *world) clause() string {
 	f := w.fields[w.IntN(len(w.fields))]
-	switch w.IntN(14) {
+	switch w.IntN(17) {
+	case 14, 15, 16:
+		return w.event()
 	case 13:
 		names := slices.Sorted(maps.Keys(w.definitions)) // what is not defined yet is not named
 		name := func() string { return strconv.Quote(names[w.IntN(len(names))]) }

@@ -42,6 +42,11 @@
 // in it or not, so that $ne is the negation of $eq. Attributes and tag sets have names of 1
 // to 64 characters of [a-z0-9_].
 //
+// An event clause asks what somebody did: {"event": {"name": "bought", "where":
+// {"amount": {"$gte": 10}}, "count": {"$gte": 2}, "within": "30d"}}, and when first
+// and last. It is counted by days of UTC, those in which a window begins and ends
+// as a whole; a count is 0 for who never did it, first and last are missing.
+//
 // A segment is a query that was saved with a name. A Library reads queries with
 // the definitions of the segments that they name; the definitions stay with the
 // query, whatever becomes of the names later.

@@ -25,6 +25,12 @@ func (n Native) words(version bool) []string {
 		return slices.Concat(equality, ordering)
 	case n.Membership():
 		return equality
+	case n == eventCount:
+		return slices.Concat([]string{"$eq"}, ordering)
+	case n == eventTime:
+		return ordering
+	case n == EventField:
+		return slices.Concat(equality, ordering, []string{"$startsWith", "$version", "$exists"})
 	case n == Created || n == LastActive:
 		return slices.Concat(ordering, []string{"$exists"})
 	case n == Language || n == Zone || n == Region || n == City:

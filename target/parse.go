@@ -39,12 +39,12 @@ func parse(limits Config, query []byte, segments *Library) (*Query, error) {
 	if segments == nil {
 		return &Query{root: root, paths: p.paths}, nil
 	}
-	return &Query{root: root, paths: p.paths, segments: p.found, size: size{depth, p.clauses, p.values, p.bytes}}, nil
+	return &Query{root: root, paths: p.paths, segments: p.found, size: size{depth, p.clauses, p.events, p.values, p.bytes}}, nil
 }
 
 // size is what limits are held against; that of the segments that are named is
 // part of it, each time one is named.
-type size struct{ depth, clauses, values, bytes int }
+type size struct{ depth, clauses, events, values, bytes int }
 
 func (n *Node) depth(segments map[string]*Query) (deepest int) {
 	if n.Op > Not {
@@ -70,7 +70,7 @@ type parser struct {
 	found    map[string]*Query // of them, those that were named
 	paths    map[Member]string
 
-	clauses, values, bytes int
+	clauses, events, values, bytes int
 }
 
 // names notes where a set is named first.
@@ -230,7 +230,16 @@ func (p *parser) name(path, name string) ([]Node, error) {
 	case kept && native == Attribute:
 		return nil, &Error{path, strconv.Quote(name) + ", a reserved name", "one of " + nativeNames + ", or an attribute or tag set"}
 	}
-	clause := Node{Name: name, Native: native}
+	if native == EventClause {
+		clause, err := p.event(path)
+		return []Node{clause}, err
+	}
+	return p.named(path, Node{Name: name, Native: native})
+}
+
+// named reads what stands after the name of a clause.
+func (p *parser) named(path string, clause Node) ([]Node, error) {
+	native := clause.Native
 	token, err := p.next(path)
 	if err != nil {
 		return nil, err
@@ -251,7 +260,7 @@ func (p *parser) name(path, name string) ([]Node, error) {
 // clause that each of them begins from.
 func (p *parser) operators(path string, all Node) (clauses []Node, err error) {
 	err = p.keys(path, func(path, key string) error {
-		if key == "$version" && (all.Native == Attribute || all.Native == AppVersion) && !all.Version {
+		if key == "$version" && (all.Native == Attribute || all.Native == AppVersion || all.Native == EventField) && !all.Version {
 			versions := all
 			versions.Version = true
 			if err := p.open(path, '{', "an object of "+all.Native.allowed(true)); err != nil {

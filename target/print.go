@@ -40,6 +40,8 @@ func (n *Node) append(b []byte) []byte {
 	case Not:
 		b = append(appendText(b, n.Op.String()), ':')
 		b = n.Nodes[0].append(b)
+	case Did:
+		b = n.Event.append(append(appendText(b, n.Name), ':'))
 	default:
 		b = append(appendText(b, n.Name), ':')
 		if n.Version {

@@ -31,11 +31,12 @@ const (
 	Contains                   // the tag set Name holds at least one of Values, which are text
 	ContainsAll                // the tag set Name holds each of Values
 	Exists                     // Name has a value, or has none when Values[0] is false
+	Did                        // Event holds
 )
 
 var opNames = [...]string{And: "$and", Or: "$or", Not: "$not", Equal: "$eq", NotEqual: "$ne", In: "$in", NotIn: "$nin",
 	Greater: "$gt", GreaterEqual: "$gte", Less: "$lt", LessEqual: "$lte", Between: "$between", StartsWith: "$startsWith", Near: "$near",
-	Contains: "$contains", ContainsAll: "$containsAll", Exists: "$exists"}
+	Contains: "$contains", ContainsAll: "$containsAll", Exists: "$exists", Did: "event"}
 
 // String returns the operator as it is written, as in "$eq".
 func (o Op) String() string { return opNames[o] }
@@ -65,6 +66,11 @@ const (
 	Segment // names of segments
 	Sent    // identifiers of sends
 	Opened  // the same
+
+	EventClause // of Did
+	EventField  // of the times that an Event counts
+	eventCount
+	eventTime
 )
 
 // Membership reports whether the field asks for those in some named set. Everybody
@@ -76,12 +82,12 @@ func (n Native) Membership() bool { return List <= n && n <= Opened }
 var reserved = map[string]Native{
 	"provider": Provider, "platform": Platform, "language": Language, "zone": Zone, "region": Region, "city": City,
 	"app_version": AppVersion, "opted_in": OptedIn, "has_profile": HasProfile, "created": Created, "last_active": LastActive,
-	"list": List, "segment": Segment, "sent": Sent, "opened": Opened, "event": Attribute,
+	"list": List, "segment": Segment, "sent": Sent, "opened": Opened, "event": EventClause,
 	"active": Attribute, "profile": Attribute, "subscription": Attribute,
 }
 
 // nativeNames is how an error lists the native fields.
-const nativeNames = "provider, platform, language, zone, region, city, app_version, opted_in, has_profile, created, last_active, list, segment, sent, opened"
+const nativeNames = "provider, platform, language, zone, region, city, app_version, opted_in, has_profile, created, last_active, list, segment, sent, opened, event"
 
 // Reserved reports whether a name is kept for native fields.
 func Reserved(name string) bool {
@@ -171,6 +177,7 @@ type Node struct {
 	Native  Native
 	Version bool // Name and Values are compared as versions
 	Values  []Value
+	Event   *Event // of Did, and nil elsewhere
 }
 
 // Query is a checked query. It is never changed and may be shared.

@@ -63,11 +63,11 @@ func (p *parser) segment(path, name string) error {
 		p.found = make(map[string]*Query)
 	}
 	p.found[name] = q
-	p.clauses, p.values, p.bytes = p.clauses+q.size.clauses, p.values+q.size.values, p.bytes+q.size.bytes
+	p.clauses, p.events, p.values, p.bytes = p.clauses+q.size.clauses, p.events+q.size.events, p.values+q.size.values, p.bytes+q.size.bytes
 	for _, held := range [...]struct {
 		what         string
 		count, limit int
-	}{{"clauses", p.clauses, p.limits.Clauses}, {"values", p.values, p.limits.Values}, {"bytes", p.bytes, p.limits.Bytes}} {
+	}{{"clauses", p.clauses, p.limits.Clauses}, {"events", p.events, p.limits.Events}, {"values", p.values, p.limits.Values}, {"bytes", p.bytes, p.limits.Bytes}} {
 		if held.count > held.limit {
 			return &Error{path, fmt.Sprintf("%q, with which there are %d %s", name, held.count, held.what), fmt.Sprintf("at most %d", held.limit)}
 		}

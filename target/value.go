@@ -49,6 +49,9 @@ func (p *parser) value(path string, token json.Token, clause *Node, allowed stri
 
 const aTime = `a time, as in "2026-11-23T08:00:00Z", "now-30d" or "today"`
 
+// anInstant is the same where nobody's zone is known.
+const anInstant = `a time, as in "2026-11-23T08:00:00Z" or "now-30d"`
+
 // wants tells what the clause compares with; otherwise is for what takes
 // anything.
 func (n *Node) wants(otherwise string) string {
@@ -63,6 +66,12 @@ func (n *Node) wants(otherwise string) string {
 		return "text of at least one byte"
 	case n.Native == Created, n.Native == LastActive:
 		return aTime
+	case n.Native == eventCount:
+		return "a whole number from 0 to " + strconv.Itoa(MaxCount)
+	case n.Native == eventTime:
+		return anInstant
+	case n.orders() && n.Native == EventField:
+		return "a number, or " + anInstant
 	case n.orders():
 		return "a number, or " + aTime
 	}
@@ -100,10 +109,15 @@ func (n *Node) fit(v Value) (Value, bool) {
 		return v, v.Kind == Text
 	case n.Op == Near:
 		return v, v.Kind == Integer || v.Kind == Real
+	case n.Native == eventCount:
+		return v, v.Kind == Integer && 0 <= v.Integer && v.Integer <= MaxCount
+	case n.orders() && (n.Native == eventTime || n.Native == EventField && v.Kind == Text):
+		at, ok := moment(v.Text)
+		return at, ok && at.Anchor != Today
 	case n.orders() && v.Kind == Text:
 		return moment(v.Text)
 	case n.orders():
-		return v, v.Kind != Flag && n.Native == Attribute
+		return v, v.Kind != Flag && (n.Native == Attribute || n.Native == EventField)
 	case n.Op == StartsWith && v.Text == "":
 		return v, false
 	case n.Native == Provider:

@@ -1,0 +1,434 @@
+package index
+
+import (
+	"math"
+	"math/bits"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tocsin-push/tocsin/target"
+)
+
+// eventTest is a clause on an event, made ready for one instant.
+type eventTest struct {
+	counted     bool
+	count       span
+	windowed    bool
+	from, to    uint32 // days, when windowed
+	first, last span   // seconds; everything when the clause does not ask
+	timed       bool   // it asks for the first or the last time
+	where       []fieldTest
+	bare        bool // a time without any field passes
+}
+
+// fieldTest is a clause on one field.
+type fieldTest struct {
+	name    string
+	values  []Value          // passes those, or all others ...
+	others  bool             // ... or
+	passes  func(Value) bool // what this lets pass
+	missing bool             // passes what has no such field
+}
+
+var (
+	everything  = span{math.MinInt64, math.MaxInt64}
+	atLeastOnce = span{1, math.MaxInt64}
+)
+
+// byDay reports whether times are counted day by day, not in all.
+func (t *eventTest) byDay() bool { return t.windowed || len(t.where) > 0 }
+
+func testOf(e *target.Event, now time.Time) *eventTest {
+	t := &eventTest{counted: e.Counted(), count: atLeastOnce, from: 0, to: math.MaxUint32, first: everything, last: everything,
+		timed: len(e.First)+len(e.Last) > 0, windowed: len(e.Within) > 0, bare: true}
+	if len(e.Count) > 0 {
+		t.count = everything
+	}
+	for i := range e.Count {
+		n := &e.Count[i]
+		if n.Op == target.Equal {
+			t.count = t.count.and(span{n.Values[0].Integer, n.Values[0].Integer})
+			continue
+		}
+		t.count = t.count.and(spanOf(n.Op, func(i int, above bool) (int64, bool) { return firstAfter(n.Values[i].Integer, above) }))
+	}
+	for _, part := range [...]struct {
+		nodes []target.Node
+		to    *span
+	}{{e.First, &t.first}, {e.Last, &t.last}} {
+		for i := range part.nodes {
+			n := &part.nodes[i]
+			*part.to = part.to.and(spanOf(n.Op, func(i int, above bool) (int64, bool) { return firstSecond(n.Values[i].At(now, time.UTC), above), true }))
+		}
+	}
+	window := everything
+	for i := range e.Within {
+		n := &e.Within[i]
+		window = window.and(spanOf(n.Op, func(i int, above bool) (int64, bool) { return firstAfter(n.Values[i].At(now, time.UTC), above) }))
+	}
+	if t.windowed {
+		t.from, t.to = dayOf(window.low), dayOf(window.high)
+		if window.low > window.high || window.high < 0 {
+			t.from, t.to = 1, 0
+		}
+	}
+	for i := range e.Where {
+		f := fieldOf(&e.Where[i], now)
+		t.where, t.bare = append(t.where, f), t.bare && f.missing
+	}
+	return t
+}
+
+func (s span) and(other span) span { return span{max(s.low, other.low), min(s.high, other.high)} }
+
+// dayOf is the day of an instant of Unix nanoseconds; the first for those before.
+func dayOf(nanos int64) uint32 {
+	return uint32(max(nanos, 0) / int64(daySeconds*time.Second))
+}
+
+// fieldOf makes a clause on a field ready.
+func fieldOf(n *target.Node, now time.Time) fieldTest {
+	f := fieldTest{name: n.Name}
+	switch {
+	case n.Op == target.Exists:
+		f.missing = !n.Values[0].Flag
+		f.passes = func(Value) bool { return n.Values[0].Flag }
+	case n.Version:
+		f.passes = versionTest(n)
+	case n.Op == target.StartsWith:
+		f.passes = func(v Value) bool { return v.textual() && strings.HasPrefix(v.Text, n.Values[0].Text) }
+	case n.Op <= target.NotIn:
+		f.others = n.Op == target.NotEqual || n.Op == target.NotIn
+		for _, v := range n.Values {
+			f.values = append(f.values, candidates(v)...)
+		}
+	default:
+		ranges := spansOf(n, now, time.UTC)
+		f.passes = func(v Value) bool { return ranges[v.Kind].holds(key(v)) }
+	}
+	return f
+}
+
+// doers finds, among the rows of some Events, those that a test lets pass: a block
+// at a time, each once.
+type doers struct {
+	test   *eventTest
+	event  *event // nil: nobody did it
+	since  uint32 // of which day on fields are kept
+	tally  *tally
+	blocks []*words
+	wanted map[*occurrences][]wantedField
+}
+
+// wantedField is a field's clause on one day.
+type wantedField struct {
+	field int      // -1: no time of the day has it
+	codes []uint64 // bit set; bit 0 is what has no such field
+}
+
+func doersOf(e *Events, name string, test *eventTest, t *tally) doers {
+	d := doers{test: test, tally: t, wanted: make(map[*occurrences][]wantedField)}
+	if e != nil {
+		d.event, d.since = e.names[name], e.since
+	}
+	return d
+}
+
+// block returns the rows of a block that pass.
+func (d *doers) block(number uint32) *words {
+	for int(number) >= len(d.blocks) {
+		d.blocks = append(d.blocks, nil)
+	}
+	if d.blocks[number] == nil {
+		d.blocks[number] = new(words)
+		d.evaluate(number, d.blocks[number])
+	}
+	return d.blocks[number]
+}
+
+func (d *doers) evaluate(number uint32, rows *words) {
+	t := d.test
+	if d.event == nil {
+		if (!t.counted || t.count.holds(0)) && !t.timed {
+			rows.fill()
+		}
+		return
+	}
+	switch {
+	case t.counted && t.byDay() && len(t.where) == 0 && t.count == atLeastOnce:
+		for _, day := range d.days() {
+			if b := day.rows.set.block(number); b != nil {
+				b.join(rows)
+			}
+		}
+	case t.counted && t.byDay():
+		rows.fill()
+		d.tally.reset()
+		for _, day := range d.days() {
+			d.count(day, number)
+		}
+		d.tally.within(t.count, rows)
+	default:
+		rows.fill()
+	}
+	if byTotals := t.counted && !t.byDay(); byTotals || t.timed {
+		d.byTotals(number, rows, byTotals)
+	}
+}
+
+func (w *words) fill() {
+	for i := range w {
+		w[i] = ^uint64(0)
+	}
+}
+
+// byTotals leaves the rows whose totals pass; counted tells that their count is
+// asked for.
+func (d *doers) byTotals(number uint32, rows *words, counted bool) {
+	t, never := d.test, uint64(0)
+	if !t.timed && t.count.holds(0) {
+		never = ^uint64(0)
+	}
+	const parts = blockRows / partRows
+	for part := range uint32(parts) {
+		at := int(number*parts + part)
+		first := int(part) * partRows / 64
+		var passed, did [partRows / 64]uint64
+		if at < len(d.event.totals) {
+			for _, one := range d.event.totals[at].list {
+				w, bit := one.low>>6, uint64(1)<<(one.low&63)
+				did[w] |= bit
+				if (!counted || t.count.holds(int64(one.count))) && t.first.holds(int64(one.first)) && t.last.holds(int64(one.last)) {
+					passed[w] |= bit
+				}
+			}
+		}
+		for w := range passed {
+			rows[first+w] &= passed[w] | never&^did[w]
+		}
+	}
+}
+
+// days are those that are looked at.
+func (d *doers) days() []*eventDay {
+	from, days := d.test.from, d.event.days
+	if len(d.test.where) > 0 {
+		from = max(from, d.since)
+	}
+	first, _ := d.event.dayAt(from)
+	last, found := d.event.dayAt(d.test.to)
+	if found {
+		last++
+	}
+	return days[first:max(first, last)]
+}
+
+// count adds the times of a day to the tally.
+func (d *doers) count(day *eventDay, number uint32) {
+	t := d.tally
+	if d.test.bare {
+		if b := day.rows.set.block(number); b != nil {
+			t.addBlock(b)
+		}
+		if at, found := day.moreAt(number); found {
+			for _, x := range day.more[at].list {
+				t.add(x.low, x.times)
+			}
+		}
+	}
+	if len(d.test.where) == 0 || day.fields == nil {
+		return
+	}
+	at, found := day.fields.block(number)
+	if !found {
+		return
+	}
+	wanted := d.wantedOf(day.fields)
+	b := &day.fields.blocks[at]
+	for place, low := range b.rows {
+		switch passes := b.pass(wanted, uint32(place)); {
+		case passes && !d.test.bare:
+			t.add(low, 1)
+		case !passes && d.test.bare:
+			t.take(low)
+		}
+	}
+}
+
+func (b *fieldBlock) pass(wanted []wantedField, place uint32) bool {
+	for _, w := range wanted {
+		code := uint32(0)
+		if w.field >= 0 && w.field < len(b.codes) {
+			code = b.codes[w.field].get(place)
+		}
+		if w.codes[code>>6]>>(code&63)&1 == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// wantedOf tests the values of a day, once.
+func (d *doers) wantedOf(f *occurrences) []wantedField {
+	if wanted, ok := d.wanted[f]; ok {
+		return wanted
+	}
+	var all []wantedField
+	for _, test := range d.test.where {
+		w := wantedField{slices.Index(f.names, test.name), []uint64{0}}
+		if w.field >= 0 {
+			values := f.values[w.field]
+			w.codes = make([]uint64, len(values.kinds)/64+1)
+			for code, kind := range values.kinds {
+				if kind != 0 && (test.others || test.passes != nil && test.passes(values.value(uint32(code)))) {
+					w.codes[code>>6] |= 1 << (code & 63)
+				}
+			}
+			for _, v := range test.values {
+				code := values.find(v)
+				if w.codes[code>>6] &^= 1 << (code & 63); code != 0 && !test.others {
+					w.codes[code>>6] |= 1 << (code & 63)
+				}
+			}
+		}
+		if test.missing {
+			w.codes[0] |= 1
+		}
+		all = append(all, w)
+	}
+	d.wanted[f] = all
+	return all
+}
+
+// did is a clause on what people did: a row is looked up as its person, or as
+// itself when it is nobody's.
+type did struct {
+	own, people doers
+	profile     *Cells[uint32]
+}
+
+// fewDoers is up to how many rows of a block are looked at one by one.
+const fewDoers = 32
+
+func (d *did) narrow(number uint32, rows *words) {
+	if rows.count() <= fewDoers {
+		pick(rows, func(low uint32) bool {
+			of, row := d.doer(number<<16 | low)
+			return of.passes(row)
+		})
+		return
+	}
+	cells := d.profile.Block(number)
+	var own, people *words
+	last := uint32(math.MaxUint32) // block of people
+	for w := range rows {
+		found := uint64(0)
+		for asked := rows[w]; asked != 0; asked &= asked - 1 {
+			low := uint32(w)<<6 | uint32(bits.TrailingZeros64(asked))
+			if int(low) >= len(cells) || cells[low] == 0 {
+				if own == nil {
+					own = d.own.block(number)
+				}
+				found |= own[low>>6] & (asked & -asked)
+				continue
+			}
+			person := cells[low] - 1
+			if person>>16 != last {
+				last = person >> 16
+				people = d.people.block(last)
+			}
+			found |= people[uint16(person)>>6] >> (person & 63) & 1 << (low & 63)
+		}
+		rows[w] = found
+	}
+}
+
+// doer finds whose a row is.
+func (d *did) doer(row uint32) (of *doers, number uint32) {
+	if person := d.profile.At(row); person != 0 {
+		return &d.people, person - 1
+	}
+	return &d.own, row
+}
+
+// times is how often a row did it, as far as the clause counts.
+func (d *doers) times(row uint32) (times int) {
+	if d.event == nil {
+		return 0
+	}
+	if !d.test.byDay() {
+		t, _ := d.event.of(row)
+		return int(t.count)
+	}
+	for _, day := range d.days() {
+		if d.test.bare {
+			times += int(day.of(row))
+		}
+		if len(d.test.where) == 0 || day.fields == nil {
+			continue
+		}
+		wanted := d.wantedOf(day.fields)
+		day.fields.each(row, func(b *fieldBlock, place uint32) {
+			switch passes := b.pass(wanted, place); {
+			case passes && !d.test.bare:
+				times++
+			case !passes && d.test.bare:
+				times--
+			}
+		})
+	}
+	return times
+}
+
+// passes is block for one row.
+func (d *doers) passes(row uint32) bool {
+	t := d.test
+	if t.timed {
+		if d.event == nil {
+			return false
+		}
+		if total, did := d.event.of(row); !did || !t.first.holds(int64(total.first)) || !t.last.holds(int64(total.last)) {
+			return false
+		}
+	}
+	return !t.counted || t.count.holds(int64(d.times(row)))
+}
+
+// times is how often the person of a row did what a clause counts.
+func (c *compiler) times(e *target.Event, row uint32) int {
+	of, number := c.didLeaf(e).doer(row)
+	return of.times(number)
+}
+
+func (c *compiler) didLeaf(e *target.Event) *did {
+	test, t := testOf(e, c.around.Now), new(tally)
+	return &did{own: doersOf(c.around.Own, e.Name, test, t), people: doersOf(c.around.People, e.Name, test, t), profile: &c.around.Profile}
+}
+
+// event compiles a clause on what somebody did.
+func (c *compiler) event(e *target.Event) *node {
+	d := c.didLeaf(e)
+	test := d.own.test
+	n := &node{leaf: d, cost: blockRows * costRow}
+	rows := float64(max(c.around.Created.Len(), 1))
+	for _, part := range [...]*doers{&d.own, &d.people} {
+		if part.event == nil {
+			continue
+		}
+		share, times := float64(part.event.rows)/rows, 0.0
+		if test.byDay() {
+			for _, day := range part.days() {
+				times += float64(day.rows.Len()) / rows
+			}
+			n.cost += float64(len(part.days())) * costWords
+			share = min(share, times)
+		}
+		n.share += share
+		n.cost += times * blockRows * costRow
+	}
+	if n.share = min(n.share, 1); test.counted && test.count.holds(0) && !test.timed {
+		n.share = 1 - n.share/2
+	}
+	return n
+}
