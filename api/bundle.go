@@ -14,6 +14,7 @@ type bundle struct {
 	open    []*shardChanges // by shard; nil when there is none
 	ready   []*shardChanges
 	change  []byte // room to encode one
+	room    int    // of a record that is begun
 	waiting []*appending
 }
 
@@ -39,7 +40,7 @@ func (b *bundle) add(u *record.Upsert) {
 	b.change = appendUpsert(b.change[:0], u)
 	now := b.open[shard]
 	if now == nil || now.count == bundleChanges || len(now.changes)+len(b.change) > bundleBytes {
-		now = &shardChanges{shard: shard}
+		now = &shardChanges{shard: shard, changes: make([]byte, 0, b.room)}
 		b.open[shard] = now
 		b.ready = append(b.ready, now)
 	}

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"errors"
 	"slices"
 	"strconv"
@@ -26,8 +27,8 @@ func (in *intake) subscription(line []byte) (*record.Upsert, error) {
 	if !utf8.Valid(line) {
 		return nil, wrong("", "not valid UTF-8")
 	}
-	d := draft{upsert: new(record.Upsert)}
-	s := scanner{body: line, depth: lineDepth, values: lineValues, words: in.words}
+	d := in.draft()
+	s := scanner{body: line, depth: lineDepth, values: lineValues, views: true}
 	s.space()
 	if err := s.object(0, func(name string) error { return in.member(&s, &d, name) }); err != nil {
 		return nil, err
@@ -42,9 +43,9 @@ func (in *intake) member(s *scanner, d *draft, name string) error {
 	u := d.upsert
 	switch name {
 	case "attributes":
-		return s.object(1, func(key string) error { return readAttribute(s, u, key) })
+		return s.object(1, func(key string) error { return readAttribute(s, d.room, key) })
 	case "tags":
-		return s.object(1, func(key string) error { return readTags(s, u, key) })
+		return s.object(1, func(key string) error { return readTags(s, d.room, key) })
 	case "opted_in":
 		word, err := s.plain()
 		if err != nil || word[0] != 't' && word[0] != 'f' {
@@ -128,19 +129,19 @@ func (d *draft) set(name, text string) (err error) {
 	return nil
 }
 
-func readAttribute(s *scanner, u *record.Upsert, name string) error {
-	if len(u.Attributes) == maxAttributes {
+func readAttribute(s *scanner, to *room, name string) error {
+	if len(to.upsert.Attributes) == maxAttributes {
 		return wrong("attributes", "more than %d", maxAttributes)
 	}
 	v, err := readValue(s)
 	if err == nil {
-		var a *record.Attribute
-		if a, err = attribute(name, v); err == nil {
-			u.Attributes = append(u.Attributes, a)
-			return nil
-		}
+		err = checkAttribute(name, v)
 	}
-	return wrong("attributes."+name, "%s", err)
+	if err != nil {
+		return wrong("attributes."+name, "%s", err)
+	}
+	to.add(name, v)
+	return nil
 }
 
 // readValue reads the forms described at client.Value.
@@ -152,7 +153,9 @@ func readValue(s *scanner) (v client.Value, err error) {
 	case '"':
 		text, err := s.text()
 		return client.TextValue(text), err
-	case '{', '[':
+	case '{':
+		return readTyped(s)
+	case '[':
 		from := s.at
 		if err := s.value(2); err != nil {
 			return v, err
@@ -170,18 +173,68 @@ func readValue(s *scanner) (v client.Value, err error) {
 	case 'n':
 		return v, nil
 	}
-	if i, err := strconv.ParseInt(string(word), 10, 64); err == nil {
+	if i, err := strconv.ParseInt(view(word), 10, 64); err == nil {
 		return client.IntegerValue(i), nil
 	}
 	err = v.UnmarshalJSON(word)
 	return v, err
 }
 
-func readTags(s *scanner, u *record.Upsert, name string) error {
-	if len(u.Tags) == maxTagSets {
+// readTyped reads {"time": ...}, {"url": ...} or {"lat": ..., "lon": ...}. What
+// looks in any way unusual is left to client.Value, which says what is wrong.
+func readTyped(s *scanner) (v client.Value, err error) {
+	from := s.at
+	var at time.Time
+	var address string
+	var place [2]float64
+	seen := "" // the names, in their order
+	err = s.object(2, func(name string) error {
+		inner := s.at
+		if err := s.value(3); err != nil {
+			return err
+		}
+		raw, failed := s.body[inner:s.at], error(nil)
+		switch {
+		case name == "time" && plainText(raw):
+			failed = at.UnmarshalText(raw[1 : len(raw)-1])
+		case name == "url" && plainText(raw):
+			address = view(raw[1 : len(raw)-1])
+		case name == "lat":
+			place[0], failed = strconv.ParseFloat(view(raw), 64)
+		case name == "lon":
+			place[1], failed = strconv.ParseFloat(view(raw), 64)
+		default:
+			name = "?"
+		}
+		if failed != nil {
+			name = "?"
+		}
+		seen += name
+		return nil
+	})
+	if err != nil {
+		return v, err
+	}
+	switch seen {
+	case "time":
+		return client.TimeValue(at), nil
+	case "url":
+		return client.URLValue(address), nil
+	case "latlon", "lonlat":
+		return client.LocationValue(place[0], place[1]), nil
+	}
+	err = v.UnmarshalJSON(s.body[from:s.at])
+	return v, err
+}
+
+// plainText tells a string without escapes.
+func plainText(raw []byte) bool { return raw[0] == '"' && bytes.IndexByte(raw, '\\') < 0 }
+
+func readTags(s *scanner, to *room, name string) error {
+	if len(to.upsert.Tags) == maxTagSets {
 		return wrong("tags", "more than %d sets", maxTagSets)
 	}
-	set := &record.TagSet{Name: name}
+	set := to.set(name)
 	var err error
 	if s.at < len(s.body) && s.body[s.at] == '{' {
 		err = s.object(2, func(key string) error {
@@ -203,7 +256,6 @@ func readTags(s *scanner, u *record.Upsert, name string) error {
 	if err != nil {
 		return wrong("tags."+name, "%s", err)
 	}
-	u.Tags = append(u.Tags, set)
 	return nil
 }
 
@@ -247,7 +299,7 @@ func parseHeader(header []string) ([]column, error) {
 					return nil, wrong(title, "type of a column is text, integer, float, boolean, time, url or location")
 				}
 			}
-			if _, err := attribute(c.name, client.Value{}); err != nil {
+			if err := checkAttribute(c.name, client.Value{}); err != nil {
 				return nil, wrong(title, "%s", err)
 			}
 		case group == "tags" && grouped:
@@ -271,7 +323,7 @@ func (in *intake) row(columns []column, fields []string) (*record.Upsert, error)
 	if len(fields) != len(columns) {
 		return nil, wrong("", "%d fields where the header has %d", len(fields), len(columns))
 	}
-	d := draft{upsert: new(record.Upsert)}
+	d := in.draft()
 	for i, c := range columns {
 		text := fields[i]
 		if text == "" {
@@ -283,20 +335,22 @@ func (in *intake) row(columns []column, fields []string) (*record.Upsert, error)
 		switch c.field {
 		case "attributes":
 			v, err := client.ParseValue(c.kind, text)
-			var a *record.Attribute
 			if err == nil {
-				a, err = attribute(c.name, v)
+				err = checkAttribute(c.name, v)
 			}
 			if err != nil {
 				return nil, wrong("attributes."+c.name, "%s", err)
 			}
-			d.upsert.Attributes = append(d.upsert.Attributes, a)
+			d.room.add(c.name, v)
 		case "tags":
-			set := &record.TagSet{Name: c.name, Replace: strings.Split(text, "|"), Clear: true}
+			set := d.room.set(c.name)
+			set.Clear = true
+			for tag := range strings.SplitSeq(text, "|") {
+				set.Replace = append(set.Replace, tag)
+			}
 			if err := checkTags(set); err != nil {
 				return nil, wrong("tags."+c.name, "%s", err)
 			}
-			d.upsert.Tags = append(d.upsert.Tags, set)
 		case "opted_in":
 			yes, err := strconv.ParseBool(text)
 			if err != nil {

@@ -193,7 +193,7 @@ func TestWalkerLimits(t *testing.T) {
 func BenchmarkLine(b *testing.B) {
 	line := []byte(`{"provider":"fcm","token":"cVb1:APA91bHun4MxP5egoKMwt2KZFBaFUH-1RYqx_abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789abcdefghijklmnop","user":"user-1234567","language":"fr","zone":"Europe/Paris","city":"Lyon","attributes":{"country":"FR","age":41,"score":1.5,"premium":true},"tags":{"topics":["politics","sport"]}}`)
 	in := testIntake()
-	in.words = words{}
+	in.room = new(room)
 	b.SetBytes(int64(len(line)))
 	b.ReportAllocs()
 	for b.Loop() {

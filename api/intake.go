@@ -16,7 +16,6 @@ import (
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/audience"
 	"github.com/tocsin-push/tocsin/client"
-	"github.com/tocsin-push/tocsin/index"
 	"github.com/tocsin-push/tocsin/provider"
 	"github.com/tocsin-push/tocsin/provider/webpush"
 	"github.com/tocsin-push/tocsin/record"
@@ -57,7 +56,7 @@ type intake struct {
 	fcm     bool   // there is an FCM credential
 	vapid   []byte // Web Push credential; nil: none
 	origins map[string]bool
-	words   words                 // of the lines read so far; nil: not kept
+	room    *room                 // that the next change may stand in; nil: each has its own
 	install tocsin.SubscriptionID // of a device, which names no other; zero for the server API
 }
 
@@ -84,6 +83,7 @@ func newIntake(project tocsin.ProjectID, credentials []provider.Credential) *int
 
 // draft is a subscription as it was read, before it is checked as a whole.
 type draft struct {
+	room     *room
 	id       tocsin.SubscriptionID
 	user     string
 	provider tocsin.Provider
@@ -92,6 +92,15 @@ type draft struct {
 	p256dh   string
 	auth     string
 	upsert   *record.Upsert
+}
+
+// draft begins a subscription, in the room that is kept for it if there is one.
+func (in *intake) draft() draft {
+	at := in.room
+	if at == nil {
+		at = new(room)
+	}
+	return draft{room: at, upsert: at.begin()}
 }
 
 // finish checks a draft and makes the change. The identifier of a
@@ -265,17 +274,35 @@ func language(text string) (string, error) {
 	if len(tag) > 35 || len(tag) < 2 {
 		return "", errors.New("want a BCP 47 tag such as fr or fr-CA")
 	}
-	for part := range strings.SplitSeq(tag, "-") {
-		if len(part) == 0 || len(part) > 8 || strings.Trim(part, "abcdefghijklmnopqrstuvwxyz0123456789") != "" {
-			return "", errors.New("want a BCP 47 tag such as fr or fr-CA")
+	length := 0 // of the part
+	for i := range len(tag) {
+		switch c := tag[i]; {
+		case c >= 'a' && c <= 'z' || c >= '0' && c <= '9':
+			length++
+		case c == '-' && length > 0:
+			length = 0
+			continue
+		default:
+			length = 9
 		}
+		if length > 8 {
+			break
+		}
+	}
+	if length == 0 || length > 8 {
+		return "", errors.New("want a BCP 47 tag such as fr or fr-CA")
 	}
 	return tag, nil
 }
 
 // zone checks the form of an IANA time zone's name.
 func zone(text string) error {
-	if len(text) > 64 || strings.Trim(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-/") != "" {
+	fits := len(text) <= 64
+	for i := range len(text) {
+		c := text[i]
+		fits = fits && (c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '+' || c == '-' || c == '/')
+	}
+	if !fits {
 		return errors.New("want an IANA time zone such as Europe/Paris")
 	}
 	return nil
@@ -289,37 +316,23 @@ func brief(text string) error {
 	return nil
 }
 
-// attribute makes one attribute of a change.
-func attribute(name string, v client.Value) (*record.Attribute, error) {
+// checkAttribute holds an attribute of a change against the limits.
+func checkAttribute(name string, v client.Value) error {
 	if target.Reserved(name) && slices.Contains(strings.Fields(plainFields), name) {
-		return nil, errors.New("is no attribute but a field of the subscription: give it beside attributes")
+		return errors.New("is no attribute but a field of the subscription: give it beside attributes")
 	}
 	if !target.ValidName(name) || target.Reserved(name) {
-		return nil, errors.New("want a name of 1 to 64 characters of a-z, 0-9 and _ that is not reserved")
+		return errors.New("want a name of 1 to 64 characters of a-z, 0-9 and _ that is not reserved")
 	}
-	if err := v.Check(); err != nil {
+	return v.Check()
+}
+
+// attribute makes one attribute of a change.
+func attribute(name string, v client.Value) (*record.Attribute, error) {
+	if err := checkAttribute(name, v); err != nil {
 		return nil, err
 	}
-	a := &record.Attribute{Name: name}
-	switch v.Kind {
-	case client.Removed:
-		a.Value = &record.Attribute_Remove{Remove: true}
-	case client.Text:
-		a.Value = &record.Attribute_Text{Text: v.Text()}
-	case client.Integer:
-		a.Value = &record.Attribute_Integer{Integer: v.Integer()}
-	case client.Float:
-		a.Value = &record.Attribute_Real{Real: v.Float()}
-	case client.Boolean:
-		a.Value = &record.Attribute_Flag{Flag: v.Boolean()}
-	case client.Time:
-		a.Value = &record.Attribute_Time{Time: v.Time().UnixNano()}
-	case client.URL:
-		a.Value = &record.Attribute_Url{Url: v.Text()}
-	case client.Location:
-		a.Value = &record.Attribute_Location{Location: uint64(index.LocationValue(v.Location()).Bits)}
-	}
-	return a, nil
+	return new(attributeRoom).hold(name, v), nil
 }
 
 // checkTags holds a change of a set against the limits.

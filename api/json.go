@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"unicode/utf8"
+	"unsafe"
 )
 
 // checkJSON walks a body once before anything is built from it. It refuses
@@ -41,32 +42,11 @@ type scanner struct {
 	at     int
 	depth  int
 	values int
-	words  words // nil, or texts seen before
+	views  bool // texts without escapes stand in the body, which stays as it is
 }
 
-// words gives texts that come again and again one copy: names of attributes,
-// and short values, of many lines.
-type words map[string]string
-
-// Words of a kind of text that never ends are not kept.
-const (
-	maxWord  = 24
-	maxWords = 8192
-)
-
-func (w words) text(b []byte) string {
-	if w == nil || len(b) > maxWord {
-		return string(b)
-	}
-	if known, ok := w[string(b)]; ok {
-		return known
-	}
-	text := string(b)
-	if len(w) < maxWords {
-		w[text] = text
-	}
-	return text
-}
+// view is bytes as a string, which stand where they stood.
+func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
 func (s *scanner) space() {
 	for s.at < len(s.body) {
@@ -242,20 +222,29 @@ func (s *scanner) object(depth int, member func(name string) error) error {
 	}
 }
 
-// names are those of one object. Most objects are small: no map for them.
+// names are those of one object. Most objects are small: no map for them. What
+// has no bit of its own in common with those before is new without a comparison.
 type names struct {
-	few  [12]string
+	few  [32]string
 	n    int
+	bits uint64
 	many map[string]struct{}
 }
 
 // add reports whether the name is new.
 func (s *names) add(name string) bool {
-	for _, n := range s.few[:s.n] {
-		if n == name {
-			return false
+	bit := uint64(0)
+	if last := len(name) - 1; last >= 0 {
+		bit = 1 << ((uint(name[0])*31 + uint(name[last/2])*7 + uint(name[last])*3 + uint(last)) % 64)
+	}
+	if s.bits&bit != 0 || bit == 0 {
+		for _, n := range s.few[:s.n] {
+			if n == name {
+				return false
+			}
 		}
 	}
+	s.bits |= bit
 	if s.n < len(s.few) {
 		s.few[s.n] = name
 		s.n++
@@ -297,8 +286,12 @@ func (s *scanner) text() (string, error) {
 		case c == '"':
 			s.at++
 			raw := s.body[from:s.at]
-			if !escaped {
-				return s.words.text(raw[1 : len(raw)-1]), nil
+			switch raw := raw[1 : len(raw)-1]; {
+			case escaped:
+			case s.views:
+				return view(raw), nil
+			default:
+				return string(raw), nil
 			}
 			return unescape(raw)
 		case c == '\\':

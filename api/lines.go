@@ -66,7 +66,7 @@ func badLine(s span, err error) client.BadLine {
 	if s.lines > 1 {
 		bad.Reason = fmt.Sprintf("a quote opens here, so lines %d to %d are one row: %s", s.number, s.number+s.lines-1, bad.Reason)
 	}
-	bad.Field, bad.Reason = short(bad.Field), short(bad.Reason)
+	bad.Field, bad.Reason = strings.Clone(short(bad.Field)), strings.Clone(short(bad.Reason)) // not a part of what was read
 	return bad
 }
 

@@ -186,8 +186,9 @@ func (i *importing) parse(p *piece) {
 		i.upload.parse(p, i.columns)
 		return
 	}
+	p.changes.room = bundleBytes
 	reader := *i.reader
-	reader.words = words{}
+	reader.room = new(room)
 	var row []string
 	for _, s := range p.lines {
 		line := p.data[s.from:s.to]
@@ -204,6 +205,7 @@ func (i *importing) parse(p *piece) {
 			p.refuse(s, err)
 		case held:
 			p.held = append(p.held, heldLine{s, u})
+			reader.room = new(room) // this one stays with the line
 		default:
 			p.changes.add(u)
 			p.imported++
