@@ -80,7 +80,7 @@ func (p *project) apply(pos uint64, at int64, changes *record.Changes) {
 	p.version++
 	p.lists.expireDrafts(p, at)
 	if day := p.done.heard.day; p.done.advance(at) != day {
-		p.touchAll() // what is older than the windows of events is gone
+		p.touchAllMoving() // what is older than the windows of events is gone
 	}
 	for _, change := range changes.Changes {
 		p.announce(change)

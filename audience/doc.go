@@ -29,6 +29,10 @@
 //     draft, which takes its place at one moment;
 //   - opted in is true until somebody says otherwise.
 //
+// Segments that are asked for again and again are kept as sets of rows, by what
+// their definition means; the definition comes with each query, and is the
+// truth.
+//
 // Follower is the shell: it tails the log from the newest good snapshot,
 // writes snapshots and trims the log below the older of two.
 //

@@ -70,9 +70,9 @@ func (p *project) happened(e *record.Event) {
 	}
 	of.Add(row, e.Name, uint32(max(e.At, 0)/int64(time.Second)), fields, rows)
 	if person {
-		p.devices(row, p.touch)
+		p.devices(row, p.touchMoving)
 	} else {
-		p.touch(row)
+		p.touchMoving(row)
 	}
 }
 
@@ -100,7 +100,7 @@ func (p *project) joins(ordinal, person uint32) {
 	if deeds := p.done.own.Of(ordinal); len(deeds) > 0 {
 		p.done.people.Join(person, deeds, p.people.key.Len())
 		p.done.own.Clear(ordinal)
-		p.devices(person, p.touch)
+		p.devices(person, p.touchMoving)
 	}
 }
 

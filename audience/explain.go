@@ -25,7 +25,7 @@ func (s *Shard) Explain(ctx context.Context, id tocsin.ProjectID, q *target.Quer
 	}
 	rows, f := index.Dense(p.live), index.NewFunnel(ctx, q, sample)
 	ready := func() time.Duration {
-		f.Compile(p.known, p.around(&s.zones, at))
+		f.Compile(p.known, p.around(s, at))
 		return f.Cost()
 	}
 	err := s.sliced(ctx, p, len(rows), p.known.Setup(q), true, ready, func(from, to int) bool {
@@ -71,5 +71,5 @@ func (s *Shard) Verdict(ctx context.Context, id tocsin.ProjectID, subscription t
 	if !ok {
 		return v, false
 	}
-	return p.known.Verdict(ctx, q, o, p.around(&s.zones, at)), true
+	return p.known.Verdict(ctx, q, o, p.around(s, at)), true
 }

@@ -91,7 +91,7 @@ func listFits(u *record.ListUpdate) bool {
 func (p *project) updateList(at int64, u *record.ListUpdate) {
 	ls := &p.lists
 	if u.Step != ListAdd && u.Step != ListRemove {
-		p.touchAll() // the name may mean others
+		p.touchAllMoving() // the name may mean others
 	}
 	n, id, upload := ls.named[u.Name], tocsin.ImportID(u.List), tocsin.ImportID{}
 	copy(upload[:], u.Upload)
@@ -149,7 +149,7 @@ func (p *project) addPerson(l *list, key string) {
 	if l.people.known.Add(number) {
 		p.devices(number, func(o uint32) {
 			l.rows.Add(o)
-			p.touch(o)
+			p.touchMoving(o)
 		})
 	}
 }
@@ -171,7 +171,7 @@ func (p *project) addSingle(l *list, id tocsin.SubscriptionID) {
 	if ordinal, known := p.ordinal(id); known {
 		l.singles.known.Add(ordinal)
 		l.rows.Add(ordinal)
-		p.touch(ordinal)
+		p.touchMoving(ordinal)
 	} else {
 		l.singles.waiting.Add(p.lists.singles.place(p, id))
 	}
@@ -195,7 +195,7 @@ func (p *project) devices(number uint32, each func(ordinal uint32)) {
 
 // look puts a subscription into the rows of a list, or takes it out.
 func (p *project) look(l *list, ordinal uint32) {
-	p.touch(ordinal)
+	p.touchMoving(ordinal)
 	person := p.rows.profile.At(ordinal)
 	if l.singles.known.Has(ordinal) || person != 0 && l.people.known.Has(person-1) {
 		l.rows.Add(ordinal)

@@ -38,16 +38,30 @@ func (w *pass) touch(row uint32) {
 	w.changed[row>>6] |= 1 << (row & 63)
 }
 
-// touch tells the passes under way that a row has changed. The writer calls it for
-// each row of which he changed anything that a target can see.
+// touch tells the passes under way, and the segments that are kept, that a row has
+// changed. The writer calls it for each row of which he changed anything that a
+// target can see.
 func (p *project) touch(ordinal uint32) {
+	p.touchMoving(ordinal)
+	p.segments.note(ordinal, p.rows.ids.Len())
+}
+
+// touchAll tells them that more has changed than single rows.
+func (p *project) touchAll() {
+	p.touchAllMoving()
+	p.segments.noteAll()
+}
+
+// touchMoving is touch for what no segment that is kept asks about: the lists that
+// a row is in, and what it did.
+func (p *project) touchMoving(ordinal uint32) {
 	for _, w := range p.passes {
 		w.touch(ordinal)
 	}
 }
 
-// touchAll tells them that more has changed than single rows.
-func (p *project) touchAll() {
+// touchAllMoving is touchAll for the same.
+func (p *project) touchAllMoving() {
 	for _, w := range p.passes {
 		w.anew = true
 	}
@@ -136,7 +150,7 @@ func (s *Shard) pass(ctx context.Context, p *project, q *target.Query, of func(*
 	var program *index.Program
 	var cost func() time.Duration // of a block
 	ready := func() time.Duration {
-		program = p.known.Compile(ctx, q, p.around(&s.zones, at))
+		program = p.known.Compile(ctx, q, p.around(s, at))
 		return cost()
 	}
 	setup := p.known.Setup(q)

@@ -53,6 +53,7 @@ type project struct {
 	lists     lists
 	done      done
 	members   map[target.Member]*index.Rows // of named sets; some may be deleted since
+	segments  segments
 
 	version uint64 // rises with each record that is applied
 	passing sync.Mutex

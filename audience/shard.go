@@ -20,6 +20,7 @@ type Shard struct {
 	moment   *moment       // that a snapshot is made of; nil when none is
 	moved    chan struct{} // closed when applied rises; nil while nobody waits
 	slice    time.Duration // see pass.go
+	lags     chan struct{} // see Lags
 }
 
 // firstGeneration names the ordinals of a shard until they are recycled.
@@ -27,7 +28,7 @@ const firstGeneration = 1
 
 // NewShard returns the audience before the first record.
 func NewShard() *Shard {
-	return &Shard{projects: make(map[tocsin.ProjectID]*project), seen: make(record.Seen), slice: slice}
+	return &Shard{projects: make(map[tocsin.ProjectID]*project), seen: make(record.Seen), slice: slice, lags: make(chan struct{}, 1)}
 }
 
 // Apply takes the next record of the log, which stood at pos. A repeat does
@@ -110,7 +111,7 @@ func (s *Shard) Size() (bytes, subscriptions int) {
 		r, w := &p.rows, &p.people
 		bytes += r.ids.Size() + r.version.Size() + r.address.Size() + r.vouched.Size() + r.created.Size() + r.active.Size()
 		bytes += r.route.Size() + r.profile.Size() + r.next.Size()
-		bytes += p.lists.size() + p.known.Size() + p.addresses.Size() + p.byID.Size() + p.byAddress.Size()
+		bytes += p.lists.size() + p.segments.size() + p.known.Size() + p.addresses.Size() + p.byID.Size() + p.byAddress.Size()
 		bytes += int(p.live.GetSizeInBytes() + p.reachable.GetSizeInBytes())
 		bytes += w.known.Size() + w.keys.Size() + w.byKey.Size() + w.key.Size() + w.first.Size()
 		bytes += p.done.size()

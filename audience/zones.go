@@ -6,6 +6,7 @@ import (
 	_ "time/tzdata" // days begin right also where the machine has no time zones of its own
 
 	"github.com/tocsin-push/tocsin/index"
+	"github.com/tocsin-push/tocsin/target"
 )
 
 // zones keeps the time zones that were asked for.
@@ -46,7 +47,7 @@ func (z *zones) of(name string) (*time.Location, bool) {
 }
 
 // around is what targets of a project are evaluated with for an instant.
-func (p *project) around(zones *zones, at time.Time) *index.Around {
-	return &index.Around{Now: at, Zone: zones.of, Created: p.rows.created, Active: p.rows.active, Profile: p.rows.profile,
-		Own: p.done.own, People: p.done.people, Members: p.rowsOf}
+func (p *project) around(s *Shard, at time.Time) *index.Around {
+	return &index.Around{Now: at, Zone: s.zones.of, Created: p.rows.created, Active: p.rows.active, Profile: p.rows.profile,
+		Own: p.done.own, People: p.done.people, Members: p.rowsOf, Segment: func(definition *target.Query) *index.Rows { return p.segment(definition, s.lags) }}
 }

@@ -17,11 +17,18 @@ const (
 
 // Setup is about how long it takes to compile a query. It is known before that is
 // done, for nobody can be let in meanwhile.
-func (x *Index) Setup(q *target.Query) time.Duration { return time.Duration(x.setup(q.Root())) }
+func (x *Index) Setup(q *target.Query) time.Duration { return time.Duration(x.setup(q, q.Root())) }
 
-func (x *Index) setup(n *target.Node) (nanoseconds float64) {
+func (x *Index) setup(q *target.Query, n *target.Node) (nanoseconds float64) {
 	for i := range n.Nodes {
-		nanoseconds += x.setup(&n.Nodes[i])
+		nanoseconds += x.setup(q, &n.Nodes[i])
+	}
+	if n.Native == target.Segment {
+		for _, v := range n.Values {
+			if definition := q.Segment(v.Text); definition != nil {
+				nanoseconds += x.setup(definition, definition.Root())
+			}
+		}
 	}
 	if n.Op <= target.Not {
 		return nanoseconds

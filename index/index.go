@@ -14,16 +14,6 @@ type Index struct {
 	shape   shape
 	columns map[string]*column
 	sets    map[string]*set
-
-	// Changed, when it is set, is called for every row of which a write may have
-	// changed something: not by Drop and Rename, which change all.
-	Changed func(row uint32)
-}
-
-func (x *Index) changed(row uint32) {
-	if x.Changed != nil {
-		x.Changed(row)
-	}
 }
 
 // New returns an empty index. The hash seed is drawn anew; no result depends
@@ -34,7 +24,6 @@ func New() *Index {
 
 // Set gives a row a value. Text is copied.
 func (x *Index) Set(row uint32, name string, v Value) {
-	x.changed(row)
 	c := x.columns[name]
 	if c == nil {
 		maps.DeleteFunc(x.columns, func(_ string, old *column) bool { return old.empty() })
@@ -47,7 +36,6 @@ func (x *Index) Set(row uint32, name string, v Value) {
 // Remove takes a row's value away.
 func (x *Index) Remove(row uint32, name string) {
 	if c := x.columns[name]; c != nil {
-		x.changed(row)
 		c.remove(row)
 	}
 }
@@ -81,7 +69,6 @@ func (x *Index) ChangeTags(row uint32, name string, clear bool, replace, add, re
 		s = newSet(x.seed)
 		x.sets[name] = s
 	}
-	x.changed(row)
 	s.change(row, clear, replace, add, remove)
 }
 
@@ -97,7 +84,6 @@ func (x *Index) Tags(row uint32, name string) (tags []string) {
 
 // Clear takes everything away from a row.
 func (x *Index) Clear(row uint32) {
-	x.changed(row)
 	for _, c := range x.columns {
 		c.remove(row)
 	}

@@ -15,9 +15,24 @@ type Rows struct{ set rowSet }
 // RowsOf is the set that a bitmap holds.
 func RowsOf(all *roaring.Bitmap) *Rows {
 	r := new(Rows)
-	for it := all.Iterator(); it.HasNext(); {
-		r.set.add(it.Next())
+	if all.IsEmpty() || uint64(all.Maximum()) > 64*all.GetCardinality() {
+		for it := all.Iterator(); it.HasNext(); {
+			r.set.add(it.Next())
+		}
+		return r
 	}
+	dense := Dense(all)
+	blocks(dense, 0, len(dense), func(number uint32, rows *words) {
+		b := block{number: number, count: int32(rows.count())}
+		r.set.count += int(b.count)
+		if b.count > maxListed {
+			set := *rows
+			b.set = &set
+		} else {
+			b.listed = rows.list(int(b.count))
+		}
+		r.set.blocks = append(r.set.blocks, b)
+	})
 	return r
 }
 

@@ -23,6 +23,17 @@ func (w *words) empty() bool {
 	return true
 }
 
+// list tells which rows they are, when there are so many.
+func (w *words) list(count int) []uint16 {
+	listed := make([]uint16, 0, count)
+	for i, word := range w {
+		for ; word != 0; word &= word - 1 {
+			listed = append(listed, uint16(i<<6|bits.TrailingZeros64(word)))
+		}
+	}
+	return listed
+}
+
 func (w *words) count() (n int) {
 	for _, word := range w {
 		n += bits.OnesCount64(word)
@@ -125,13 +136,7 @@ func (s *rowSet) remove(row uint32) {
 		if b.count > maxListed/2 { // half, so that it does not go to and fro
 			return
 		}
-		b.listed = make([]uint16, 0, b.count)
-		for w, word := range b.set {
-			for ; word != 0; word &= word - 1 {
-				b.listed = append(b.listed, uint16(w<<6|bits.TrailingZeros64(word)))
-			}
-		}
-		b.set = nil
+		b.listed, b.set = b.set.list(int(b.count)), nil
 	}
 }
 
