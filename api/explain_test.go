@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"net/http"
 	"strconv"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/client"
@@ -56,4 +58,37 @@ func TestExplain(t *testing.T) {
 	wantProblem(t, err, http.StatusUnprocessableEntity, "invalid", "user")
 	_, err = c.Explain(t.Context(), client.ExplainRequest{Target: client.Target{Recipients: []client.Recipient{{User: "u1"}}}})
 	wantProblem(t, err, http.StatusUnprocessableEntity, "invalid", "target")
+}
+
+// The target of a send is judged for the instant at which it was due, whenever
+// somebody asks why.
+func TestWhyIsAsOfTheSend(t *testing.T) {
+	var now atomic.Int64
+	now.Store(time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC).UnixNano())
+	w := newWorld(t, func(_ *Config, d *Deps) { d.Now = func() time.Time { return time.Unix(0, now.Load()) } })
+	p, c := w.newProject("a")
+	id, err := c.PutSubscription(t.Context(), client.Subscription{Provider: tocsin.FCM, Token: "x",
+		Attributes: map[string]client.Value{"until": client.TimeValue(time.Unix(0, now.Load()).Add(time.Hour))}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	request := hello()
+	request.Target.Query = json.RawMessage(`{"until":{"$gt":"now"}}`)
+	send, err := c.Send(t.Context(), request, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	now.Add(int64(24 * time.Hour))
+	row, err := w.server.listed(t.Context(), p.ID, send.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, at, ok := w.server.find(p.ID, id.ID)
+	out := client.Trace{Explanation: "x"}
+	if err := w.server.judge(t.Context(), p.ID, row, at, &found, &out); !ok || err != nil || !out.Verdict.Matches {
+		t.Errorf("%+v %v", out, err)
+	}
+	if v, err := c.Verdicts(t.Context(), client.VerdictRequest{Target: request.Target, Subscription: id.ID}); err != nil || v.Subscriptions[0].Verdict.Matches {
+		t.Errorf("as of now: %+v %v", v, err)
+	}
 }

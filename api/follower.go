@@ -177,6 +177,10 @@ func (f *follower) take(ctx context.Context, entries []journal.Entry) bool {
 			}
 			place := sendPlace(project, row.ID.Time())
 			rows[place] = append(rows[place], write)
+			if write, ok := aimOf(e.GetSend()); ok {
+				place := aimPlace(project, row.ID.Time())
+				rows[place] = append(rows[place], write)
+			}
 		case e.GetSteer() != nil:
 			if !f.insist(ctx, list) || !f.insist(ctx, func() error { return f.steer(ctx, e) }) {
 				return false

@@ -163,6 +163,7 @@ func (s *Server) traceSend(ctx context.Context, in *tracePath) (*body[client.Tra
 		switch {
 		case c != nil || !slices.Contains(row.touched(s.Shards), at):
 			out.Explanation = "not in the audience of this send"
+			err = s.judge(ctx, project, row, at, &found, &out)
 		case row.Cancelled != 0:
 			out.Explanation = "the send was cancelled before its audience was stored"
 		case s.Now().UnixNano() < row.Due:
@@ -170,7 +171,7 @@ func (s *Server) traceSend(ctx context.Context, in *tracePath) (*body[client.Tra
 		default:
 			out.Explanation = "the audience of this send is not stored yet, or not any more"
 		}
-		return &body[client.Trace]{out}, nil
+		return &body[client.Trace]{out}, err
 	}
 	// As of the send: a dead address has none any more.
 	out.Provider = t.Provider
@@ -180,7 +181,8 @@ func (s *Server) traceSend(ctx context.Context, in *tracePath) (*body[client.Tra
 		out.Attempts = append(out.Attempts, attemptBody(a))
 	}
 	out.Explanation = explain(&t, out.Outcome)
-	return &body[client.Trace]{out}, nil
+	err = s.judge(ctx, project, row, at, &found, &out)
+	return &body[client.Trace]{out}, err
 }
 
 func attemptBody(a receipt.Attempt) client.Attempt {

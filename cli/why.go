@@ -73,4 +73,8 @@ func printTrace(w io.Writer, t client.Trace) {
 		}
 		fmt.Fprintln(w)
 	}
+	if t.Verdict != nil {
+		fmt.Fprintln(w, "  the target, by what is known of it now:")
+		printVerdict(w, *t.Verdict, 2)
+	}
 }

@@ -156,6 +156,7 @@ type Trace struct {
 	Page         *int                  `json:"page,omitempty" doc:"From 0; absent when it was not targeted"`
 	Attempts     []Attempt             `json:"attempts,omitempty"`
 	Explanation  string                `json:"explanation" doc:"The same in a sentence"`
+	Verdict      *Verdict              `json:"verdict,omitempty" doc:"What the target says of the subscription for the instant at which the send was due, by what is known of it now: the audience was stored then, and stays as it was. Absent for explicit recipients, for deleted subscriptions, and 31 days after the send"`
 }
 
 // RecipientOutcome is how one push of a send ended.
