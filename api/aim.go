@@ -37,14 +37,18 @@ func aimOf(send *record.Send) (w store.Write, ok bool) {
 }
 
 // aim is the query of a send; nil when it has none, or none any more.
-func (s *Server) aim(ctx context.Context, project tocsin.ProjectID, id tocsin.SendID) (*target.Query, error) {
-	row, err := s.Store.Get(ctx, aimPlace(project, id.Time()), newestFirst(id))
+func (s *Server) aim(ctx context.Context, project tocsin.ProjectID, row *sendRow) (*target.Query, error) {
+	// Its row in the list may be there first, with a forecast.
+	if err := s.caughtUp(ctx, row.home(project, s.Shards)); err != nil {
+		return nil, err
+	}
+	kept, err := s.Store.Get(ctx, aimPlace(project, row.ID.Time()), newestFirst(row.ID))
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, nil
 	}
 	send := new(record.Send)
 	if err == nil {
-		err = send.UnmarshalVT(row.Value)
+		err = send.UnmarshalVT(kept.Value)
 	}
 	if err != nil {
 		return nil, err
@@ -56,7 +60,7 @@ func (s *Server) aim(ctx context.Context, project tocsin.ProjectID, id tocsin.Se
 // instant at which it was due, by what is known of it now, and says why it is in the
 // stored audience, or not.
 func (s *Server) judge(ctx context.Context, project tocsin.ProjectID, row *sendRow, at tocsin.Shard, found *audience.Subscription, out *client.Trace) error {
-	q, err := s.aim(ctx, project, row.ID)
+	q, err := s.aim(ctx, project, row)
 	if q == nil || err != nil {
 		return err
 	}
@@ -76,10 +80,12 @@ func (s *Server) judge(ctx context.Context, project tocsin.ProjectID, row *sendR
 		out.Explanation += ": " + because(&v)
 	case !found.OptedIn:
 		out.Explanation += ": it has opted out"
-	case found.Created.After(due): // which is kept in whole seconds, rounded up
-		out.Explanation += ": it registered afterwards, or within the second before"
+	case found.Created.Add(-time.Second).After(due): // kept in whole seconds, rounded up
+		out.Explanation += ": it registered afterwards"
+	case found.Created.After(due):
+		out.Explanation += ": it registered in that second, or what is known of it has changed since"
 	default:
-		out.Explanation += ": it matches by what is known of it now, which has changed since"
+		out.Explanation += ": what is known of it has changed since"
 	}
 	return nil
 }

@@ -85,7 +85,7 @@ func TestWhyIsAsOfTheSend(t *testing.T) {
 	}
 	found, at, ok := w.server.find(p.ID, id.ID)
 	out := client.Trace{Explanation: "x"}
-	if err := w.server.judge(t.Context(), p.ID, row, at, &found, &out); !ok || err != nil || !out.Verdict.Matches {
+	if err := w.server.judge(t.Context(), p.ID, row, at, &found, &out); !ok || err != nil || out.Verdict == nil || !out.Verdict.Matches {
 		t.Errorf("%+v %v", out, err)
 	}
 	if v, err := c.Verdicts(t.Context(), client.VerdictRequest{Target: request.Target, Subscription: id.ID}); err != nil || v.Subscriptions[0].Verdict.Matches {
