@@ -289,16 +289,15 @@ func (s *Shard) Known(project tocsin.ProjectID) []string {
 // setAll writes attributes and tags to one row; names of native fields, and
 // those beyond the limits, are left out, whoever let them pass.
 func setAll(x *index.Index, row uint32, attributes []*record.Attribute, tags []*record.TagSet) {
+	var room [32]index.Change
+	changes := room[:0]
 	for _, a := range attributes {
-		if target.Reserved(a.Name) && !wasAttribute(a.Name) || !attributeFits(x, a.Name) {
-			continue
-		}
-		if v, ok := valueOf(a); ok {
-			x.Set(row, a.Name, v)
-		} else {
-			x.Remove(row, a.Name)
-		}
+		v, ok := valueOf(a)
+		changes = append(changes, index.Change{Name: a.Name, Value: v, Remove: !ok})
 	}
+	x.Apply(row, changes, func(name string) bool {
+		return (!target.Reserved(name) || wasAttribute(name)) && attributeFits(x, name)
+	})
 	for _, t := range tags {
 		if !setFits(x, t.Name) {
 			continue

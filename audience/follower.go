@@ -93,7 +93,7 @@ func (f *Follower) follow(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("audience: %w", err)
 	}
-	from := journal.Position(f.shard.Applied())
+	from, reader := journal.Position(f.shard.Applied()), new(record.Reader)
 	ready := f.ready
 	pending, last := int64(0), time.Now() // log bytes since the last snapshot, and its time
 	for {
@@ -105,7 +105,7 @@ func (f *Follower) follow(ctx context.Context) error {
 			return fmt.Errorf("audience: %w", err)
 		}
 		for _, r := range records {
-			e, err := record.Decode(r.Data)
+			e, err := reader.Decode(r.Data)
 			if err == nil {
 				err = f.shard.Apply(uint64(r.Position), e)
 			}

@@ -5,6 +5,7 @@ import (
 	"iter"
 	"maps"
 	"slices"
+	"strings"
 )
 
 // Index is the attributes and tag sets of some rows. A name may be both; the
@@ -14,6 +15,7 @@ type Index struct {
 	shape   shape
 	columns map[string]*column
 	sets    map[string]*set
+	lately  lately
 }
 
 // New returns an empty index. The hash seed is drawn anew; no result depends
@@ -22,13 +24,14 @@ func New() *Index {
 	return &Index{seed: maphash.MakeSeed(), shape: usual, columns: make(map[string]*column), sets: make(map[string]*set)}
 }
 
-// Set gives a row a value. Text is copied.
+// Set gives a row a value. Name and text are copied.
 func (x *Index) Set(row uint32, name string, v Value) {
 	c := x.columns[name]
 	if c == nil {
 		maps.DeleteFunc(x.columns, func(_ string, old *column) bool { return old.empty() })
 		c = newColumn(x.seed, x.shape)
-		x.columns[name] = c
+		x.columns[strings.Clone(name)] = c
+		x.lately.forget()
 	}
 	c.set(row, v)
 }
@@ -67,7 +70,7 @@ func (x *Index) ChangeTags(row uint32, name string, clear bool, replace, add, re
 		}
 		maps.DeleteFunc(x.sets, func(_ string, old *set) bool { return old.dict.distinct() == 0 })
 		s = newSet(x.seed)
-		x.sets[name] = s
+		x.sets[strings.Clone(name)] = s
 	}
 	s.change(row, clear, replace, add, remove)
 }

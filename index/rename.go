@@ -3,7 +3,10 @@ package index
 import "math/bits"
 
 // Drop takes an attribute away from every row.
-func (x *Index) Drop(name string) { delete(x.columns, name) }
+func (x *Index) Drop(name string) {
+	delete(x.columns, name)
+	x.lately.forget()
+}
 
 // DropSet takes a set of tags away from every row.
 func (x *Index) DropSet(name string) { delete(x.sets, name) }
@@ -16,6 +19,7 @@ func (x *Index) Rename(from, to string) {
 		return
 	}
 	delete(x.columns, from)
+	x.lately.forget()
 	if there == nil || there.empty() {
 		x.columns[to] = c
 		return

@@ -92,13 +92,21 @@ func Decode(data []byte) (*Envelope, error) {
 	if err := e.UnmarshalVT(data); err != nil {
 		return nil, fmt.Errorf("%w: %v", ErrDamaged, err)
 	}
-	if e.Level > Level {
-		return nil, fmt.Errorf("%w: %.40q has format level %d, this build reads up to %d", ErrNewer, e.Kind, e.Level, Level)
-	}
-	if e.Level == 0 || e.Writer == 0 || e.Number == 0 || e.Kind != Kind(e) || e.Kind == "" {
-		return nil, fmt.Errorf("%w: no level, identity or known body (%.40q)", ErrDamaged, e.Kind)
+	if err := check(e); err != nil {
+		return nil, err
 	}
 	return e, nil
+}
+
+// check refuses what this build cannot read.
+func check(e *Envelope) error {
+	if e.Level > Level {
+		return fmt.Errorf("%w: %.40q has format level %d, this build reads up to %d", ErrNewer, e.Kind, e.Level, Level)
+	}
+	if e.Level == 0 || e.Writer == 0 || e.Number == 0 || e.Kind != Kind(e) || e.Kind == "" {
+		return fmt.Errorf("%w: no level, identity or known body (%.40q)", ErrDamaged, e.Kind)
+	}
+	return nil
 }
 
 // Scope names whom a record is about (law L10).
