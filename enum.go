@@ -126,10 +126,11 @@ const (
 	ReasonAttempts                       // the limit of attempts was reached
 	ReasonRender                         // the template could not be rendered
 	ReasonAddress                        // the address is not one that may be contacted
+	ReasonMoved                          // the subscription got a profile of another shard meanwhile: the send may count it there too
 )
 
 var reasonNames = []string{"", "size", "payload", "token", "topic", "opted_out", "erased", "throttled", "unavailable",
-	"credential", "unanswered", "not_processed", "attempts", "render", "address"}
+	"credential", "unanswered", "not_processed", "attempts", "render", "address", "moved"}
 
 func (r Reason) String() string                { return enumText(reasonNames, r) }
 func (r Reason) MarshalText() ([]byte, error)  { return []byte(r.String()), nil }

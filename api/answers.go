@@ -27,7 +27,7 @@ func (a answers) Count(ctx context.Context, project tocsin.ProjectID, q *target.
 		found, err := a.audience.Count(ctx, project, q, at)
 		return ask.Count{Reachable: found.Reachable, Matched: found.Matched}, err
 	}
-	found, _ := a.audience.Explicit(project, recipients, at)
+	found, _ := a.audience.Explicit(project, recipients, at, audience.Cut{})
 	for _, lot := range found.Lots {
 		c.Matched += lot.Ordinals.GetCardinality()
 	}

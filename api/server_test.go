@@ -95,7 +95,7 @@ func newWorldOn(t testing.TB, j journal.Journal, st store.Store, keyFile string,
 		Full:    func() error { return nil }, Damaged: func() error { return nil }, Metrics: http.NotFoundHandler(), Ready: func(context.Context) error { return nil }}
 	var running sync.WaitGroup
 	for i := range testShards {
-		shard := audience.NewShard()
+		shard := audience.NewShard(tocsin.Shard(i))
 		deps.Audience = append(deps.Audience, shard)
 		running.Go(func() { project(ctx, t, j, tocsin.Shard(i), shard) })
 		shell := receipt.NewShell(receipt.Default(), tocsin.Shard(i), uint64(1000+i), j, st, log)

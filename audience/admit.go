@@ -59,7 +59,7 @@ func (s *Shard) Admit(project tocsin.ProjectID, u *record.Upsert, a *Admitted) (
 	defer s.mu.RUnlock()
 	p := s.projects[project]
 	if p == nil {
-		p = newProject()
+		p = newProject(project, s.number)
 	}
 	names, sets := p.known.Names()
 	for _, native := range fields {

@@ -26,50 +26,8 @@ func check(e *record.Envelope) (*record.Changes, error) {
 		return nil, fmt.Errorf("%w: no project", ErrChange)
 	}
 	for i, change := range changes.Changes {
-		id := []byte(nil)
-		switch c := change.Change.(type) {
-		case *record.Change_Upsert:
-			id = c.Upsert.Subscription
-			if len(c.Upsert.Address) > 0 && (c.Upsert.Provider < uint32(tocsin.APNs) || c.Upsert.Provider > uint32(tocsin.WebPush)) {
-				return nil, fmt.Errorf("%w: change %d has an address of provider %d", ErrChange, i, c.Upsert.Provider)
-			}
-			if len(c.Upsert.Secret) > 255 {
-				return nil, fmt.Errorf("%w: change %d has a secret of %d bytes", ErrChange, i, len(c.Upsert.Secret))
-			}
-		case *record.Change_OptIn:
-			id = c.OptIn.Subscription
-		case *record.Change_Delete:
-			id = c.Delete.Subscription
-		case *record.Change_Gone:
-			id = c.Gone.Subscription
-		case *record.Change_Profile:
-			continue
-		case *record.Change_Erase:
-			if c.Erase.Profile == "" {
-				return nil, fmt.Errorf("%w: change %d erases nobody", ErrChange, i)
-			}
-			continue
-		case *record.Change_Event:
-			if id = c.Event.Subscription; len(id) == 0 && c.Event.Name != "" {
-				continue
-			} else if c.Event.Name == "" {
-				return nil, fmt.Errorf("%w: change %d is an event without a name", ErrChange, i)
-			}
-		case *record.Change_Names:
-			if c.Names.Edition == 0 || c.Names.From == "" {
-				return nil, fmt.Errorf("%w: change %d of names has no edition, or no name", ErrChange, i)
-			}
-			continue
-		case *record.Change_List:
-			if !listFits(c.List) {
-				return nil, fmt.Errorf("%w: change %d is no change to a list", ErrChange, i)
-			}
-			continue
-		default:
-			return nil, fmt.Errorf("%w: change %d is of a kind this build does not know", ErrChange, i)
-		}
-		if len(id) != len(tocsin.SubscriptionID{}) {
-			return nil, fmt.Errorf("%w: change %d names no subscription", ErrChange, i)
+		if err := checkChange(i, change); err != nil {
+			return nil, err
 		}
 	}
 	return changes, nil
@@ -82,34 +40,50 @@ func (p *project) apply(pos uint64, at int64, changes *record.Changes) {
 	if day := p.done.heard.day; p.done.advance(at) != day {
 		p.touchAllMoving() // what is older than the windows of events is gone
 	}
+	p.age(at)
 	for _, change := range changes.Changes {
 		p.announce(change)
-		switch c := change.Change.(type) {
-		case *record.Change_Upsert:
-			p.upsert(pos, at, changes.Names, c.Upsert)
-		case *record.Change_OptIn:
-			if o, ok := p.alive(c.OptIn.Subscription); ok {
-				p.optIn(o, c.OptIn.OptedIn)
-			}
-		case *record.Change_Delete:
-			if o, ok := p.alive(c.Delete.Subscription); ok {
-				p.remove(o)
-			}
-		case *record.Change_Gone:
-			if o, ok := p.alive(c.Gone.Subscription); ok && p.isGone(o, c.Gone) {
-				p.remove(o)
-			}
-		case *record.Change_Profile:
-			p.update(changes.Names, c.Profile)
-		case *record.Change_Erase:
-			p.erase(c.Erase)
-		case *record.Change_Names:
-			p.rename(at, c.Names)
-		case *record.Change_List:
-			p.updateList(at, c.List)
-		case *record.Change_Event:
-			p.happened(c.Event)
+		p.change(origin{pos, at, changes.Names, pos, at}, change)
+	}
+}
+
+func (p *project) change(from origin, change *record.Change) {
+	if p.sendAfter(from, change) {
+		return
+	}
+	switch c := change.Change.(type) {
+	case *record.Change_Upsert:
+		p.upsert(from, c.Upsert)
+	case *record.Change_OptIn:
+		if o, ok := p.alive(c.OptIn.Subscription); ok {
+			p.optIn(o, c.OptIn.OptedIn)
 		}
+	case *record.Change_Delete:
+		if o, ok := p.alive(c.Delete.Subscription); ok {
+			p.remove(o)
+		}
+	case *record.Change_Gone:
+		if o, ok := p.alive(c.Gone.Subscription); ok && p.isGone(o, c.Gone) {
+			p.remove(o)
+		}
+	case *record.Change_Profile:
+		p.update(from.edition, c.Profile)
+	case *record.Change_Erase:
+		p.erase(c.Erase)
+	case *record.Change_Names:
+		p.rename(from.at, c.Names)
+	case *record.Change_List:
+		p.updateList(from.at, c.List)
+	case *record.Change_Event:
+		p.happened(c.Event)
+	case *record.Change_Move:
+		p.move(from, c.Move)
+	case *record.Change_Arrive:
+		p.arrive(from, c.Arrive)
+	case *record.Change_Leave:
+		p.leave(from, c.Leave)
+	case *record.Change_Superseded:
+		p.supersede(from, c.Superseded)
 	}
 }
 
@@ -125,11 +99,11 @@ func (p *project) isGone(ordinal uint32, gone *record.Address) bool {
 }
 
 // upsert takes a change whose writer knew an edition of the project's names.
-func (p *project) upsert(pos uint64, at int64, edition uint64, u *record.Upsert) {
+func (p *project) upsert(from origin, u *record.Upsert) {
 	id := tocsin.SubscriptionID(u.Subscription)
 	ordinal, known := p.ordinal(id)
 	alive := known && p.live.Contains(ordinal)
-	if !alive && len(u.Address) == 0 {
+	if !alive && (len(u.Address) == 0 || u.Found) {
 		return // deleted meanwhile, or never there
 	}
 	route, optedIn := routeOf(u), true
@@ -148,17 +122,26 @@ func (p *project) upsert(pos uint64, at int64, edition uint64, u *record.Upsert)
 	}
 	if !known {
 		ordinal = p.add(id)
+	} else if !alive {
+		p.revive(ordinal)
+		p.stays(ordinal)
 	}
 	if len(u.Address) > 0 {
-		p.register(pos, ordinal, alive, route, u)
+		since := from.at + int64(u.Later)
+		if other, held := p.otherHolder(ordinal, alive, u); held {
+			since = max(since, p.rows.since.At(other)+1) // within a shard the log decides
+		}
+		p.register(from.position, ordinal, alive, route, u)
+		p.rows.since.Set(ordinal, max(p.rows.since.At(ordinal), since))
+		p.lookFor(ordinal, u.OptedIn != nil)
 	} else if len(u.Secret) > 0 {
 		address, _ := p.stored(ordinal)
 		p.store(ordinal, address, u.Secret)
 	}
 	if !alive {
-		p.rows.created.Set(ordinal, seconds(at))
+		p.rows.created.Set(ordinal, seconds(from.at))
 	}
-	if !alive || u.Profile != "" {
+	if !alive || u.Profile != "" && !u.Found {
 		p.belong(ordinal, u.Profile, !alive)
 	}
 	switch {
@@ -168,14 +151,19 @@ func (p *project) upsert(pos uint64, at int64, edition uint64, u *record.Upsert)
 		p.optIn(ordinal, optedIn)
 	}
 	p.rows.active.Set(ordinal, max(p.rows.active.At(ordinal), seconds(u.Active)))
-	setAll(p.known, ordinal, p.names.attributes(edition, u.Attributes), p.names.tags(edition, u.Tags))
+	setAll(p.known, ordinal, p.names.attributes(from.edition, u.Attributes), p.names.tags(from.edition, u.Tags))
+	p.setFields(ordinal, u)
+	p.touch(ordinal)
+}
+
+// setFields sets the native fields that a change has.
+func (p *project) setFields(ordinal uint32, u *record.Upsert) {
 	for _, field := range [...]struct{ name, text string }{{fieldPlatform, u.Platform}, {fieldLanguage, target.LanguageTag(u.Language)},
 		{fieldZone, u.Zone}, {fieldRegion, u.Region}, {fieldCity, u.City}, {fieldAppVersion, u.AppVersion}} {
 		if field.text != "" {
 			p.known.Set(ordinal, field.name, index.Value{Kind: index.Text, Text: field.text})
 		}
 	}
-	p.touch(ordinal)
 }
 
 // otherHolder finds the live subscription, other than the one at ordinal, whose
@@ -215,7 +203,7 @@ func (p *project) register(pos uint64, ordinal uint32, alive bool, route Route, 
 		p.byAddress.Insert(p.hashOfAddress(ordinal), ordinal, p.hashOfAddress)
 		p.live.Add(ordinal)
 		p.known.Set(ordinal, fieldProvider, index.Value{Kind: index.Text, Text: route.Provider.String()})
-		p.rows.version.Set(ordinal, pos)
+		p.rows.version.Set(ordinal, risen(p.rows.version.At(ordinal), pos))
 		p.rows.vouched.Set(ordinal, seen)
 		return
 	}
@@ -223,9 +211,18 @@ func (p *project) register(pos uint64, ordinal uint32, alive bool, route Route, 
 		p.store(ordinal, address, secret)
 	}
 	if seen > p.rows.vouched.At(ordinal) {
-		p.rows.version.Set(ordinal, pos)
+		p.rows.version.Set(ordinal, risen(p.rows.version.At(ordinal), pos))
 		p.rows.vouched.Set(ordinal, seen)
 	}
+}
+
+// risen is the version of an address that a record brings. One of a shard whose
+// log is shorter still gives a higher one than before.
+func risen(was, pos uint64) uint64 {
+	if pos >= was {
+		return pos
+	}
+	return was + 1
 }
 
 // update changes a profile and all its subscriptions.

@@ -23,23 +23,23 @@ const (
 )
 
 // decodeBlocks reads a shard from a snapshot before version 3, up to its end.
-func decodeBlocks(in *bufio.Reader) (*Shard, error) {
+func decodeBlocks(number tocsin.Shard, in *bufio.Reader) (*Shard, error) {
 	blocks := &blockReader{in: in}
-	shard, err := decodeShard(blocks)
+	shard, err := decodeShard(number, blocks)
 	if err == nil {
 		_, err = io.Copy(io.Discard, blocks)
 	}
 	return shard, err
 }
 
-func decodeShard(from io.Reader) (*Shard, error) {
+func decodeShard(number tocsin.Shard, from io.Reader) (*Shard, error) {
 	const maxWriters, maxProjects = 1 << 24, 1 << 24
 	d := index.NewDecoder(from)
 	version := d.Number()
 	if version != withoutCreated && version != withoutNames && d.Err() == nil {
 		return nil, fmt.Errorf("audience: a snapshot in blocks has version %d, this build reads %d and %d", version, withoutCreated, withoutNames)
 	}
-	s := NewShard()
+	s := NewShard(number)
 	s.applied = d.Number()
 	for range d.Length(maxWriters) {
 		writer := d.Number()
@@ -48,7 +48,7 @@ func decodeShard(from io.Reader) (*Shard, error) {
 	for range d.Length(maxProjects) {
 		var id tocsin.ProjectID
 		copy(id[:], d.Bytes(len(id)))
-		p := decodeProject(d, version)
+		p := decodeProject(d, version, id, number)
 		if d.Err() != nil {
 			break
 		}
@@ -60,8 +60,8 @@ func decodeShard(from io.Reader) (*Shard, error) {
 	return s, nil
 }
 
-func decodeProject(d *index.Decoder, version uint64) *project {
-	p := newProject()
+func decodeProject(d *index.Decoder, version uint64, id tocsin.ProjectID, shard tocsin.Shard) *project {
+	p := newProject(id, shard)
 	p.decodeRoutes(d)
 	r, w := &p.rows, &p.people
 	for id := range slices.Chunk(index.DecodeColumn[uint8](d), len(tocsin.SubscriptionID{})) {
@@ -70,6 +70,7 @@ func decodeProject(d *index.Decoder, version uint64) *project {
 		r.ids.Append(whole)
 	}
 	r.version = index.CellsOf(index.DecodeColumn[uint64](d))
+	r.since = index.CellsOf(make([]int64, r.ids.Len()))
 	r.address = index.CellsOf(index.DecodeColumn[index.Ref](d))
 	for _, column := range [...]*index.Cells[uint32]{&r.vouched, &r.created, &r.active, &r.route, &r.profile, &r.next} {
 		if version == withoutCreated && column == &r.created {

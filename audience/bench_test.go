@@ -72,7 +72,7 @@ func population(seed uint64, n int) (log [][]byte) {
 }
 
 func replay(b *testing.B, log [][]byte) *Shard {
-	shard := NewShard()
+	shard := NewShard(0)
 	for i, data := range log {
 		e, err := record.Decode(data)
 		if err != nil {
@@ -148,12 +148,12 @@ func BenchmarkRead(b *testing.B) {
 	})
 	b.Run("everyone", func(b *testing.B) {
 		for b.Loop() {
-			shard.Evaluate(news, nil, noon)
+			shard.Evaluate(news, nil, noon, Cut{})
 		}
 	})
 	b.Run("page", func(b *testing.B) {
 		route := Route{Provider: tocsin.FCM}
-		ordinals := shard.Evaluate(news, nil, noon).Lots
+		ordinals := shard.Evaluate(news, nil, noon, Cut{}).Lots
 		page := ordinals[len(ordinals)-1].Ordinals.ToArray()[:tocsin.PageSize]
 		var into Recipients
 		for b.Loop() {

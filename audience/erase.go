@@ -17,6 +17,8 @@ func (p *project) erase(e *record.Erase) {
 		if p.live.Contains(o) {
 			p.remove(o)
 		}
+		p.revive(o)
+		p.stays(o)
 		p.byID.Delete(p.hashOfID(o), o, p.hashOfID)
 		r := &p.rows
 		r.ids.Set(o, tocsin.SubscriptionID{})

@@ -37,10 +37,10 @@ type Count struct {
 
 // Evaluate returns those that a send to the query, due at the instant given,
 // goes to: matching, live and opted in. nil asks for everyone. Whoever has a
-// mark waits for it first (Await).
-func (s *Shard) Evaluate(id tocsin.ProjectID, q *target.Query, at time.Time) Audience {
+// mark waits for it first (Await). The zero Cut is as of now.
+func (s *Shard) Evaluate(id tocsin.ProjectID, q *target.Query, at time.Time, cut Cut) Audience {
 	var a Audience
-	err := s.matching(context.Background(), id, q, reachable, at, false, func(p *project, rows *roaring.Bitmap) {
+	err := s.matching(context.Background(), id, q, cut.reachable(), at, false, func(p *project, rows *roaring.Bitmap) {
 		a = Audience{Generation: firstGeneration, Applied: s.applied, Lots: p.cut(rows, at)}
 	})
 	if err != nil {
@@ -49,8 +49,7 @@ func (s *Shard) Evaluate(id tocsin.ProjectID, q *target.Query, at time.Time) Aud
 	return a
 }
 
-func live(p *project) *roaring.Bitmap      { return p.live }
-func reachable(p *project) *roaring.Bitmap { return p.reachable }
+func live(p *project) *roaring.Bitmap { return p.live }
 
 // cut splits rows into lots.
 func (p *project) cut(rows *roaring.Bitmap, at time.Time) []Lot {
@@ -121,8 +120,9 @@ func (g *gathered) bitmap() *roaring.Bitmap {
 // Explicit returns the live subscriptions that are named, each once, and the
 // values that came with them, the first naming's. Those who opted out are in:
 // they were asked for, and end suppressed. A recipient that names neither a
-// live subscription nor a profile with one counts as unknown.
-func (s *Shard) Explicit(project tocsin.ProjectID, recipients []*record.Recipient, at time.Time) (Audience, map[uint32]map[string]string) {
+// live subscription nor a profile with one counts as unknown. One that is named
+// itself is found where it was when it was named, also after it has left.
+func (s *Shard) Explicit(project tocsin.ProjectID, recipients []*record.Recipient, at time.Time, cut Cut) (Audience, map[uint32]map[string]string) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	a := Audience{Generation: firstGeneration, Applied: s.applied}
@@ -141,7 +141,7 @@ func (s *Shard) Explicit(project tocsin.ProjectID, recipients []*record.Recipien
 				values[ordinal] = r.Values
 			}
 		}
-		p.named(r, take)
+		p.named(r, cut, take)
 		if !found {
 			a.Unknown++
 		}

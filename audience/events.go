@@ -62,13 +62,7 @@ func (p *project) happened(e *record.Event) {
 	if person {
 		of, rows = p.done.people, p.people.key.Len()
 	}
-	var fields []index.Field
-	for _, f := range e.Fields {
-		if v, ok := valueOf(f); ok {
-			fields = append(fields, index.Field{Name: f.Name, Value: v})
-		}
-	}
-	of.Add(row, e.Name, uint32(max(e.At, 0)/int64(time.Second)), fields, rows)
+	of.Add(row, e.Name, uint32(max(e.At, 0)/int64(time.Second)), fieldsOf(e.Fields), rows)
 	if person {
 		p.devices(row, p.touchMoving)
 	} else {

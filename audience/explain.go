@@ -21,7 +21,7 @@ func (s *Shard) Explain(ctx context.Context, id tocsin.ProjectID, q *target.Quer
 	defer s.mu.RUnlock()
 	p := s.projects[id]
 	if p == nil {
-		p = newProject()
+		p = newProject(id, s.number)
 	}
 	rows, f := index.Dense(p.live), index.NewFunnel(ctx, q, sample)
 	ready := func() time.Duration {

@@ -61,7 +61,7 @@ func Open(config Config, number tocsin.Shard, j journal.Journal, folder *Folder,
 		f.shard, f.good = shard, []*manifest{m}
 	}
 	if f.shard == nil {
-		f.shard = NewShard()
+		f.shard = NewShard(number)
 	}
 	return f, nil
 }

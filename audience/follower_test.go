@@ -151,7 +151,7 @@ func TestSnapshotsAndRestartsChangeNothing(t *testing.T) {
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
 	j, fs := mem.New(), vfs.NewMem()
-	whole := NewShard() // reads what the journal forgets
+	whole := NewShard(0) // reads what the journal forgets
 	w := newAppender(j)
 	log := slog.New(slog.DiscardHandler)
 	var read journal.Position
@@ -181,7 +181,7 @@ func TestSnapshotsAndRestartsChangeNothing(t *testing.T) {
 		}
 		for _, text := range []string{`{"country":"1"}`, `{"plan":{"$in":[1,2]}}`, `{"tags":{"$contains":["t1","t3"]}}`, `{"$not":{"opted_in":true}}`} {
 			q := query(t, text)
-			if have, want := f.Shard().Evaluate(news, q, noon), whole.Evaluate(news, q, noon); !equalAudience(have, want) {
+			if have, want := f.Shard().Evaluate(news, q, noon, Cut{}), whole.Evaluate(news, q, noon, Cut{}); !equalAudience(have, want) {
 				t.Fatalf("%s reaches %v, want %v", text, have, want)
 			}
 			if counted(t, f.Shard(), q) != counted(t, whole, q) {
@@ -247,12 +247,12 @@ func reread(t *testing.T, s *Shard) *Shard {
 }
 
 func readBack(t *testing.T, m *moment) *Shard {
-	again := NewShard()
+	again := NewShard(m.shard.number)
 	again.applied, again.seen = m.applied, m.seen
 	for _, id := range m.projects {
 		f := m.take(id)
 		from := index.SavedOf(f.streams)
-		again.projects[id] = restore(from)
+		again.projects[id] = restore(id, m.shard.number, from)
 		f.End()
 		if from.Err() != nil {
 			t.Error(from.Err())

@@ -15,7 +15,8 @@ type Recipients struct {
 	Languages []string // "" unknown
 	IDs       []tocsin.SubscriptionID
 	Versions  []uint64        // of the address
-	Blocked   []tocsin.Reason // 0: may be sent to; else ReasonOptedOut or ReasonErased
+	Blocked   []tocsin.Reason // 0: may be sent to; else ReasonOptedOut, ReasonErased or ReasonMoved
+	Moved     []bool          // another shard has, or is about to have, the subscription
 	Applied   uint64          // all of this is as of the changes below this position
 
 	names  []string
@@ -47,6 +48,8 @@ func (s *Shard) Load(project tocsin.ProjectID, route Route, ordinals []uint32, n
 	into.IDs = slices.Grow(into.IDs[:0], n)[:n]
 	into.Versions = slices.Grow(into.Versions[:0], n)[:n]
 	into.Blocked = slices.Grow(into.Blocked[:0], n)[:n]
+	into.Moved = slices.Grow(into.Moved[:0], n)[:n]
+	clear(into.Moved)
 	into.names = names
 	into.values = slices.Grow(into.values[:0], n*len(names))[:n*len(names)]
 	clear(into.values)
@@ -71,7 +74,13 @@ func (s *Shard) Load(project tocsin.ProjectID, route Route, ordinals []uint32, n
 			continue
 		}
 		into.IDs[i], into.Versions[i] = p.rows.ids.At(ordinal), p.rows.version.At(ordinal)
+		if len(p.moves.departing)+len(p.moves.left) > 0 {
+			into.Moved[i] = p.isMoved(ordinal)
+		}
 		if p.rows.address.At(ordinal) == 0 {
+			if _, away := p.whereTo(ordinal); away {
+				into.Blocked[i] = tocsin.ReasonMoved
+			}
 			continue
 		}
 		if n := p.rows.route.At(ordinal); n != last {

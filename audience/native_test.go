@@ -96,7 +96,7 @@ func TestSnapshotsOfEarlierVersions(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer file.Close()
-		s, err := decodeShard(file)
+		s, err := decodeShard(0, file)
 		if err != nil {
 			t.Fatal(err)
 		}

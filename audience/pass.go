@@ -71,7 +71,8 @@ func (p *project) touchAllMoving() {
 // they change have all passes begin anew.
 func (p *project) announce(change *record.Change) {
 	switch change.Change.(type) {
-	case *record.Change_Upsert, *record.Change_OptIn, *record.Change_Delete, *record.Change_Gone, *record.Change_Profile, *record.Change_List, *record.Change_Event:
+	case *record.Change_Upsert, *record.Change_OptIn, *record.Change_Delete, *record.Change_Gone, *record.Change_Profile, *record.Change_List, *record.Change_Event,
+		*record.Change_Move, *record.Change_Arrive, *record.Change_Leave, *record.Change_Superseded:
 	default:
 		p.touchAll()
 	}
@@ -124,7 +125,7 @@ func (s *Shard) matching(ctx context.Context, id tocsin.ProjectID, q *target.Que
 	defer s.mu.RUnlock()
 	p := s.projects[id]
 	if p == nil { // nobody has registered yet
-		p = newProject()
+		p = newProject(id, s.number)
 	}
 	if q == nil {
 		last(p, of(p))

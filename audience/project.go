@@ -55,6 +55,10 @@ type project struct {
 	members   map[target.Member]*index.Rows // of named sets; some may be deleted since
 	segments  segments
 
+	moves       moves
+	id          tocsin.ProjectID
+	environment tocsin.Environment
+
 	version uint64 // rises with each record that is applied
 	passing sync.Mutex
 	passes  []*pass // under way; readers change it, and hold passing for that
@@ -63,7 +67,8 @@ type project struct {
 // rows are the columns that the index does not hold.
 type rows struct {
 	ids     index.Cells[tocsin.SubscriptionID]
-	version index.Cells[uint64]    // of the address
+	version index.Cells[uint64]    // of the address; rises wherever the subscription is
+	since   index.Cells[int64]     // when the address was brought, in nanoseconds; orders who has it across shards
 	address index.Cells[index.Ref] // 0 when deleted
 	vouched index.Cells[uint32]    // when the device last brought this address itself, in seconds; 0 unknown
 	created index.Cells[uint32]    // when it registered, in seconds; 0 unknown
@@ -82,8 +87,8 @@ type people struct {
 	byKey index.Table
 }
 
-func newProject() *project {
-	return &project{seed: maphash.MakeSeed(), known: index.New(), live: roaring.New(), reachable: roaring.New(),
+func newProject(id tocsin.ProjectID, shard tocsin.Shard) *project {
+	return &project{id: id, moves: newMoves(shard), seed: maphash.MakeSeed(), known: index.New(), live: roaring.New(), reachable: roaring.New(),
 		done: newDone(), routeOf: make(map[Route]uint32), people: people{known: index.New()}}
 }
 
@@ -105,6 +110,7 @@ func (p *project) add(id tocsin.SubscriptionID) uint32 {
 	ordinal := uint32(r.ids.Len())
 	r.ids.Append(id)
 	r.version.Append(0)
+	r.since.Append(0)
 	r.address.Append(0)
 	r.vouched.Append(0)
 	r.created.Append(0)
@@ -214,15 +220,27 @@ func (p *project) routeNumber(r Route) uint32 {
 
 // remove deletes a live subscription; ordinal and identifier stay taken.
 func (p *project) remove(ordinal uint32) {
+	p.departs(ordinal)
+	p.detach(ordinal)
+	p.empty(ordinal)
+}
+
+// detach ends the life of a subscription; all that is known of it is still there.
+func (p *project) detach(ordinal uint32) {
 	p.byAddress.Delete(p.hashOfAddress(ordinal), ordinal, p.hashOfAddress)
+	p.live.Remove(ordinal)
+	p.reachable.Remove(ordinal)
+	p.touch(ordinal)
+}
+
+// empty lets go of what is known of a subscription that lives no more.
+func (p *project) empty(ordinal uint32) {
 	p.routeUses[p.rows.route.At(ordinal)]--
 	p.addresses.Free(p.rows.address.At(ordinal))
 	p.rows.address.Set(ordinal, 0)
 	p.rows.created.Set(ordinal, 0)
 	p.rows.active.Set(ordinal, 0)
 	p.rows.vouched.Set(ordinal, 0)
-	p.live.Remove(ordinal)
-	p.reachable.Remove(ordinal)
 	p.known.Clear(ordinal)
 	if p.rows.profile.At(ordinal) == 0 {
 		p.done.own.Clear(ordinal)
@@ -238,5 +256,6 @@ func (p *project) optIn(ordinal uint32, in bool) {
 		p.reachable.Add(ordinal)
 	} else {
 		p.reachable.Remove(ordinal)
+		p.tell(ordinal)
 	}
 }

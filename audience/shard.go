@@ -13,6 +13,7 @@ import (
 // Advance are called by one writer; all other methods by anybody, at any time.
 type Shard struct {
 	mu       sync.RWMutex
+	number   tocsin.Shard
 	projects map[tocsin.ProjectID]*project
 	seen     record.Seen
 	applied  uint64
@@ -26,9 +27,9 @@ type Shard struct {
 // firstGeneration names the ordinals of a shard until they are recycled.
 const firstGeneration = 1
 
-// NewShard returns the audience before the first record.
-func NewShard() *Shard {
-	return &Shard{projects: make(map[tocsin.ProjectID]*project), seen: make(record.Seen), slice: slice, lags: make(chan struct{}, 1)}
+// NewShard returns the audience of a shard before the first record.
+func NewShard(number tocsin.Shard) *Shard {
+	return &Shard{number: number, projects: make(map[tocsin.ProjectID]*project), seen: make(record.Seen), slice: slice, lags: make(chan struct{}, 1)}
 }
 
 // Apply takes the next record of the log, which stood at pos. A repeat does
@@ -45,12 +46,13 @@ func (s *Shard) Apply(pos uint64, e *record.Envelope) error {
 		id := tocsin.ProjectID(e.Project)
 		p := s.projects[id]
 		if p == nil {
-			p = newProject()
+			p = newProject(id, s.number)
 			s.projects[id] = p
 		}
 		if s.moment != nil {
 			s.moment.hold(id, p)
 		}
+		p.environment = tocsin.Environment(e.Environment)
 		p.apply(pos, e.At, changes)
 	}
 	s.advance(pos + 1)
@@ -103,18 +105,28 @@ func (s *Shard) Await(ctx context.Context, mark uint64) error {
 	}
 }
 
+// Changed returns a channel that is closed when more is applied than now.
+func (s *Shard) Changed() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.moved == nil {
+		s.moved = make(chan struct{})
+	}
+	return s.moved
+}
+
 // Size is about the memory that the shard holds, and its live subscriptions.
 func (s *Shard) Size() (bytes, subscriptions int) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	for _, p := range s.projects {
 		r, w := &p.rows, &p.people
-		bytes += r.ids.Size() + r.version.Size() + r.address.Size() + r.vouched.Size() + r.created.Size() + r.active.Size()
+		bytes += r.ids.Size() + r.version.Size() + r.since.Size() + r.address.Size() + r.vouched.Size() + r.created.Size() + r.active.Size()
 		bytes += r.route.Size() + r.profile.Size() + r.next.Size()
 		bytes += p.lists.size() + p.segments.size() + p.known.Size() + p.addresses.Size() + p.byID.Size() + p.byAddress.Size()
 		bytes += int(p.live.GetSizeInBytes() + p.reachable.GetSizeInBytes())
 		bytes += w.known.Size() + w.keys.Size() + w.byKey.Size() + w.key.Size() + w.first.Size()
-		bytes += p.done.size()
+		bytes += p.done.size() + p.moves.size()
 		subscriptions += int(p.live.GetCardinality())
 	}
 	return bytes, subscriptions

@@ -34,7 +34,7 @@ type world struct {
 }
 
 func newWorld(t *testing.T) *world {
-	return &world{t: t, shard: NewShard(), writer: record.NewWriter(7)}
+	return &world{t: t, shard: NewShard(0), writer: record.NewWriter(7)}
 }
 
 // apply appends one record to the log of a project and applies it, by way of
@@ -121,7 +121,7 @@ func query(t *testing.T, text string) *target.Query {
 func (w *world) audience(text string) []uint32 {
 	w.t.Helper()
 	var ordinals []uint32
-	for _, lot := range w.shard.Evaluate(news, query(w.t, text), noon).Lots {
+	for _, lot := range w.shard.Evaluate(news, query(w.t, text), noon, Cut{}).Lots {
 		ordinals = append(ordinals, lot.Ordinals.ToArray()...)
 	}
 	slices.Sort(ordinals)
@@ -277,14 +277,14 @@ func TestExplicitRecipients(t *testing.T) {
 		{Subscription: subscription(0).Bytes(), Values: map[string]string{"code": "3"}},
 		{Profile: UserKey("nobody")},
 		{Subscription: subscription(77).Bytes()},
-	}, noon)
+	}, noon, Cut{})
 	if len(a.Lots) != 1 || !slices.Equal(a.Lots[0].Ordinals.ToArray(), []uint32{0, 1, 2}) || a.Unknown != 2 || a.Generation == 0 || a.Applied != w.shard.Applied() {
 		t.Errorf("%+v", a)
 	}
 	if values[0]["code"] != "1" || values[1]["code"] != "1" || values[2]["code"] != "2" {
 		t.Error(values)
 	}
-	if a, _ := w.shard.Explicit(other, []*record.Recipient{{Profile: "u:ann"}}, noon); a.Unknown != 1 || len(a.Lots) != 0 {
+	if a, _ := w.shard.Explicit(other, []*record.Recipient{{Profile: "u:ann"}}, noon, Cut{}); a.Unknown != 1 || len(a.Lots) != 0 {
 		t.Errorf("of a project without anybody: %+v", a)
 	}
 }
@@ -300,7 +300,7 @@ func TestLotsAreInCuttingOrder(t *testing.T) {
 		phone(1, seen(40*day)), phone(2, seen(3*day)), phone(3, func(u *record.Upsert) { u.Active = 0 }), phone(4, seen(20*day)), phone(5, seen(time.Hour)),
 		phone(6, func(u *record.Upsert) { u.Topic = "com.example.app" }))
 	got := ""
-	for _, lot := range w.shard.Evaluate(news, nil, noon).Lots {
+	for _, lot := range w.shard.Evaluate(news, nil, noon, Cut{}).Lots {
 		got += fmt.Sprintf("%v %s %d %v\n", lot.Provider, lot.Topic, lot.Bucket, lot.Ordinals.ToArray())
 	}
 	want := "apns com.example.app 0 [6]\napns org.example.app 0 [5]\napns org.example.app 1 [2]\n" +
@@ -365,7 +365,7 @@ func TestRecordsThatAreNotChanges(t *testing.T) {
 		"an unknown provider": {Project: news.Bytes(), Body: &record.Envelope_Changes{Changes: &record.Changes{
 			Changes: []*record.Change{phone(0, func(u *record.Upsert) { u.Provider = 9 })}}}},
 	} {
-		s := NewShard()
+		s := NewShard(0)
 		if s.Apply(3, e) == nil {
 			t.Errorf("%s is applied", what)
 		}

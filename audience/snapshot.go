@@ -87,12 +87,12 @@ func (p *project) freeze(m *index.Moment) []index.Stream {
 		r.created.Freeze("created", m), r.active.Freeze("active", m), r.route.Freeze("route", m), r.profile.Freeze("profile", m),
 		r.next.Freeze("next", m), p.addresses.Freeze("addresses"),
 		w.key.Freeze("people/key", m), w.first.Freeze("people/first", m), w.keys.Freeze("people/keys"),
-	}, p.lists.freeze(m), p.done.freeze(m), p.known.Freeze("known/", m), w.known.Freeze("people/known/", m))
+	}, p.lists.freeze(m), p.done.freeze(m), p.freezeMoves(m), p.known.Freeze("known/", m), w.known.Freeze("people/known/", m))
 }
 
 // restore reads a project back; hash tables and bitmaps are built anew.
-func restore(from *index.Saved) *project {
-	p := newProject()
+func restore(id tocsin.ProjectID, shard tocsin.Shard, from *index.Saved) *project {
+	p := newProject(id, shard)
 	from.Whole("routes", p.decodeRoutes)
 	from.Whole("names", func(d *index.Decoder) { p.names = decodeNames(d) })
 	r, w := &p.rows, &p.people
@@ -113,6 +113,7 @@ func restore(from *index.Saved) *project {
 	w.known = index.Load(from, "people/known/")
 	p.lists.load(from, w.key.Len(), r.ids.Len())
 	p.done = loadDone(from)
+	p.loadMoves(from)
 	if from.Err() == nil {
 		p.rebuild(from.Fail)
 	}
@@ -152,7 +153,7 @@ func (p *project) rebuild(fail func(string, ...any)) {
 	hasPlatform, _ := p.known.Has(fieldPlatform) // older builds did not know it
 	p.routeUses = make([]uint32, len(p.routes))
 	count := r.ids.Len()
-	for _, length := range [...]int{r.version.Len(), r.address.Len(), r.vouched.Len(), r.created.Len(), r.active.Len(), r.route.Len(), r.profile.Len(), r.next.Len()} {
+	for _, length := range [...]int{r.version.Len(), r.since.Len(), r.address.Len(), r.vouched.Len(), r.created.Len(), r.active.Len(), r.route.Len(), r.profile.Len(), r.next.Len()} {
 		if length != count {
 			fail("columns differ in length")
 			return
@@ -172,6 +173,10 @@ func (p *project) rebuild(fail func(string, ...any)) {
 			p.byID.Insert(p.hashID(&id), o, p.hashOfID)
 		}
 		if address == 0 {
+			continue
+		}
+		if _, left := p.moves.left[o]; left {
+			p.routeUses[r.route.At(o)]++
 			continue
 		}
 		p.byAddress.Insert(p.hashOfAddress(o), o, p.hashOfAddress)

@@ -22,11 +22,11 @@ const sample = 256
 // exact; the parts of more than sample subscriptions are in proportion to that many
 // of them, taken at even distances.
 func (s *Shard) Spread(ctx context.Context, id tocsin.ProjectID, q *target.Query, recipients []*record.Recipient, at time.Time) (shares []ask.Share, err error) {
-	err = s.matching(ctx, id, q, reachable, at, true, func(p *project, rows *roaring.Bitmap) {
+	err = s.matching(ctx, id, q, Cut{}.reachable(), at, true, func(p *project, rows *roaring.Bitmap) {
 		if recipients != nil {
 			rows = roaring.New()
 			for _, r := range recipients {
-				p.named(r, func(o uint32) { rows.Add(o) })
+				p.named(r, Cut{}, func(o uint32) { rows.Add(o) })
 			}
 		}
 		shares = p.spread(rows)
@@ -75,13 +75,21 @@ func (p *project) spread(rows *roaring.Bitmap) []ask.Share {
 	return shares
 }
 
-// named finds the live subscriptions that a recipient names.
-func (p *project) named(r *record.Recipient, take func(ordinal uint32)) {
+// named finds the live subscriptions that a recipient names, as a send finds them.
+func (p *project) named(r *record.Recipient, cut Cut, take func(ordinal uint32)) {
 	if len(r.Subscription) == len(tocsin.SubscriptionID{}) {
-		if o, ok := p.alive(r.Subscription); ok {
+		o, known := p.ordinal(tocsin.SubscriptionID(r.Subscription))
+		_, stayed := p.moves.left[o]
+		if known && (p.live.Contains(o) || stayed && cut != (Cut{})) {
 			take(o)
 		}
 		return
 	}
-	p.subscriptions(r.Profile, take)
+	for _, o := range p.everOf(r.Profile) {
+		came, late := p.moves.arrived[o]
+		switch {
+		case p.live.Contains(o) && (!late || cut == (Cut{}) || cut.counts(came)), cut != (Cut{}) && p.kept(o, cut):
+			take(o)
+		}
+	}
 }

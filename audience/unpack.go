@@ -122,7 +122,7 @@ func (f *Folder) load(number tocsin.Shard, id snapshotID) (*Shard, *manifest, er
 	switch string(head) {
 	case blocksHead:
 		m = &manifest{id: id, files: []partFile{{id: id}}}
-		shard, err = decodeBlocks(bufio.NewReaderSize(io.NewSectionReader(file, int64(len(head)), 1<<62), blockMost))
+		shard, err = decodeBlocks(number, bufio.NewReaderSize(io.NewSectionReader(file, int64(len(head)), 1<<62), blockMost))
 	case fileHead:
 		if m, err = u.manifest(path); err == nil {
 			shard, err = u.restore(m)
@@ -147,7 +147,7 @@ func (f *Folder) manifest(number tocsin.Shard, id snapshotID) (*manifest, error)
 }
 
 func (u *unpacker) restore(m *manifest) (*Shard, error) {
-	shard := NewShard()
+	shard := NewShard(u.shard)
 	shard.applied, shard.seen = m.id.applied, m.seen
 	for _, saved := range m.projects {
 		streams := make(map[string][]place, len(saved.streams))
@@ -170,7 +170,7 @@ func (u *unpacker) restore(m *manifest) (*Shard, error) {
 				return nil, err
 			}
 		}
-		shard.projects[saved.id] = restore(from)
+		shard.projects[saved.id] = restore(saved.id, u.shard, from)
 		if err := from.Err(); err != nil {
 			return nil, err
 		}

@@ -1,6 +1,7 @@
 package fanout
 
 import (
+	"math"
 	"sync"
 	"time"
 
@@ -56,7 +57,7 @@ func (c *contents) ready(a *audience.Shard, p tocsin.Provider) *compiledMessage 
 		c.collapse = content.Collapse(c.scope.Project, tocsin.SendID(c.slice.Send))
 		for _, r := range c.slice.Recipients {
 			if len(r.Values) > 0 {
-				_, c.values = a.Explicit(c.scope.Project, c.slice.Recipients, c.due)
+				_, c.values = a.Explicit(c.scope.Project, c.slice.Recipients, c.due, audience.Cut{Mark: math.MaxUint64})
 				return
 			}
 		}

@@ -32,7 +32,7 @@ func (o *Owner) evaluate(ctx context.Context, e Evaluate) {
 	due := time.Unix(0, s.Due)
 	var a audience.Audience
 	if len(s.Query) == 0 {
-		a, _ = o.audience.Explicit(project, s.Recipients, due)
+		a, _ = o.audience.Explicit(project, s.Recipients, due, audience.CutOf(s))
 		if len(s.Recipients) == 0 { // too late to learn who they were
 			a.Unknown = uint64(audience.StoredOn(s.Stored, o.shard))
 		}
@@ -44,7 +44,7 @@ func (o *Owner) evaluate(ctx context.Context, e Evaluate) {
 			o.box.post(message{event: Evaluated{Slice: e.Position}})
 			return
 		}
-		a = o.audience.Evaluate(project, q, due)
+		a = o.audience.Evaluate(project, q, due, audience.CutOf(s))
 	}
 	result := Evaluated{Slice: e.Position, Generation: a.Generation, Changes: a.Applied, Unknown: a.Unknown, Content: whole}
 	for _, lot := range a.Lots {

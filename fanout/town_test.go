@@ -149,7 +149,7 @@ func address(n int) []byte { return binary.BigEndian.AppendUint64(make([]byte, 2
 func newTown(t testing.TB, people int, by map[tocsin.Provider]provider.Provider) *town {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	w := &town{
-		TB: t, ctx: ctx, config: Default(), journal: mem.New(), store: storemem.New(time.Now), audience: audience.NewShard(), version: 1, weight: 1, writer: record.NewWriter(7),
+		TB: t, ctx: ctx, config: Default(), journal: mem.New(), store: storemem.New(time.Now), audience: audience.NewShard(0), version: 1, weight: 1, writer: record.NewWriter(7),
 		fold: ledger.New(), log: make(lines, 100), edge: &edge{seen: map[string][]byte{}, times: map[string]int{}},
 	}
 	w.config.APNs = Retry{First: time.Millisecond, Most: time.Millisecond}

@@ -346,9 +346,10 @@ type Send struct {
 	Recipients    []*Recipient           `protobuf:"bytes,8,rep,name=recipients,proto3" json:"recipients,omitempty"`
 	Message       *Message               `protobuf:"bytes,9,opt,name=message,proto3" json:"message,omitempty"`
 	Options       *Options               `protobuf:"bytes,10,opt,name=options,proto3" json:"options,omitempty"`
-	Key           string                 `protobuf:"bytes,11,opt,name=key,proto3" json:"key,omitempty"`       // id of the API key that asked
-	Steer         *Steer                 `protobuf:"bytes,12,opt,name=steer,proto3" json:"steer,omitempty"`   // rate that it begins with; absent: as fast as possible
-	Stored        *Stored                `protobuf:"bytes,13,opt,name=stored,proto3" json:"stored,omitempty"` // in place of recipients, where those would fill the record
+	Key           string                 `protobuf:"bytes,11,opt,name=key,proto3" json:"key,omitempty"`               // id of the API key that asked
+	Steer         *Steer                 `protobuf:"bytes,12,opt,name=steer,proto3" json:"steer,omitempty"`           // rate that it begins with; absent: as fast as possible
+	Stored        *Stored                `protobuf:"bytes,13,opt,name=stored,proto3" json:"stored,omitempty"`         // in place of recipients, where those would fill the record
+	Before        []uint64               `protobuf:"varint,14,rep,packed,name=before,proto3" json:"before,omitempty"` // end of changes per shard before the mark was taken
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -470,6 +471,13 @@ func (x *Send) GetSteer() *Steer {
 func (x *Send) GetStored() *Stored {
 	if x != nil {
 		return x.Stored
+	}
+	return nil
+}
+
+func (x *Send) GetBefore() []uint64 {
+	if x != nil {
+		return x.Before
 	}
 	return nil
 }
@@ -867,10 +875,11 @@ type Slice struct {
 	Recipients    []*Recipient           `protobuf:"bytes,5,rep,name=recipients,proto3" json:"recipients,omitempty"`
 	Message       *Message               `protobuf:"bytes,6,opt,name=message,proto3" json:"message,omitempty"`
 	Options       *Options               `protobuf:"bytes,7,opt,name=options,proto3" json:"options,omitempty"`
-	Retry         *Retry                 `protobuf:"bytes,8,opt,name=retry,proto3" json:"retry,omitempty"`    // set on a retry slice; then 2 to 7 and 9 are absent
-	Steer         *Steer                 `protobuf:"bytes,9,opt,name=steer,proto3" json:"steer,omitempty"`    // as it was when the send was cut
-	Origin        *Origin                `protobuf:"bytes,10,opt,name=origin,proto3" json:"origin,omitempty"` // absent on a retry slice, and of a scheduled send
-	Stored        *Stored                `protobuf:"bytes,11,opt,name=stored,proto3" json:"stored,omitempty"` // of the send; the list of this shard is meant
+	Retry         *Retry                 `protobuf:"bytes,8,opt,name=retry,proto3" json:"retry,omitempty"`     // set on a retry slice; then 2 to 7 and 9 are absent
+	Steer         *Steer                 `protobuf:"bytes,9,opt,name=steer,proto3" json:"steer,omitempty"`     // as it was when the send was cut
+	Origin        *Origin                `protobuf:"bytes,10,opt,name=origin,proto3" json:"origin,omitempty"`  // absent on a retry slice, and of a scheduled send
+	Stored        *Stored                `protobuf:"bytes,11,opt,name=stored,proto3" json:"stored,omitempty"`  // of the send; the list of this shard is meant
+	Before        uint64                 `protobuf:"varint,12,opt,name=before,proto3" json:"before,omitempty"` // end of the shard's changes before any mark of the send was taken
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -980,6 +989,13 @@ func (x *Slice) GetStored() *Stored {
 		return x.Stored
 	}
 	return nil
+}
+
+func (x *Slice) GetBefore() uint64 {
+	if x != nil {
+		return x.Before
+	}
+	return 0
 }
 
 // Origin is where the record of a send stands in sends. Sends that are not
@@ -2156,7 +2172,11 @@ type Change struct {
 	//	*Change_Event
 	//	*Change_List
 	//	*Change_Names
+	//	*Change_Arrive
+	//	*Change_Leave
+	//	*Change_Superseded
 	//	*Change_Erase
+	//	*Change_Move
 	Change        isChange_Change `protobuf_oneof:"change"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2271,10 +2291,46 @@ func (x *Change) GetNames() *Names {
 	return nil
 }
 
+func (x *Change) GetArrive() *Arrive {
+	if x != nil {
+		if x, ok := x.Change.(*Change_Arrive); ok {
+			return x.Arrive
+		}
+	}
+	return nil
+}
+
+func (x *Change) GetLeave() *Leave {
+	if x != nil {
+		if x, ok := x.Change.(*Change_Leave); ok {
+			return x.Leave
+		}
+	}
+	return nil
+}
+
+func (x *Change) GetSuperseded() *Superseded {
+	if x != nil {
+		if x, ok := x.Change.(*Change_Superseded); ok {
+			return x.Superseded
+		}
+	}
+	return nil
+}
+
 func (x *Change) GetErase() *Erase {
 	if x != nil {
 		if x, ok := x.Change.(*Change_Erase); ok {
 			return x.Erase
+		}
+	}
+	return nil
+}
+
+func (x *Change) GetMove() *Move {
+	if x != nil {
+		if x, ok := x.Change.(*Change_Move); ok {
+			return x.Move
 		}
 	}
 	return nil
@@ -2316,8 +2372,24 @@ type Change_Names struct {
 	Names *Names `protobuf:"bytes,9,opt,name=names,proto3,oneof"`
 }
 
+type Change_Arrive struct {
+	Arrive *Arrive `protobuf:"bytes,10,opt,name=arrive,proto3,oneof"`
+}
+
+type Change_Leave struct {
+	Leave *Leave `protobuf:"bytes,11,opt,name=leave,proto3,oneof"`
+}
+
+type Change_Superseded struct {
+	Superseded *Superseded `protobuf:"bytes,12,opt,name=superseded,proto3,oneof"`
+}
+
 type Change_Erase struct {
 	Erase *Erase `protobuf:"bytes,13,opt,name=erase,proto3,oneof"`
+}
+
+type Change_Move struct {
+	Move *Move `protobuf:"bytes,14,opt,name=move,proto3,oneof"`
 }
 
 func (*Change_Upsert) isChange_Change() {}
@@ -2336,7 +2408,15 @@ func (*Change_List) isChange_Change() {}
 
 func (*Change_Names) isChange_Change() {}
 
+func (*Change_Arrive) isChange_Change() {}
+
+func (*Change_Leave) isChange_Change() {}
+
+func (*Change_Superseded) isChange_Change() {}
+
 func (*Change_Erase) isChange_Change() {}
+
+func (*Change_Move) isChange_Change() {}
 
 // Upsert registers a subscription or changes what is set. Absent fields stay.
 type Upsert struct {
@@ -2360,6 +2440,8 @@ type Upsert struct {
 	Region        string                 `protobuf:"bytes,17,opt,name=region,proto3" json:"region,omitempty"`
 	City          string                 `protobuf:"bytes,18,opt,name=city,proto3" json:"city,omitempty"`
 	AppVersion    string                 `protobuf:"bytes,19,opt,name=app_version,json=appVersion,proto3" json:"app_version,omitempty"`
+	Later         uint64                 `protobuf:"varint,30,opt,name=later,proto3" json:"later,omitempty"` // the address was brought so many nanoseconds after the record was written
+	Found         bool                   `protobuf:"varint,31,opt,name=found,proto3" json:"found,omitempty"` // the subscription was found on this shard, whatever its profile: none is claimed, none begins
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2525,6 +2607,20 @@ func (x *Upsert) GetAppVersion() string {
 		return x.AppVersion
 	}
 	return ""
+}
+
+func (x *Upsert) GetLater() uint64 {
+	if x != nil {
+		return x.Later
+	}
+	return 0
+}
+
+func (x *Upsert) GetFound() bool {
+	if x != nil {
+		return x.Found
+	}
+	return false
 }
 
 type Attribute struct {
@@ -3250,6 +3346,577 @@ func (x *ListUpdate) GetSubscriptions() []byte {
 	return nil
 }
 
+// Move gives a subscription another profile. It stands on the shard where the
+// subscription was found; if the profile is another shard's, all that is known
+// goes there: an Arrive, and when that is durable, a Leave here.
+type Move struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Subscription  []byte                 `protobuf:"bytes,1,opt,name=subscription,proto3" json:"subscription,omitempty"`
+	Profile       string                 `protobuf:"bytes,2,opt,name=profile,proto3" json:"profile,omitempty"`
+	Shard         uint32                 `protobuf:"varint,3,opt,name=shard,proto3" json:"shard,omitempty"` // of the profile
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Move) Reset() {
+	*x = Move{}
+	mi := &file_record_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Move) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Move) ProtoMessage() {}
+
+func (x *Move) ProtoReflect() protoreflect.Message {
+	mi := &file_record_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Move.ProtoReflect.Descriptor instead.
+func (*Move) Descriptor() ([]byte, []int) {
+	return file_record_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *Move) GetSubscription() []byte {
+	if x != nil {
+		return x.Subscription
+	}
+	return nil
+}
+
+func (x *Move) GetProfile() string {
+	if x != nil {
+		return x.Profile
+	}
+	return ""
+}
+
+func (x *Move) GetShard() uint32 {
+	if x != nil {
+		return x.Shard
+	}
+	return 0
+}
+
+// Arrive is what one shard has for another: a subscription as it was at its
+// Move, or a change to one that is moving or has moved.
+type Arrive struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	From          uint32                 `protobuf:"varint,1,opt,name=from,proto3" json:"from,omitempty"`
+	Number        uint64                 `protobuf:"varint,2,opt,name=number,proto3" json:"number,omitempty"`     // rising from there to here; one that is not above the last is a repeat
+	At            int64                  `protobuf:"varint,3,opt,name=at,proto3" json:"at,omitempty"`             // when the record behind it was written
+	Position      uint64                 `protobuf:"varint,4,opt,name=position,proto3" json:"position,omitempty"` // of that record on shard from
+	Names         uint64                 `protobuf:"varint,5,opt,name=names,proto3" json:"names,omitempty"`       // edition of the project's names behind it
+	State         *State                 `protobuf:"bytes,6,opt,name=state,proto3" json:"state,omitempty"`        // one of this
+	Change        *Change                `protobuf:"bytes,7,opt,name=change,proto3" json:"change,omitempty"`      // and this
+	Forget        []byte                 `protobuf:"bytes,8,opt,name=forget,proto3" json:"forget,omitempty"`      // and this: nothing leaves any more for what stayed here of this subscription
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Arrive) Reset() {
+	*x = Arrive{}
+	mi := &file_record_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Arrive) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Arrive) ProtoMessage() {}
+
+func (x *Arrive) ProtoReflect() protoreflect.Message {
+	mi := &file_record_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Arrive.ProtoReflect.Descriptor instead.
+func (*Arrive) Descriptor() ([]byte, []int) {
+	return file_record_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *Arrive) GetFrom() uint32 {
+	if x != nil {
+		return x.From
+	}
+	return 0
+}
+
+func (x *Arrive) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *Arrive) GetAt() int64 {
+	if x != nil {
+		return x.At
+	}
+	return 0
+}
+
+func (x *Arrive) GetPosition() uint64 {
+	if x != nil {
+		return x.Position
+	}
+	return 0
+}
+
+func (x *Arrive) GetNames() uint64 {
+	if x != nil {
+		return x.Names
+	}
+	return 0
+}
+
+func (x *Arrive) GetState() *State {
+	if x != nil {
+		return x.State
+	}
+	return nil
+}
+
+func (x *Arrive) GetChange() *Change {
+	if x != nil {
+		return x.Change
+	}
+	return nil
+}
+
+func (x *Arrive) GetForget() []byte {
+	if x != nil {
+		return x.Forget
+	}
+	return nil
+}
+
+// State is all that is known of a subscription.
+type State struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Upsert        *Upsert                `protobuf:"bytes,1,opt,name=upsert,proto3" json:"upsert,omitempty"`    // with the profile that it is to have
+	Version       uint64                 `protobuf:"varint,2,opt,name=version,proto3" json:"version,omitempty"` // of the address
+	Vouched       uint32                 `protobuf:"varint,3,opt,name=vouched,proto3" json:"vouched,omitempty"` // in seconds, as are the next
+	Created       uint32                 `protobuf:"varint,4,opt,name=created,proto3" json:"created,omitempty"`
+	Since         int64                  `protobuf:"varint,5,opt,name=since,proto3" json:"since,omitempty"` // when the address was brought
+	Deeds         []*Deed                `protobuf:"bytes,6,rep,name=deeds,proto3" json:"deeds,omitempty"`  // what it did while it was nobody's
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *State) Reset() {
+	*x = State{}
+	mi := &file_record_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *State) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*State) ProtoMessage() {}
+
+func (x *State) ProtoReflect() protoreflect.Message {
+	mi := &file_record_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use State.ProtoReflect.Descriptor instead.
+func (*State) Descriptor() ([]byte, []int) {
+	return file_record_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *State) GetUpsert() *Upsert {
+	if x != nil {
+		return x.Upsert
+	}
+	return nil
+}
+
+func (x *State) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *State) GetVouched() uint32 {
+	if x != nil {
+		return x.Vouched
+	}
+	return 0
+}
+
+func (x *State) GetCreated() uint32 {
+	if x != nil {
+		return x.Created
+	}
+	return 0
+}
+
+func (x *State) GetSince() int64 {
+	if x != nil {
+		return x.Since
+	}
+	return 0
+}
+
+func (x *State) GetDeeds() []*Deed {
+	if x != nil {
+		return x.Deeds
+	}
+	return nil
+}
+
+// Deed is everything that a subscription did under one name.
+type Deed struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Count         uint32                 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
+	First         uint32                 `protobuf:"varint,3,opt,name=first,proto3" json:"first,omitempty"` // in seconds, as is the next
+	Last          uint32                 `protobuf:"varint,4,opt,name=last,proto3" json:"last,omitempty"`
+	Days          []*Day                 `protobuf:"bytes,5,rep,name=days,proto3" json:"days,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Deed) Reset() {
+	*x = Deed{}
+	mi := &file_record_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Deed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Deed) ProtoMessage() {}
+
+func (x *Deed) ProtoReflect() protoreflect.Message {
+	mi := &file_record_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Deed.ProtoReflect.Descriptor instead.
+func (*Deed) Descriptor() ([]byte, []int) {
+	return file_record_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *Deed) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Deed) GetCount() uint32 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *Deed) GetFirst() uint32 {
+	if x != nil {
+		return x.First
+	}
+	return 0
+}
+
+func (x *Deed) GetLast() uint32 {
+	if x != nil {
+		return x.Last
+	}
+	return 0
+}
+
+func (x *Deed) GetDays() []*Day {
+	if x != nil {
+		return x.Days
+	}
+	return nil
+}
+
+type Day struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Day           uint32                 `protobuf:"varint,1,opt,name=day,proto3" json:"day,omitempty"` // of UTC, from 1970
+	Times         uint32                 `protobuf:"varint,2,opt,name=times,proto3" json:"times,omitempty"`
+	Fields        []*Fields              `protobuf:"bytes,3,rep,name=fields,proto3" json:"fields,omitempty"` // of those times that had some
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Day) Reset() {
+	*x = Day{}
+	mi := &file_record_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Day) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Day) ProtoMessage() {}
+
+func (x *Day) ProtoReflect() protoreflect.Message {
+	mi := &file_record_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Day.ProtoReflect.Descriptor instead.
+func (*Day) Descriptor() ([]byte, []int) {
+	return file_record_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *Day) GetDay() uint32 {
+	if x != nil {
+		return x.Day
+	}
+	return 0
+}
+
+func (x *Day) GetTimes() uint32 {
+	if x != nil {
+		return x.Times
+	}
+	return 0
+}
+
+func (x *Day) GetFields() []*Fields {
+	if x != nil {
+		return x.Fields
+	}
+	return nil
+}
+
+type Fields struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Fields        []*Attribute           `protobuf:"bytes,1,rep,name=fields,proto3" json:"fields,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Fields) Reset() {
+	*x = Fields{}
+	mi := &file_record_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Fields) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Fields) ProtoMessage() {}
+
+func (x *Fields) ProtoReflect() protoreflect.Message {
+	mi := &file_record_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Fields.ProtoReflect.Descriptor instead.
+func (*Fields) Descriptor() ([]byte, []int) {
+	return file_record_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *Fields) GetFields() []*Attribute {
+	if x != nil {
+		return x.Fields
+	}
+	return nil
+}
+
+// Leave says that everything for a shard is durable there up to a number. The
+// subscriptions among it are not this shard's any more.
+type Leave struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	To            uint32                 `protobuf:"varint,1,opt,name=to,proto3" json:"to,omitempty"`
+	Number        uint64                 `protobuf:"varint,2,opt,name=number,proto3" json:"number,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Leave) Reset() {
+	*x = Leave{}
+	mi := &file_record_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Leave) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Leave) ProtoMessage() {}
+
+func (x *Leave) ProtoReflect() protoreflect.Message {
+	mi := &file_record_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Leave.ProtoReflect.Descriptor instead.
+func (*Leave) Descriptor() ([]byte, []int) {
+	return file_record_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *Leave) GetTo() uint32 {
+	if x != nil {
+		return x.To
+	}
+	return 0
+}
+
+func (x *Leave) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+// Superseded says who has an address now. Whoever has had it for longer on this
+// shard gives way.
+type Superseded struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Subscription  []byte                 `protobuf:"bytes,1,opt,name=subscription,proto3" json:"subscription,omitempty"`
+	Provider      uint32                 `protobuf:"varint,2,opt,name=provider,proto3" json:"provider,omitempty"`
+	Address       []byte                 `protobuf:"bytes,3,opt,name=address,proto3" json:"address,omitempty"`
+	Since         int64                  `protobuf:"varint,4,opt,name=since,proto3" json:"since,omitempty"`
+	Shard         uint32                 `protobuf:"varint,5,opt,name=shard,proto3" json:"shard,omitempty"` // where the subscription is
+	Said          bool                   `protobuf:"varint,6,opt,name=said,proto3" json:"said,omitempty"`   // whether it is opted in was said with its registration
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Superseded) Reset() {
+	*x = Superseded{}
+	mi := &file_record_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Superseded) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Superseded) ProtoMessage() {}
+
+func (x *Superseded) ProtoReflect() protoreflect.Message {
+	mi := &file_record_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Superseded.ProtoReflect.Descriptor instead.
+func (*Superseded) Descriptor() ([]byte, []int) {
+	return file_record_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *Superseded) GetSubscription() []byte {
+	if x != nil {
+		return x.Subscription
+	}
+	return nil
+}
+
+func (x *Superseded) GetProvider() uint32 {
+	if x != nil {
+		return x.Provider
+	}
+	return 0
+}
+
+func (x *Superseded) GetAddress() []byte {
+	if x != nil {
+		return x.Address
+	}
+	return nil
+}
+
+func (x *Superseded) GetSince() int64 {
+	if x != nil {
+		return x.Since
+	}
+	return 0
+}
+
+func (x *Superseded) GetShard() uint32 {
+	if x != nil {
+		return x.Shard
+	}
+	return 0
+}
+
+func (x *Superseded) GetSaid() bool {
+	if x != nil {
+		return x.Said
+	}
+	return false
+}
+
 // Recycle frees the ordinals of deleted subscriptions and starts a generation.
 type Recycle struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -3260,7 +3927,7 @@ type Recycle struct {
 
 func (x *Recycle) Reset() {
 	*x = Recycle{}
-	mi := &file_record_proto_msgTypes[35]
+	mi := &file_record_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3272,7 +3939,7 @@ func (x *Recycle) String() string {
 func (*Recycle) ProtoMessage() {}
 
 func (x *Recycle) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[35]
+	mi := &file_record_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3285,7 +3952,7 @@ func (x *Recycle) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recycle.ProtoReflect.Descriptor instead.
 func (*Recycle) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{35}
+	return file_record_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *Recycle) GetGeneration() uint64 {
@@ -3305,7 +3972,7 @@ type Recipients struct {
 
 func (x *Recipients) Reset() {
 	*x = Recipients{}
-	mi := &file_record_proto_msgTypes[36]
+	mi := &file_record_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3317,7 +3984,7 @@ func (x *Recipients) String() string {
 func (*Recipients) ProtoMessage() {}
 
 func (x *Recipients) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[36]
+	mi := &file_record_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3330,7 +3997,7 @@ func (x *Recipients) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recipients.ProtoReflect.Descriptor instead.
 func (*Recipients) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{36}
+	return file_record_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *Recipients) GetRecipients() []*Recipient {
@@ -3352,7 +4019,7 @@ type PlanState struct {
 
 func (x *PlanState) Reset() {
 	*x = PlanState{}
-	mi := &file_record_proto_msgTypes[37]
+	mi := &file_record_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3364,7 +4031,7 @@ func (x *PlanState) String() string {
 func (*PlanState) ProtoMessage() {}
 
 func (x *PlanState) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[37]
+	mi := &file_record_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3377,7 +4044,7 @@ func (x *PlanState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanState.ProtoReflect.Descriptor instead.
 func (*PlanState) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{37}
+	return file_record_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *PlanState) GetNext() uint64 {
@@ -3414,7 +4081,7 @@ type Wait struct {
 
 func (x *Wait) Reset() {
 	*x = Wait{}
-	mi := &file_record_proto_msgTypes[38]
+	mi := &file_record_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3426,7 +4093,7 @@ func (x *Wait) String() string {
 func (*Wait) ProtoMessage() {}
 
 func (x *Wait) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[38]
+	mi := &file_record_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3439,7 +4106,7 @@ func (x *Wait) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Wait.ProtoReflect.Descriptor instead.
 func (*Wait) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{38}
+	return file_record_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *Wait) GetSend() []byte {
@@ -3483,7 +4150,7 @@ type ReceiptState struct {
 
 func (x *ReceiptState) Reset() {
 	*x = ReceiptState{}
-	mi := &file_record_proto_msgTypes[39]
+	mi := &file_record_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3495,7 +4162,7 @@ func (x *ReceiptState) String() string {
 func (*ReceiptState) ProtoMessage() {}
 
 func (x *ReceiptState) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[39]
+	mi := &file_record_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3508,7 +4175,7 @@ func (x *ReceiptState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReceiptState.ProtoReflect.Descriptor instead.
 func (*ReceiptState) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{39}
+	return file_record_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *ReceiptState) GetNext() uint64 {
@@ -3551,7 +4218,7 @@ type Briefs struct {
 
 func (x *Briefs) Reset() {
 	*x = Briefs{}
-	mi := &file_record_proto_msgTypes[40]
+	mi := &file_record_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3563,7 +4230,7 @@ func (x *Briefs) String() string {
 func (*Briefs) ProtoMessage() {}
 
 func (x *Briefs) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[40]
+	mi := &file_record_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3576,7 +4243,7 @@ func (x *Briefs) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Briefs.ProtoReflect.Descriptor instead.
 func (*Briefs) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{40}
+	return file_record_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *Briefs) GetIds() []byte {
@@ -3609,7 +4276,7 @@ type BriefRows struct {
 
 func (x *BriefRows) Reset() {
 	*x = BriefRows{}
-	mi := &file_record_proto_msgTypes[41]
+	mi := &file_record_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3621,7 +4288,7 @@ func (x *BriefRows) String() string {
 func (*BriefRows) ProtoMessage() {}
 
 func (x *BriefRows) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[41]
+	mi := &file_record_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3634,7 +4301,7 @@ func (x *BriefRows) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BriefRows.ProtoReflect.Descriptor instead.
 func (*BriefRows) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{41}
+	return file_record_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *BriefRows) GetSends() []*Brief {
@@ -3653,7 +4320,7 @@ type Brief struct {
 
 func (x *Brief) Reset() {
 	*x = Brief{}
-	mi := &file_record_proto_msgTypes[42]
+	mi := &file_record_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3665,7 +4332,7 @@ func (x *Brief) String() string {
 func (*Brief) ProtoMessage() {}
 
 func (x *Brief) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[42]
+	mi := &file_record_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3678,7 +4345,7 @@ func (x *Brief) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Brief.ProtoReflect.Descriptor instead.
 func (*Brief) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{42}
+	return file_record_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *Brief) GetRows() []*BriefRow {
@@ -3699,7 +4366,7 @@ type BriefRow struct {
 
 func (x *BriefRow) Reset() {
 	*x = BriefRow{}
-	mi := &file_record_proto_msgTypes[43]
+	mi := &file_record_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3711,7 +4378,7 @@ func (x *BriefRow) String() string {
 func (*BriefRow) ProtoMessage() {}
 
 func (x *BriefRow) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[43]
+	mi := &file_record_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3724,7 +4391,7 @@ func (x *BriefRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BriefRow.ProtoReflect.Descriptor instead.
 func (*BriefRow) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{43}
+	return file_record_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *BriefRow) GetKey() string {
@@ -3761,7 +4428,7 @@ type Dead struct {
 
 func (x *Dead) Reset() {
 	*x = Dead{}
-	mi := &file_record_proto_msgTypes[44]
+	mi := &file_record_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3773,7 +4440,7 @@ func (x *Dead) String() string {
 func (*Dead) ProtoMessage() {}
 
 func (x *Dead) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[44]
+	mi := &file_record_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3786,7 +4453,7 @@ func (x *Dead) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Dead.ProtoReflect.Descriptor instead.
 func (*Dead) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{44}
+	return file_record_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *Dead) GetProject() []byte {
@@ -3845,7 +4512,7 @@ type Counters struct {
 
 func (x *Counters) Reset() {
 	*x = Counters{}
-	mi := &file_record_proto_msgTypes[45]
+	mi := &file_record_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3857,7 +4524,7 @@ func (x *Counters) String() string {
 func (*Counters) ProtoMessage() {}
 
 func (x *Counters) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[45]
+	mi := &file_record_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3870,7 +4537,7 @@ func (x *Counters) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Counters.ProtoReflect.Descriptor instead.
 func (*Counters) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{45}
+	return file_record_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *Counters) GetSend() []byte {
@@ -4019,7 +4686,7 @@ type Tally struct {
 
 func (x *Tally) Reset() {
 	*x = Tally{}
-	mi := &file_record_proto_msgTypes[46]
+	mi := &file_record_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4031,7 +4698,7 @@ func (x *Tally) String() string {
 func (*Tally) ProtoMessage() {}
 
 func (x *Tally) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[46]
+	mi := &file_record_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4044,7 +4711,7 @@ func (x *Tally) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tally.ProtoReflect.Descriptor instead.
 func (*Tally) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{46}
+	return file_record_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *Tally) GetOutcome() uint32 {
@@ -4085,7 +4752,7 @@ type PageEnd struct {
 
 func (x *PageEnd) Reset() {
 	*x = PageEnd{}
-	mi := &file_record_proto_msgTypes[47]
+	mi := &file_record_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4097,7 +4764,7 @@ func (x *PageEnd) String() string {
 func (*PageEnd) ProtoMessage() {}
 
 func (x *PageEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[47]
+	mi := &file_record_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4110,7 +4777,7 @@ func (x *PageEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PageEnd.ProtoReflect.Descriptor instead.
 func (*PageEnd) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{47}
+	return file_record_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *PageEnd) GetRuns() []*PushRun {
@@ -4133,7 +4800,7 @@ type PushRun struct {
 
 func (x *PushRun) Reset() {
 	*x = PushRun{}
-	mi := &file_record_proto_msgTypes[48]
+	mi := &file_record_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4145,7 +4812,7 @@ func (x *PushRun) String() string {
 func (*PushRun) ProtoMessage() {}
 
 func (x *PushRun) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[48]
+	mi := &file_record_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4158,7 +4825,7 @@ func (x *PushRun) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PushRun.ProtoReflect.Descriptor instead.
 func (*PushRun) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{48}
+	return file_record_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *PushRun) GetCount() uint32 {
@@ -4222,7 +4889,7 @@ const file_record_proto_rawDesc = "" +
 	"\arecycle\x18\x19 \x01(\v2\x16.tocsin.record.RecycleH\x00R\arecycle\x12,\n" +
 	"\x05steer\x18\x1a \x01(\v2\x14.tocsin.record.SteerH\x00R\x05steer\x12,\n" +
 	"\x05erase\x18\x1b \x01(\v2\x14.tocsin.record.EraseH\x00R\x05eraseB\x06\n" +
-	"\x04body\"\xaf\x03\n" +
+	"\x04body\"\xc7\x03\n" +
 	"\x04Send\x12\x12\n" +
 	"\x04send\x18\x01 \x01(\fR\x04send\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1a\n" +
@@ -4239,7 +4906,8 @@ const file_record_proto_rawDesc = "" +
 	" \x01(\v2\x16.tocsin.record.OptionsR\aoptions\x12\x10\n" +
 	"\x03key\x18\v \x01(\tR\x03key\x12*\n" +
 	"\x05steer\x18\f \x01(\v2\x14.tocsin.record.SteerR\x05steer\x12-\n" +
-	"\x06stored\x18\r \x01(\v2\x15.tocsin.record.StoredR\x06stored\"\xc2\x01\n" +
+	"\x06stored\x18\r \x01(\v2\x15.tocsin.record.StoredR\x06stored\x12\x16\n" +
+	"\x06before\x18\x0e \x03(\x04R\x06before\"\xc2\x01\n" +
 	"\tRecipient\x12\x18\n" +
 	"\aprofile\x18\x01 \x01(\tR\aprofile\x12\"\n" +
 	"\fsubscription\x18\x02 \x01(\fR\fsubscription\x12<\n" +
@@ -4283,7 +4951,7 @@ const file_record_proto_rawDesc = "" +
 	"\x05title\x18\x01 \x01(\tR\x05title\x12\x12\n" +
 	"\x04body\x18\x02 \x01(\tR\x04body\x12\x12\n" +
 	"\x04link\x18\x03 \x01(\tR\x04link\x12\x14\n" +
-	"\x05image\x18\x04 \x01(\tR\x05image\"\xab\x03\n" +
+	"\x05image\x18\x04 \x01(\tR\x05image\"\xc3\x03\n" +
 	"\x05Slice\x12\x12\n" +
 	"\x04send\x18\x01 \x01(\fR\x04send\x12\x12\n" +
 	"\x04mark\x18\x02 \x01(\x04R\x04mark\x12\x10\n" +
@@ -4298,7 +4966,8 @@ const file_record_proto_rawDesc = "" +
 	"\x05steer\x18\t \x01(\v2\x14.tocsin.record.SteerR\x05steer\x12-\n" +
 	"\x06origin\x18\n" +
 	" \x01(\v2\x15.tocsin.record.OriginR\x06origin\x12-\n" +
-	"\x06stored\x18\v \x01(\v2\x15.tocsin.record.StoredR\x06stored\":\n" +
+	"\x06stored\x18\v \x01(\v2\x15.tocsin.record.StoredR\x06stored\x12\x16\n" +
+	"\x06before\x18\f \x01(\x04R\x06before\":\n" +
 	"\x06Origin\x12\x14\n" +
 	"\x05shard\x18\x01 \x01(\rR\x05shard\x12\x1a\n" +
 	"\bposition\x18\x02 \x01(\x04R\bposition\"\x83\x01\n" +
@@ -4398,7 +5067,7 @@ const file_record_proto_rawDesc = "" +
 	"\x06paused\x18\x04 \x01(\bR\x06paused\"P\n" +
 	"\aChanges\x12/\n" +
 	"\achanges\x18\x01 \x03(\v2\x15.tocsin.record.ChangeR\achanges\x12\x14\n" +
-	"\x05names\x18\x02 \x01(\x04R\x05names\"\xc6\x03\n" +
+	"\x05names\x18\x02 \x01(\x04R\x05names\"\x8d\x05\n" +
 	"\x06Change\x12/\n" +
 	"\x06upsert\x18\x01 \x01(\v2\x15.tocsin.record.UpsertH\x00R\x06upsert\x12-\n" +
 	"\x06opt_in\x18\x02 \x01(\v2\x14.tocsin.record.OptInH\x00R\x05optIn\x12/\n" +
@@ -4407,9 +5076,16 @@ const file_record_proto_rawDesc = "" +
 	"\aprofile\x18\x05 \x01(\v2\x1c.tocsin.record.ProfileUpdateH\x00R\aprofile\x12,\n" +
 	"\x05event\x18\x06 \x01(\v2\x14.tocsin.record.EventH\x00R\x05event\x12/\n" +
 	"\x04list\x18\a \x01(\v2\x19.tocsin.record.ListUpdateH\x00R\x04list\x12,\n" +
-	"\x05names\x18\t \x01(\v2\x14.tocsin.record.NamesH\x00R\x05names\x12,\n" +
-	"\x05erase\x18\r \x01(\v2\x14.tocsin.record.EraseH\x00R\x05eraseB\b\n" +
-	"\x06change\"\xb1\x04\n" +
+	"\x05names\x18\t \x01(\v2\x14.tocsin.record.NamesH\x00R\x05names\x12/\n" +
+	"\x06arrive\x18\n" +
+	" \x01(\v2\x15.tocsin.record.ArriveH\x00R\x06arrive\x12,\n" +
+	"\x05leave\x18\v \x01(\v2\x14.tocsin.record.LeaveH\x00R\x05leave\x12;\n" +
+	"\n" +
+	"superseded\x18\f \x01(\v2\x19.tocsin.record.SupersededH\x00R\n" +
+	"superseded\x12,\n" +
+	"\x05erase\x18\r \x01(\v2\x14.tocsin.record.EraseH\x00R\x05erase\x12)\n" +
+	"\x04move\x18\x0e \x01(\v2\x13.tocsin.record.MoveH\x00R\x04moveB\b\n" +
+	"\x06change\"\xdd\x04\n" +
 	"\x06Upsert\x12\"\n" +
 	"\fsubscription\x18\x01 \x01(\fR\fsubscription\x12\x18\n" +
 	"\aprofile\x18\x02 \x01(\tR\aprofile\x12\x1a\n" +
@@ -4433,7 +5109,9 @@ const file_record_proto_rawDesc = "" +
 	"\x06region\x18\x11 \x01(\tR\x06region\x12\x12\n" +
 	"\x04city\x18\x12 \x01(\tR\x04city\x12\x1f\n" +
 	"\vapp_version\x18\x13 \x01(\tR\n" +
-	"appVersionB\v\n" +
+	"appVersion\x12\x14\n" +
+	"\x05later\x18\x1e \x01(\x04R\x05later\x12\x14\n" +
+	"\x05found\x18\x1f \x01(\bR\x05foundB\v\n" +
 	"\t_opted_in\"\xe8\x01\n" +
 	"\tAttribute\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
@@ -4486,7 +5164,50 @@ const file_record_proto_rawDesc = "" +
 	"\x04step\x18\x03 \x01(\rR\x04step\x12\x16\n" +
 	"\x06upload\x18\x04 \x01(\fR\x06upload\x12\x14\n" +
 	"\x05users\x18\x05 \x03(\tR\x05users\x12$\n" +
-	"\rsubscriptions\x18\x06 \x01(\fR\rsubscriptions\")\n" +
+	"\rsubscriptions\x18\x06 \x01(\fR\rsubscriptions\"Z\n" +
+	"\x04Move\x12\"\n" +
+	"\fsubscription\x18\x01 \x01(\fR\fsubscription\x12\x18\n" +
+	"\aprofile\x18\x02 \x01(\tR\aprofile\x12\x14\n" +
+	"\x05shard\x18\x03 \x01(\rR\x05shard\"\xe9\x01\n" +
+	"\x06Arrive\x12\x12\n" +
+	"\x04from\x18\x01 \x01(\rR\x04from\x12\x16\n" +
+	"\x06number\x18\x02 \x01(\x04R\x06number\x12\x0e\n" +
+	"\x02at\x18\x03 \x01(\x03R\x02at\x12\x1a\n" +
+	"\bposition\x18\x04 \x01(\x04R\bposition\x12\x14\n" +
+	"\x05names\x18\x05 \x01(\x04R\x05names\x12*\n" +
+	"\x05state\x18\x06 \x01(\v2\x14.tocsin.record.StateR\x05state\x12-\n" +
+	"\x06change\x18\a \x01(\v2\x15.tocsin.record.ChangeR\x06change\x12\x16\n" +
+	"\x06forget\x18\b \x01(\fR\x06forget\"\xc5\x01\n" +
+	"\x05State\x12-\n" +
+	"\x06upsert\x18\x01 \x01(\v2\x15.tocsin.record.UpsertR\x06upsert\x12\x18\n" +
+	"\aversion\x18\x02 \x01(\x04R\aversion\x12\x18\n" +
+	"\avouched\x18\x03 \x01(\rR\avouched\x12\x18\n" +
+	"\acreated\x18\x04 \x01(\rR\acreated\x12\x14\n" +
+	"\x05since\x18\x05 \x01(\x03R\x05since\x12)\n" +
+	"\x05deeds\x18\x06 \x03(\v2\x13.tocsin.record.DeedR\x05deeds\"\x82\x01\n" +
+	"\x04Deed\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
+	"\x05count\x18\x02 \x01(\rR\x05count\x12\x14\n" +
+	"\x05first\x18\x03 \x01(\rR\x05first\x12\x12\n" +
+	"\x04last\x18\x04 \x01(\rR\x04last\x12&\n" +
+	"\x04days\x18\x05 \x03(\v2\x12.tocsin.record.DayR\x04days\"\\\n" +
+	"\x03Day\x12\x10\n" +
+	"\x03day\x18\x01 \x01(\rR\x03day\x12\x14\n" +
+	"\x05times\x18\x02 \x01(\rR\x05times\x12-\n" +
+	"\x06fields\x18\x03 \x03(\v2\x15.tocsin.record.FieldsR\x06fields\":\n" +
+	"\x06Fields\x120\n" +
+	"\x06fields\x18\x01 \x03(\v2\x18.tocsin.record.AttributeR\x06fields\"/\n" +
+	"\x05Leave\x12\x0e\n" +
+	"\x02to\x18\x01 \x01(\rR\x02to\x12\x16\n" +
+	"\x06number\x18\x02 \x01(\x04R\x06number\"\xa6\x01\n" +
+	"\n" +
+	"Superseded\x12\"\n" +
+	"\fsubscription\x18\x01 \x01(\fR\fsubscription\x12\x1a\n" +
+	"\bprovider\x18\x02 \x01(\rR\bprovider\x12\x18\n" +
+	"\aaddress\x18\x03 \x01(\fR\aaddress\x12\x14\n" +
+	"\x05since\x18\x04 \x01(\x03R\x05since\x12\x14\n" +
+	"\x05shard\x18\x05 \x01(\rR\x05shard\x12\x12\n" +
+	"\x04said\x18\x06 \x01(\bR\x04said\")\n" +
 	"\aRecycle\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x01 \x01(\x04R\n" +
@@ -4578,7 +5299,7 @@ func file_record_proto_rawDescGZIP() []byte {
 	return file_record_proto_rawDescData
 }
 
-var file_record_proto_msgTypes = make([]protoimpl.MessageInfo, 53)
+var file_record_proto_msgTypes = make([]protoimpl.MessageInfo, 61)
 var file_record_proto_goTypes = []any{
 	(*Envelope)(nil),      // 0: tocsin.record.Envelope
 	(*Send)(nil),          // 1: tocsin.record.Send
@@ -4615,24 +5336,32 @@ var file_record_proto_goTypes = []any{
 	(*Event)(nil),         // 32: tocsin.record.Event
 	(*Names)(nil),         // 33: tocsin.record.Names
 	(*ListUpdate)(nil),    // 34: tocsin.record.ListUpdate
-	(*Recycle)(nil),       // 35: tocsin.record.Recycle
-	(*Recipients)(nil),    // 36: tocsin.record.Recipients
-	(*PlanState)(nil),     // 37: tocsin.record.PlanState
-	(*Wait)(nil),          // 38: tocsin.record.Wait
-	(*ReceiptState)(nil),  // 39: tocsin.record.ReceiptState
-	(*Briefs)(nil),        // 40: tocsin.record.Briefs
-	(*BriefRows)(nil),     // 41: tocsin.record.BriefRows
-	(*Brief)(nil),         // 42: tocsin.record.Brief
-	(*BriefRow)(nil),      // 43: tocsin.record.BriefRow
-	(*Dead)(nil),          // 44: tocsin.record.Dead
-	(*Counters)(nil),      // 45: tocsin.record.Counters
-	(*Tally)(nil),         // 46: tocsin.record.Tally
-	(*PageEnd)(nil),       // 47: tocsin.record.PageEnd
-	(*PushRun)(nil),       // 48: tocsin.record.PushRun
-	nil,                   // 49: tocsin.record.Recipient.ValuesEntry
-	nil,                   // 50: tocsin.record.Message.LanguagesEntry
-	nil,                   // 51: tocsin.record.Message.DefaultsEntry
-	nil,                   // 52: tocsin.record.Message.DataEntry
+	(*Move)(nil),          // 35: tocsin.record.Move
+	(*Arrive)(nil),        // 36: tocsin.record.Arrive
+	(*State)(nil),         // 37: tocsin.record.State
+	(*Deed)(nil),          // 38: tocsin.record.Deed
+	(*Day)(nil),           // 39: tocsin.record.Day
+	(*Fields)(nil),        // 40: tocsin.record.Fields
+	(*Leave)(nil),         // 41: tocsin.record.Leave
+	(*Superseded)(nil),    // 42: tocsin.record.Superseded
+	(*Recycle)(nil),       // 43: tocsin.record.Recycle
+	(*Recipients)(nil),    // 44: tocsin.record.Recipients
+	(*PlanState)(nil),     // 45: tocsin.record.PlanState
+	(*Wait)(nil),          // 46: tocsin.record.Wait
+	(*ReceiptState)(nil),  // 47: tocsin.record.ReceiptState
+	(*Briefs)(nil),        // 48: tocsin.record.Briefs
+	(*BriefRows)(nil),     // 49: tocsin.record.BriefRows
+	(*Brief)(nil),         // 50: tocsin.record.Brief
+	(*BriefRow)(nil),      // 51: tocsin.record.BriefRow
+	(*Dead)(nil),          // 52: tocsin.record.Dead
+	(*Counters)(nil),      // 53: tocsin.record.Counters
+	(*Tally)(nil),         // 54: tocsin.record.Tally
+	(*PageEnd)(nil),       // 55: tocsin.record.PageEnd
+	(*PushRun)(nil),       // 56: tocsin.record.PushRun
+	nil,                   // 57: tocsin.record.Recipient.ValuesEntry
+	nil,                   // 58: tocsin.record.Message.LanguagesEntry
+	nil,                   // 59: tocsin.record.Message.DefaultsEntry
+	nil,                   // 60: tocsin.record.Message.DataEntry
 }
 var file_record_proto_depIdxs = []int32{
 	1,  // 0: tocsin.record.Envelope.send:type_name -> tocsin.record.Send
@@ -4644,7 +5373,7 @@ var file_record_proto_depIdxs = []int32{
 	16, // 6: tocsin.record.Envelope.settle:type_name -> tocsin.record.Settle
 	20, // 7: tocsin.record.Envelope.close:type_name -> tocsin.record.Close
 	23, // 8: tocsin.record.Envelope.changes:type_name -> tocsin.record.Changes
-	35, // 9: tocsin.record.Envelope.recycle:type_name -> tocsin.record.Recycle
+	43, // 9: tocsin.record.Envelope.recycle:type_name -> tocsin.record.Recycle
 	22, // 10: tocsin.record.Envelope.steer:type_name -> tocsin.record.Steer
 	28, // 11: tocsin.record.Envelope.erase:type_name -> tocsin.record.Erase
 	2,  // 12: tocsin.record.Send.recipients:type_name -> tocsin.record.Recipient
@@ -4652,10 +5381,10 @@ var file_record_proto_depIdxs = []int32{
 	4,  // 14: tocsin.record.Send.options:type_name -> tocsin.record.Options
 	22, // 15: tocsin.record.Send.steer:type_name -> tocsin.record.Steer
 	3,  // 16: tocsin.record.Send.stored:type_name -> tocsin.record.Stored
-	49, // 17: tocsin.record.Recipient.values:type_name -> tocsin.record.Recipient.ValuesEntry
-	50, // 18: tocsin.record.Message.languages:type_name -> tocsin.record.Message.LanguagesEntry
-	51, // 19: tocsin.record.Message.defaults:type_name -> tocsin.record.Message.DefaultsEntry
-	52, // 20: tocsin.record.Message.data:type_name -> tocsin.record.Message.DataEntry
+	57, // 17: tocsin.record.Recipient.values:type_name -> tocsin.record.Recipient.ValuesEntry
+	58, // 18: tocsin.record.Message.languages:type_name -> tocsin.record.Message.LanguagesEntry
+	59, // 19: tocsin.record.Message.defaults:type_name -> tocsin.record.Message.DefaultsEntry
+	60, // 20: tocsin.record.Message.data:type_name -> tocsin.record.Message.DataEntry
 	2,  // 21: tocsin.record.Slice.recipients:type_name -> tocsin.record.Recipient
 	5,  // 22: tocsin.record.Slice.message:type_name -> tocsin.record.Message
 	4,  // 23: tocsin.record.Slice.options:type_name -> tocsin.record.Options
@@ -4685,31 +5414,42 @@ var file_record_proto_depIdxs = []int32{
 	32, // 47: tocsin.record.Change.event:type_name -> tocsin.record.Event
 	34, // 48: tocsin.record.Change.list:type_name -> tocsin.record.ListUpdate
 	33, // 49: tocsin.record.Change.names:type_name -> tocsin.record.Names
-	28, // 50: tocsin.record.Change.erase:type_name -> tocsin.record.Erase
-	26, // 51: tocsin.record.Upsert.attributes:type_name -> tocsin.record.Attribute
-	27, // 52: tocsin.record.Upsert.tags:type_name -> tocsin.record.TagSet
-	26, // 53: tocsin.record.ProfileUpdate.attributes:type_name -> tocsin.record.Attribute
-	27, // 54: tocsin.record.ProfileUpdate.tags:type_name -> tocsin.record.TagSet
-	26, // 55: tocsin.record.Event.fields:type_name -> tocsin.record.Attribute
-	2,  // 56: tocsin.record.Recipients.recipients:type_name -> tocsin.record.Recipient
-	38, // 57: tocsin.record.PlanState.waits:type_name -> tocsin.record.Wait
-	9,  // 58: tocsin.record.Wait.retry:type_name -> tocsin.record.Retry
-	45, // 59: tocsin.record.ReceiptState.open:type_name -> tocsin.record.Counters
-	44, // 60: tocsin.record.ReceiptState.dead:type_name -> tocsin.record.Dead
-	42, // 61: tocsin.record.BriefRows.sends:type_name -> tocsin.record.Brief
-	43, // 62: tocsin.record.Brief.rows:type_name -> tocsin.record.BriefRow
-	18, // 63: tocsin.record.Dead.addresses:type_name -> tocsin.record.Address
-	46, // 64: tocsin.record.Counters.tallies:type_name -> tocsin.record.Tally
-	19, // 65: tocsin.record.Counters.first:type_name -> tocsin.record.Bucket
-	19, // 66: tocsin.record.Counters.decided:type_name -> tocsin.record.Bucket
-	19, // 67: tocsin.record.Counters.quota:type_name -> tocsin.record.Bucket
-	48, // 68: tocsin.record.PageEnd.runs:type_name -> tocsin.record.PushRun
-	6,  // 69: tocsin.record.Message.LanguagesEntry.value:type_name -> tocsin.record.Text
-	70, // [70:70] is the sub-list for method output_type
-	70, // [70:70] is the sub-list for method input_type
-	70, // [70:70] is the sub-list for extension type_name
-	70, // [70:70] is the sub-list for extension extendee
-	0,  // [0:70] is the sub-list for field type_name
+	36, // 50: tocsin.record.Change.arrive:type_name -> tocsin.record.Arrive
+	41, // 51: tocsin.record.Change.leave:type_name -> tocsin.record.Leave
+	42, // 52: tocsin.record.Change.superseded:type_name -> tocsin.record.Superseded
+	28, // 53: tocsin.record.Change.erase:type_name -> tocsin.record.Erase
+	35, // 54: tocsin.record.Change.move:type_name -> tocsin.record.Move
+	26, // 55: tocsin.record.Upsert.attributes:type_name -> tocsin.record.Attribute
+	27, // 56: tocsin.record.Upsert.tags:type_name -> tocsin.record.TagSet
+	26, // 57: tocsin.record.ProfileUpdate.attributes:type_name -> tocsin.record.Attribute
+	27, // 58: tocsin.record.ProfileUpdate.tags:type_name -> tocsin.record.TagSet
+	26, // 59: tocsin.record.Event.fields:type_name -> tocsin.record.Attribute
+	37, // 60: tocsin.record.Arrive.state:type_name -> tocsin.record.State
+	24, // 61: tocsin.record.Arrive.change:type_name -> tocsin.record.Change
+	25, // 62: tocsin.record.State.upsert:type_name -> tocsin.record.Upsert
+	38, // 63: tocsin.record.State.deeds:type_name -> tocsin.record.Deed
+	39, // 64: tocsin.record.Deed.days:type_name -> tocsin.record.Day
+	40, // 65: tocsin.record.Day.fields:type_name -> tocsin.record.Fields
+	26, // 66: tocsin.record.Fields.fields:type_name -> tocsin.record.Attribute
+	2,  // 67: tocsin.record.Recipients.recipients:type_name -> tocsin.record.Recipient
+	46, // 68: tocsin.record.PlanState.waits:type_name -> tocsin.record.Wait
+	9,  // 69: tocsin.record.Wait.retry:type_name -> tocsin.record.Retry
+	53, // 70: tocsin.record.ReceiptState.open:type_name -> tocsin.record.Counters
+	52, // 71: tocsin.record.ReceiptState.dead:type_name -> tocsin.record.Dead
+	50, // 72: tocsin.record.BriefRows.sends:type_name -> tocsin.record.Brief
+	51, // 73: tocsin.record.Brief.rows:type_name -> tocsin.record.BriefRow
+	18, // 74: tocsin.record.Dead.addresses:type_name -> tocsin.record.Address
+	54, // 75: tocsin.record.Counters.tallies:type_name -> tocsin.record.Tally
+	19, // 76: tocsin.record.Counters.first:type_name -> tocsin.record.Bucket
+	19, // 77: tocsin.record.Counters.decided:type_name -> tocsin.record.Bucket
+	19, // 78: tocsin.record.Counters.quota:type_name -> tocsin.record.Bucket
+	56, // 79: tocsin.record.PageEnd.runs:type_name -> tocsin.record.PushRun
+	6,  // 80: tocsin.record.Message.LanguagesEntry.value:type_name -> tocsin.record.Text
+	81, // [81:81] is the sub-list for method output_type
+	81, // [81:81] is the sub-list for method input_type
+	81, // [81:81] is the sub-list for extension type_name
+	81, // [81:81] is the sub-list for extension extendee
+	0,  // [0:81] is the sub-list for field type_name
 }
 
 func init() { file_record_proto_init() }
@@ -4741,7 +5481,11 @@ func file_record_proto_init() {
 		(*Change_Event)(nil),
 		(*Change_List)(nil),
 		(*Change_Names)(nil),
+		(*Change_Arrive)(nil),
+		(*Change_Leave)(nil),
+		(*Change_Superseded)(nil),
 		(*Change_Erase)(nil),
+		(*Change_Move)(nil),
 	}
 	file_record_proto_msgTypes[25].OneofWrappers = []any{}
 	file_record_proto_msgTypes[26].OneofWrappers = []any{
@@ -4760,7 +5504,7 @@ func file_record_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_record_proto_rawDesc), len(file_record_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   53,
+			NumMessages:   61,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

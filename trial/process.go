@@ -129,7 +129,7 @@ func (w *World) assign(shard tocsin.Shard, p *process) {
 	if p.incarnation == 0 || p.seats[shard] != nil {
 		return
 	}
-	s := &seat{p: p, shard: shard, number: uint64(len(p.all)), audience: audience.NewShard()}
+	s := &seat{p: p, shard: shard, number: uint64(len(p.all)), audience: audience.NewShard(shard)}
 	p.all = append(p.all, s)
 	p.seats[shard] = s
 	s.readers = append(s.readers, p.follow(w.log(journal.Changes, shard), 0, s.changed, s.impossible("changes")))

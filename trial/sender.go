@@ -193,9 +193,9 @@ func (x *sender) evaluate(position uint64, whole *record.Envelope) {
 	due := time.Unix(0, slice.Due)
 	var a audience.Audience
 	if len(slice.Query) > 0 {
-		a = x.s.audience.Evaluate(project, nil, due)
+		a = x.s.audience.Evaluate(project, nil, due, audience.CutOf(slice))
 	} else {
-		a, _ = x.s.audience.Explicit(project, slice.Recipients, due)
+		a, _ = x.s.audience.Explicit(project, slice.Recipients, due, audience.CutOf(slice))
 	}
 	out := fanout.Evaluated{Slice: position, Generation: a.Generation, Changes: a.Applied, Unknown: a.Unknown, Content: whole}
 	for _, lot := range a.Lots {

@@ -1,0 +1,410 @@
+package audience
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/RoaringBitmap/roaring/v2"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/index"
+	"github.com/tocsin-push/tocsin/record"
+)
+
+// A subscription is on the shard of its profile. One that gets a profile of
+// another shard moves, in three records:
+//
+//  1. Move, in the log of the shard where it is. From here on that shard owes
+//     the other one the subscription, as it is at this record, and every change
+//     to it that comes behind;
+//  2. Arrive, in the log of the other shard: the subscription, and each change;
+//  3. Leave, in the log of the first, once the arrivals are durable. Until then
+//     the subscription lives on both shards, so that no send misses it.
+//
+// What is owed follows from the log alone, so a crash between two of them loses
+// nothing: who has the shard next owes the same. Arrivals are numbered by the
+// shards between which they pass and sent in order; the receiving shard drops
+// those that it had, so that repeats, late ones and those of an owner that does
+// not know that he is none any more do no harm.
+//
+// What comes for a subscription after it has left is sent after it. That costs
+// a bit for each that ever left.
+
+// Message is an Arrive on its way to a shard.
+type Message struct {
+	To     tocsin.Shard
+	Scope  record.Scope
+	Arrive *record.Arrive
+}
+
+// origin is the record behind a change: one of this shard's log, or one of the
+// log of a shard that sends the change after its subscription.
+type origin struct {
+	position uint64
+	at       int64
+	edition  uint64 // of the project's names that its writer knew
+	here     uint64 // position in this shard's log ...
+	now      int64  // ... and when it was written there
+}
+
+// moves is what a project knows of subscriptions on their way, and of addresses
+// that may be elsewhere too. Maps of subscriptions are by ordinal.
+type moves struct {
+	shard     tocsin.Shard            // this one
+	outbox    []Message               // not known to be durable where it belongs; replaced, never changed
+	sent      map[tocsin.Shard]uint64 // number of the last one for each shard
+	had       map[tocsin.Shard]uint64 // number of the last one from each shard
+	departing map[uint32]departing
+	away      map[tocsin.Shard]*roaring.Bitmap // those that have left, by where they went
+	arrived   map[uint32]arrival               // of late
+	left      map[uint32]departed              // of late, and still there for sends of before
+	arrivals  []passage                        // by position; some are not true any more
+	leavings  []passage
+	fresh     []fresh // registered addresses that nobody has held against other shards
+}
+
+func newMoves(shard tocsin.Shard) moves {
+	return moves{shard: shard, sent: map[tocsin.Shard]uint64{}, had: map[tocsin.Shard]uint64{}, departing: map[uint32]departing{},
+		away: map[tocsin.Shard]*roaring.Bitmap{}, arrived: map[uint32]arrival{}, left: map[uint32]departed{}}
+}
+
+// departing is a live subscription that another shard is to have.
+type departing struct {
+	to     tocsin.Shard
+	number uint64 // of the message that holds it
+}
+
+// arrival is how a live subscription came here.
+type arrival struct {
+	from     tocsin.Shard
+	position uint64
+	left     uint64 // it was here before, and left at this position; 0: it was not
+	owed     bool   // from sends what it kept until it is told not to
+}
+
+// departed is one that left and has kept what a send needs.
+type departed struct {
+	position uint64
+	came     arrival // before; zero: it began here, or came long ago
+}
+
+// passage is a coming or a going, in order.
+type passage struct {
+	ordinal  uint32
+	position uint64
+	at       int64
+}
+
+func (p *project) scope() record.Scope {
+	return record.Scope{Project: p.id, Environment: p.environment}
+}
+
+// owe puts a message into the outbox.
+func (p *project) owe(to tocsin.Shard, from origin, a *record.Arrive) uint64 {
+	m := &p.moves
+	m.sent[to]++
+	a.From, a.Number, a.At, a.Position = uint32(m.shard), m.sent[to], from.at, from.position
+	m.outbox = append(slices.Clip(m.outbox), Message{to, p.scope(), a})
+	return a.Number
+}
+
+// subject is the subscription that a change is about, nil for one about others.
+func subject(c *record.Change) []byte {
+	switch c := c.Change.(type) {
+	case *record.Change_Upsert:
+		return c.Upsert.Subscription
+	case *record.Change_OptIn:
+		return c.OptIn.Subscription
+	case *record.Change_Delete:
+		return c.Delete.Subscription
+	case *record.Change_Gone:
+		return c.Gone.Subscription
+	case *record.Change_Move:
+		return c.Move.Subscription
+	case *record.Change_Event:
+		return c.Event.Subscription
+	}
+	return nil
+}
+
+// sendAfter sends a change after a subscription that is leaving or has left, and
+// reports whether that was all: what is leaving is changed here too. Who
+// registers a subscription that has left begins one here.
+func (p *project) sendAfter(from origin, c *record.Change) bool {
+	id := subject(c)
+	if len(id) == 0 || len(p.moves.departing)+len(p.moves.away) == 0 {
+		return false
+	}
+	ordinal, known := p.ordinal(tocsin.SubscriptionID(id))
+	if !known {
+		return false
+	}
+	forward := func(to tocsin.Shard, c *record.Change) {
+		p.owe(to, from, &record.Arrive{Names: from.edition, Change: c})
+	}
+	u := c.GetUpsert()
+	if d, leaving := p.moves.departing[ordinal]; leaving {
+		if u == nil || u.Found {
+			forward(d.to, c)
+			return c.GetMove() != nil || c.GetEvent() != nil
+		}
+		// It claims a profile of this shard while the subscription leaves for
+		// another: the later of the two counts, so it is to come back.
+		found := proto.CloneOf(u)
+		found.Found = true
+		forward(d.to, &record.Change{Change: &record.Change_Upsert{Upsert: found}})
+		forward(d.to, &record.Change{Change: &record.Change_Move{Move: &record.Move{Subscription: id, Profile: u.Profile, Shard: uint32(p.moves.shard)}}})
+		p.upsert(from, found)
+		return true
+	}
+	if p.live.Contains(ordinal) || u != nil && !u.Found {
+		return false
+	}
+	to, away := p.whereTo(ordinal)
+	if away {
+		forward(to, c)
+	}
+	return away
+}
+
+// whereTo is the shard that a subscription left for.
+func (p *project) whereTo(ordinal uint32) (to tocsin.Shard, away bool) {
+	for shard, rows := range p.moves.away {
+		if rows.Contains(ordinal) {
+			return shard, true
+		}
+	}
+	return 0, false
+}
+
+// stays forgets that a subscription was elsewhere.
+func (p *project) stays(ordinal uint32) {
+	for _, rows := range p.moves.away {
+		rows.Remove(ordinal)
+	}
+}
+
+func (p *project) goneTo(ordinal uint32, to tocsin.Shard) {
+	if p.moves.away[to] == nil {
+		p.moves.away[to] = roaring.New()
+	}
+	p.moves.away[to].Add(ordinal)
+}
+
+// move gives a live subscription a profile.
+func (p *project) move(from origin, m *record.Move) {
+	ordinal, ok := p.alive(m.Subscription)
+	if !ok {
+		return
+	}
+	to := tocsin.Shard(m.Shard)
+	if to == p.moves.shard {
+		p.belong(ordinal, m.Profile, false)
+		p.touch(ordinal)
+		return
+	}
+	number := p.owe(to, from, &record.Arrive{Names: p.names.edition, State: p.state(ordinal, m.Profile)})
+	p.moves.departing[ordinal] = departing{to, number}
+}
+
+// state is all that is known of a live subscription, for the shard of a profile.
+func (p *project) state(ordinal uint32, profile string) *record.State {
+	r, v := &p.rows, p.view(ordinal)
+	u := &record.Upsert{Subscription: v.ID.Bytes(), Profile: profile, Provider: uint32(v.Route.Provider), Address: slices.Clone(v.Address),
+		Host: v.Route.Host, Topic: v.Route.Topic, Language: v.Language, Zone: v.Zone, Active: int64(r.active.At(ordinal)) * int64(time.Second),
+		Secret: slices.Clone(v.Secret), OptedIn: &v.OptedIn, Platform: v.Platform}
+	if !v.Route.Vapid.IsZero() {
+		u.Vapid = v.Route.Vapid.Bytes()
+	}
+	for name, value := range p.known.Attributes(ordinal) {
+		if !slices.Contains(fields[:], name) || wasAttribute(name) {
+			u.Attributes = append(u.Attributes, attributeOf(name, value))
+		}
+	}
+	for name, tags := range p.known.TagSets(ordinal) {
+		slices.Sort(tags)
+		u.Tags = append(u.Tags, &record.TagSet{Name: name, Replace: tags})
+	}
+	slices.SortFunc(u.Attributes, func(a, b *record.Attribute) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(u.Tags, func(a, b *record.TagSet) int { return strings.Compare(a.Name, b.Name) })
+	return &record.State{Upsert: u, Version: r.version.At(ordinal), Vouched: r.vouched.At(ordinal), Created: r.created.At(ordinal), Since: r.since.At(ordinal),
+		Deeds: deedsOf(p.done.own.Of(ordinal))}
+}
+
+// attributeOf is what valueOf reads.
+func attributeOf(name string, v index.Value) *record.Attribute {
+	a := &record.Attribute{Name: name}
+	switch v.Kind {
+	case index.Text:
+		a.Value = &record.Attribute_Text{Text: v.Text}
+	case index.URL:
+		a.Value = &record.Attribute_Url{Url: v.Text}
+	case index.Integer:
+		a.Value = &record.Attribute_Integer{Integer: v.Bits}
+	case index.Real:
+		a.Value = &record.Attribute_Real{Real: v.Real()}
+	case index.Flag:
+		a.Value = &record.Attribute_Flag{Flag: v.Bits != 0}
+	case index.Time:
+		a.Value = &record.Attribute_Time{Time: v.Bits}
+	case index.Location:
+		a.Value = &record.Attribute_Location{Location: uint64(v.Bits)}
+	}
+	return a
+}
+
+// arrive takes what another shard sent, unless it is a repeat.
+func (p *project) arrive(by origin, a *record.Arrive) {
+	if from := tocsin.Shard(a.From); a.Number > p.moves.had[from] {
+		p.moves.had[from] = a.Number
+	} else {
+		return
+	}
+	from := origin{a.Position, a.At, a.Names, by.here, by.now}
+	switch {
+	case a.State != nil:
+		p.settle(from, tocsin.Shard(a.From), a.State)
+	case a.Change != nil:
+		p.change(from, a.Change)
+	default:
+		p.forget(tocsin.SubscriptionID(a.Forget))
+	}
+}
+
+// settle takes in a subscription that comes from another shard. If its address
+// was registered here later, it is superseded, and does not come to life.
+func (p *project) settle(from origin, shard tocsin.Shard, s *record.State) {
+	u, id := s.Upsert, tocsin.SubscriptionID(s.Upsert.Subscription)
+	since := s.Since + 1 // whoever gives it away has it as the older one
+	ordinal, known := p.ordinal(id)
+	alive := known && p.live.Contains(ordinal)
+	if other, held := p.holder(tocsin.Provider(u.Provider), u.Address); held && (!alive || other != ordinal) {
+		if claimOf(p, other).after(claim{since, id, p.moves.shard}) {
+			return
+		}
+	}
+	if alive && p.rows.since.At(ordinal) >= since {
+		p.fill(ordinal, from.edition, s)
+		return
+	}
+	came := arrival{from: shard, position: from.here, owed: true}
+	if !known {
+		ordinal = p.add(id)
+	} else if !alive {
+		came.left = p.revive(ordinal)
+	}
+	delete(p.moves.departing, ordinal)
+	p.stays(ordinal)
+	p.register(s.Version, ordinal, alive, routeOf(u), u)
+	r := &p.rows
+	r.version.Set(ordinal, s.Version)
+	r.vouched.Set(ordinal, s.Vouched)
+	r.since.Set(ordinal, since)
+	r.active.Set(ordinal, max(r.active.At(ordinal), seconds(u.Active)))
+	if !alive {
+		r.created.Set(ordinal, s.Created)
+		p.moves.arrived[ordinal] = came
+		p.moves.arrivals = append(p.moves.arrivals, passage{ordinal, from.here, from.now})
+	}
+	setAll(p.known, ordinal, p.names.attributes(from.edition, u.Attributes), p.names.tags(from.edition, u.Tags))
+	p.setFields(ordinal, u)
+	p.belong(ordinal, u.Profile, !alive)
+	p.did(ordinal, s.Deeds)
+	p.optIn(ordinal, u.GetOptedIn())
+	p.lookFor(ordinal, true)
+}
+
+// fill gives a subscription what is known of it elsewhere and not here.
+func (p *project) fill(ordinal uint32, edition uint64, s *record.State) {
+	u := s.Upsert
+	attributes := slices.DeleteFunc(slices.Clone(p.names.attributes(edition, u.Attributes)), func(a *record.Attribute) bool {
+		_, has := p.known.Column(a.Name).Get(ordinal)
+		return has
+	})
+	have := map[string]bool{}
+	for name := range p.known.TagSets(ordinal) {
+		have[name] = true
+	}
+	tags := slices.DeleteFunc(slices.Clone(p.names.tags(edition, u.Tags)), func(t *record.TagSet) bool { return have[t.Name] })
+	setAll(p.known, ordinal, attributes, tags)
+	p.did(ordinal, s.Deeds)
+	p.touch(ordinal)
+	if !u.GetOptedIn() {
+		p.optIn(ordinal, false)
+	}
+}
+
+// leave takes what is durable on another shard out of the outbox, and ends the
+// stay of the subscriptions among it.
+func (p *project) leave(from origin, l *record.Leave) {
+	to := tocsin.Shard(l.To)
+	p.moves.outbox = slices.DeleteFunc(slices.Clone(p.moves.outbox), func(x Message) bool { return x.To == to && x.Arrive.Number <= l.Number })
+	for _, ordinal := range slices.Sorted(maps.Keys(p.moves.departing)) {
+		if d := p.moves.departing[ordinal]; d.to != to || d.number > l.Number {
+			continue
+		}
+		delete(p.moves.departing, ordinal)
+		p.goneTo(ordinal, to)
+		came := p.moves.arrived[ordinal]
+		delete(p.moves.arrived, ordinal)
+		if !p.reachable.Contains(ordinal) {
+			p.detach(ordinal)
+			p.empty(ordinal)
+			continue
+		}
+		p.detach(ordinal)
+		p.moves.left[ordinal] = departed{from.here, came}
+		p.moves.leavings = append(p.moves.leavings, passage{ordinal, from.here, from.now})
+	}
+}
+
+// departs is called for a live subscription that is deleted.
+func (p *project) departs(ordinal uint32) {
+	if d, ok := p.moves.departing[ordinal]; ok { // deleted there too, by the change that deletes it here
+		delete(p.moves.departing, ordinal)
+		p.goneTo(ordinal, d.to)
+	}
+	p.tell(ordinal)
+	delete(p.moves.arrived, ordinal)
+}
+
+// tell says to the shard that a subscription came from of late that nothing is
+// to leave there any more for what it kept: it opted out here, or was deleted.
+func (p *project) tell(ordinal uint32) {
+	came, ok := p.moves.arrived[ordinal]
+	if !ok || !came.owed {
+		return
+	}
+	came.owed = false
+	p.moves.arrived[ordinal] = came
+	id := p.rows.ids.At(ordinal)
+	p.owe(came.from, origin{}, &record.Arrive{Forget: id[:]})
+}
+
+// forget lets go of what stayed of a subscription that has left, or is leaving.
+func (p *project) forget(id tocsin.SubscriptionID) {
+	ordinal, known := p.ordinal(id)
+	if !known {
+		return
+	}
+	if _, leaving := p.moves.departing[ordinal]; leaving {
+		p.optIn(ordinal, false)
+	}
+	p.revive(ordinal)
+}
+
+// revive empties the row of one that has left for whoever comes to it next, and
+// returns the position at which it left; 0 when it kept nothing. Where it went
+// is forgotten only by who comes.
+func (p *project) revive(ordinal uint32) (left uint64) {
+	d, kept := p.moves.left[ordinal]
+	if !kept {
+		return 0
+	}
+	delete(p.moves.left, ordinal)
+	p.empty(ordinal)
+	return d.position
+}
