@@ -85,7 +85,7 @@ func TestEnumsRoundTrip(t *testing.T) {
 	roundTrip(t, tocsin.Synthetic)
 	roundTrip(t, tocsin.Skip)
 	roundTrip(t, tocsin.InDoubt)
-	roundTrip(t, tocsin.ReasonAddress)
+	roundTrip(t, tocsin.ReasonMoved)
 	if len(tocsin.Outcomes) != int(tocsin.InDoubt) || !slices.IsSorted(tocsin.Outcomes[:]) {
 		t.Error("Outcomes does not list every outcome once")
 	}

@@ -11,7 +11,7 @@
 //   - a subscription comes into being with its address; changes to one that is
 //     not there do nothing, so repeats and late changes are harmless;
 //   - an address has one live subscription: a newer registration deletes the
-//     older one (within the shard). An opt-out of the older one stays with the
+//     older one, on another shard within a second. An opt-out of the older one stays with the
 //     address, unless the newer one says otherwise. When nobody chose the newer
 //     one's identifier and it is the same person's, the older one goes on in
 //     its place, with its identifier and secret;
@@ -27,6 +27,9 @@
 //   - an entry of a list is a person or a subscription, known or not: it outlives
 //     opt-outs, deletions and returns. A list that is replaced is filled as a
 //     draft, which takes its place at one moment;
+//   - a subscription that gets a profile of another shard moves there with all
+//     that is known of it, and every change that was made to it where it was
+//     comes after it (moves.go);
 //   - opted in is true until somebody says otherwise.
 //
 // Segments that are asked for again and again are kept as sets of rows, by what
@@ -36,10 +39,15 @@
 // Follower is the shell: it tails the log from the newest good snapshot,
 // writes snapshots and trims the log below the older of two.
 //
+// What a shard has for others is carried by two machines a shard, which Ways
+// runs: Mover brings subscriptions that move, Directory sees to it that an
+// address has one live subscription across shards. Place says where a change to
+// a subscription goes.
+//
 // Beside it stand the rows of explicit recipients that are too many for the
 // record of their send: who accepts it writes them, who opens it reads them.
 //
-// Reads: topic changes, its snapshot files. Writes: its snapshot files, and
-// trims topic changes; table recipients. Must never import account, a provider, plan, fanout,
+// Reads: topic changes, its snapshot files. Writes: its snapshot files, topic
+// changes of other shards, and trims its own; table recipients. Must never import account, a provider, plan, fanout,
 // receipt or anything above.
 package audience
