@@ -110,7 +110,7 @@ func (f *filler) touch(n int, change func(*record.Upsert)) (took []time.Duration
 }
 
 func newFiller(b *testing.B, shard int) *filler {
-	f := &filler{b: b, shard: NewShard(), random: rand.New(rand.NewPCG(uint64(shard), 1)), writer: record.NewWriter(uint64(shard) + 1), next: 1}
+	f := &filler{b: b, shard: NewShard(0), random: rand.New(rand.NewPCG(uint64(shard), 1)), writer: record.NewWriter(uint64(shard) + 1), next: 1}
 	f.fill(shard**benchRows / *benchShards, (shard+1)**benchRows / *benchShards)
 	return f
 }
