@@ -1,6 +1,8 @@
 package audience
 
 import (
+	"maps"
+	"slices"
 	"sort"
 	"time"
 
@@ -69,6 +71,41 @@ func (c Cut) reachable() func(*project) *roaring.Bitmap {
 	}
 }
 
+// everyone gives those who live, and those who have left and are kept for sends
+// of before.
+func everyone() func(*project) *roaring.Bitmap {
+	var rows *roaring.Bitmap
+	var version uint64
+	return func(p *project) *roaring.Bitmap {
+		if rows == nil || version != p.version {
+			rows, version = p.live, p.version
+			if len(p.moves.left) > 0 {
+				rows = roaring.Or(rows, roaring.BitmapOf(slices.Collect(maps.Keys(p.moves.left))...))
+			}
+		}
+		return rows
+	}
+}
+
+// present is which of some rows everyone gives.
+func (p *project) present(some *roaring.Bitmap) *roaring.Bitmap {
+	if len(p.moves.left) == 0 {
+		return p.live
+	}
+	there := roaring.And(some, p.live)
+	for rows := some.Iterator(); rows.HasNext(); {
+		if row := rows.Next(); p.isKept(row) {
+			there.Add(row)
+		}
+	}
+	return there
+}
+
+func (p *project) isKept(ordinal uint32) bool {
+	_, kept := p.moves.left[ordinal]
+	return kept
+}
+
 // found is rows of live subscriptions as a send finds them: without those that
 // came too late for it, and with those that left after it.
 func (p *project) found(rows *roaring.Bitmap, cut Cut) *roaring.Bitmap {
@@ -107,6 +144,5 @@ func (p *project) kept(ordinal uint32, cut Cut) bool {
 // isMoved reports whether another shard has, or is about to have, a subscription.
 func (p *project) isMoved(ordinal uint32) bool {
 	_, leaving := p.moves.departing[ordinal]
-	_, left := p.moves.left[ordinal]
-	return leaving || left
+	return leaving || p.isKept(ordinal)
 }

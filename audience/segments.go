@@ -154,7 +154,8 @@ func (p *project) correct(k *kept) {
 	}
 	next = next[:min(prompt, len(next))]
 	around := &index.Around{Created: p.rows.created, Active: p.rows.active, Profile: p.rows.profile}
-	if err := p.known.Correct(context.Background(), k.rows, k.definition, roaring.BitmapOf(next...), p.live, around); err != nil {
+	some := roaring.BitmapOf(next...)
+	if err := p.known.Correct(context.Background(), k.rows, k.definition, some, p.present(some), around); err != nil {
 		panic(err) // the context never ends
 	}
 	k.upTo += uint64(len(next))
@@ -257,7 +258,7 @@ func (s *Shard) correctOne() (id tocsin.ProjectID, anew *kept, worked bool) {
 // gather finds all rows of a segment.
 func (s *Shard) gather(ctx context.Context, id tocsin.ProjectID, k *kept) error {
 	// A definition that lasts asks for no instant.
-	return s.matching(ctx, id, k.definition, live, time.Time{}, true, func(p *project, rows *roaring.Bitmap) {
+	return s.matching(ctx, id, k.definition, everyone(), time.Time{}, true, func(p *project, rows *roaring.Bitmap) {
 		k.mu.Lock()
 		defer k.mu.Unlock()
 		k.rows, k.upTo = index.RowsOf(rows), p.segments.end()
