@@ -281,6 +281,10 @@ func (p *project) settle(from origin, shard tocsin.Shard, s *record.State) {
 	since := s.Since + 1 // whoever gives it away has it as the older one
 	ordinal, known := p.ordinal(id)
 	alive := known && p.live.Contains(ordinal)
+	if known {
+		delete(p.moves.departing, ordinal)
+		p.stays(ordinal) // also if it stays dead
+	}
 	if other, held := p.holder(tocsin.Provider(u.Provider), u.Address); held && (!alive || other != ordinal) {
 		if claimOf(p, other).after(claim{since, id, p.moves.shard}) {
 			return
@@ -288,6 +292,7 @@ func (p *project) settle(from origin, shard tocsin.Shard, s *record.State) {
 	}
 	if alive && p.rows.since.At(ordinal) >= since {
 		p.fill(ordinal, from.edition, s)
+		p.lookFor(ordinal, true) // each of two may have been given to the other
 		return
 	}
 	came := arrival{from: shard, position: from.here, owed: true}
@@ -296,8 +301,6 @@ func (p *project) settle(from origin, shard tocsin.Shard, s *record.State) {
 	} else if !alive {
 		came.left = p.revive(ordinal)
 	}
-	delete(p.moves.departing, ordinal)
-	p.stays(ordinal)
 	p.register(s.Version, ordinal, alive, routeOf(u), u)
 	r := &p.rows
 	r.version.Set(ordinal, s.Version)

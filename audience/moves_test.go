@@ -25,6 +25,7 @@ type country struct {
 	ends   []uint64
 	writer uint64
 	now    time.Time
+	seed   uint64
 	past   map[tocsin.Shard][]*record.Envelope // arrivals, to come again
 }
 
@@ -130,7 +131,10 @@ func (c *country) rest() {
 			return
 		}
 	}
-	c.t.Fatal("they never come to rest")
+	for i, s := range c.shards {
+		c.t.Logf("shard %d owes %v and has to look at %v", i, s.Outbox(), s.Fresh(10))
+	}
+	c.t.Fatalf("seed %d: they never come to rest", c.seed)
 }
 
 // people is who lives, wherever, without what depends on where.
@@ -199,6 +203,7 @@ func TestMovesDoNotDependOnTheNumberOfShards(t *testing.T) {
 		seed := rand.Uint64()
 		random := rand.New(rand.NewPCG(seed, 0))
 		one, many := newCountry(t, 1), newCountry(t, 4)
+		many.seed = seed
 		for step := range 150 {
 			change := requests(random)
 			copied := proto.CloneOf(change)
@@ -227,6 +232,7 @@ func TestMovesUnderWay(t *testing.T) {
 		seed := rand.Uint64()
 		random := rand.New(rand.NewPCG(seed, 0))
 		c := newCountry(t, 4)
+		c.seed = seed
 		registered := map[string]bool{}
 		for range 200 {
 			shard := tocsin.Shard(random.IntN(4))
