@@ -36,10 +36,21 @@ type upsertItem struct {
 	optedIn bool
 }
 
-// slab hands out the same values again, in the same order, when used goes to 0.
+// slab hands out the same values again, in the same order, from begin on.
 type slab[T any] struct {
 	parts [][]T
 	used  int
+	most  int // that were used since those behind them were emptied
+}
+
+func (s *slab[T]) begin() { s.used, s.most = 0, max(s.used, s.most) }
+
+// end empties the values that are not in use now, so that they do not hold on to
+// records of long ago.
+func (s *slab[T]) end() {
+	for ; s.most > s.used; s.most-- {
+		s.parts[(s.most-1)/slabPart][(s.most-1)%slabPart] = *new(T)
+	}
 }
 
 const slabPart = 256
@@ -99,8 +110,9 @@ func (r *Reader) split(data []byte) (changes []byte, ok bool) {
 func (r *Reader) all(data []byte) bool {
 	list := r.changes.Changes[:0]
 	r.changes.Reset()
-	r.items.used, r.attributes.used, r.tags.used, r.texts.used, r.urls.used = 0, 0, 0, 0, 0
-	r.integers.used, r.reals.used, r.flags.used, r.times.used, r.locations.used = 0, 0, 0, 0, 0
+	for _, s := range r.slabs() {
+		s.begin()
+	}
 	ok := fields(data, func(number protowire.Number, n uint64, b []byte) bool {
 		switch {
 		case number == 1 && b != nil:
@@ -113,8 +125,22 @@ func (r *Reader) all(data []byte) bool {
 		}
 		return false
 	})
+	clear(list[len(list):cap(list)])
 	r.changes.Changes = list
+	for _, s := range r.slabs() {
+		s.end()
+	}
 	return ok
+}
+
+func (r *Reader) slabs() [10]interface {
+	begin()
+	end()
+} {
+	return [...]interface {
+		begin()
+		end()
+	}{&r.items, &r.attributes, &r.tags, &r.texts, &r.urls, &r.integers, &r.reals, &r.flags, &r.times, &r.locations}
 }
 
 // change reads a Change; nil when it cannot.
@@ -242,7 +268,11 @@ func (r *Reader) attribute(data []byte, a *Attribute) bool {
 }
 
 func tagSet(data []byte, t *TagSet) bool {
-	t.Name, t.Clear, t.Replace, t.Add, t.Remove = "", false, t.Replace[:0], t.Add[:0], t.Remove[:0]
+	for _, texts := range [...]*[]string{&t.Replace, &t.Add, &t.Remove} {
+		clear(*texts)
+		*texts = (*texts)[:0]
+	}
+	t.Name, t.Clear = "", false
 	return fields(data, func(number protowire.Number, n uint64, b []byte) bool {
 		switch number {
 		case 1:

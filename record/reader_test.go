@@ -1,6 +1,7 @@
 package record_test
 
 import (
+	"runtime"
 	"testing"
 
 	"google.golang.org/protobuf/proto"
@@ -72,4 +73,29 @@ func BenchmarkReader(b *testing.B) {
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/500, "ns/change")
 		})
 	}
+}
+
+// A reader holds on to the record that it read last, and to no other.
+func TestReaderLetsGoOfRecords(t *testing.T) {
+	var reader record.Reader
+	let := make(chan struct{}, 8)
+	for n := 8; n > 0; n-- {
+		changes := new(record.Changes)
+		for range 100 * n {
+			changes.Changes = append(changes.Changes, &record.Change{Change: &record.Change_Upsert{Upsert: &record.Upsert{Subscription: make([]byte, 16),
+				Profile:    "u:reader",
+				Attributes: []*record.Attribute{{Name: "a", Value: &record.Attribute_Text{Text: "b"}}, {Name: "c", Value: &record.Attribute_Url{Url: "d"}}},
+				Tags:       []*record.TagSet{{Name: "t", Replace: []string{"x", "y", "z"}[:1+n%3], Add: []string{"v"}}}}}})
+		}
+		data := record.Encode(record.NewWriter(7).Next(&record.Envelope{Body: &record.Envelope_Changes{Changes: changes}}, at, record.Scope{}))
+		runtime.SetFinalizer(&data[0], func(*byte) { let <- struct{}{} })
+		if _, err := reader.Decode(data); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 7 {
+		runtime.GC()
+		<-let
+	}
+	runtime.KeepAlive(&reader)
 }
