@@ -1,5 +1,6 @@
 // Package receipt turns one shard's ledger into what people ask for: counters
-// of a send, drift, the trace of one push, and the addresses to drop.
+// of a send, drift, the trace of one push, whom a send has reached, and the
+// addresses to drop.
 //
 // Reads: the journal's ledger of its shard, its own rows.
 // Writes: its own rows in table "receipt"; `gone` in changes of its shard.

@@ -60,11 +60,16 @@ func ReadOutcomes(rows []store.Row, each func(Outcome) bool) error {
 			ends[r.Key] = r.Value
 		}
 	}
-	page := 0
+	page, chunks := 0, uint32(0)
 	for _, data := range all.rows(rows, "open/") {
 		e, err := record.Decode(data)
 		if err != nil {
 			return fmt.Errorf("receipt: row of an open: %w", err)
+		}
+		if o := e.GetOpen(); o.GetChunk() == 0 {
+			chunks = o.GetChunks()
+		} else if o.GetChunk() >= chunks {
+			break // of a longer open, torn by a take before this one
 		}
 		for _, lot := range e.GetOpen().GetLots() {
 			bits := roaring.New()

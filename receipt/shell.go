@@ -31,13 +31,14 @@ type Shell struct {
 	events chan Event
 	asks   chan func(*Machine)
 	ledger atomic.Uint64
+	sent   sent
 }
 
 // NewShell makes a shell that has not started. The incarnation is random, not
 // 0, and used by nobody else.
 func NewShell(config Config, shard tocsin.Shard, incarnation uint64, j journal.Journal, s store.Store, log *slog.Logger) *Shell {
 	return &Shell{config: config, shard: shard, incarnation: incarnation, journal: j, store: s,
-		log: log.With("room", "receipt", "shard", int(shard)), events: make(chan Event), asks: make(chan func(*Machine))}
+		log: log.With("room", "receipt", "shard", int(shard)), events: make(chan Event), asks: make(chan func(*Machine)), sent: newSent()}
 }
 
 // Durable is how far the ledger of the shard is no longer needed here: its

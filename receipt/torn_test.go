@@ -6,6 +6,7 @@ import (
 
 	"github.com/RoaringBitmap/roaring/v2"
 
+	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/record"
 	"github.com/tocsin-push/tocsin/store"
 )
@@ -28,6 +29,10 @@ func TestATornOpenTargetsNobody(t *testing.T) {
 	}
 	if l := (Live{next: 30}); !errors.Is(l.find(7, rows), ErrNotTargeted) {
 		t.Errorf("of the torn open: page %d", l.page)
+	}
+	end := store.Row{Key: endKey(0), Value: marshal(&record.PageEnd{Runs: []*record.PushRun{{Count: 1, Outcome: 1}}}), Version: 30}
+	if reached, err := ReadReached(tocsin.ProjectID{}, append(rows, end)); err != nil || reached.Len() != 1 || !reached.Has(5) {
+		t.Errorf("of the torn open %v were reached, %v", reached, err)
 	}
 	rows = []store.Row{row(20, 0, 2, 5), row(21, 1, 2, 7)}
 	if l := (Live{next: 30}); l.find(7, rows) != nil || l.page != 1 {
