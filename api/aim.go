@@ -65,7 +65,10 @@ func (s *Server) judge(ctx context.Context, project tocsin.ProjectID, row *sendR
 		return err
 	}
 	due := fromNanos(row.Due)
-	v, live := s.Audience[at].Verdict(ctx, project, found.ID, q, due)
+	v, live, err := s.Audience[at].Verdict(ctx, project, found.ID, q, due)
+	if err != nil {
+		return err
+	}
 	if !live {
 		out.Explanation += "; the subscription is deleted by now"
 		return nil

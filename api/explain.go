@@ -90,7 +90,10 @@ func (s *Server) judgeTarget(ctx context.Context, in *body[client.VerdictRequest
 	}
 	out := &body[client.Verdicts]{}
 	for _, one := range about[:min(len(about), most)] {
-		v, live := s.Audience[shard].Verdict(ctx, project, one.ID, sel.Query, sel.At)
+		v, live, err := s.Audience[shard].Verdict(ctx, project, one.ID, sel.Query, sel.At)
+		if err != nil {
+			return nil, err
+		}
 		if live {
 			out.Body.Subscriptions = append(out.Body.Subscriptions, client.SubscriptionVerdict{
 				Sampled: client.Sampled{Subscription: one.ID, User: userOf(one.Profile)}, OptedIn: one.OptedIn, Verdict: verdictBody(&v)})

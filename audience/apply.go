@@ -37,6 +37,9 @@ func check(e *record.Envelope) (*record.Changes, error) {
 func (p *project) apply(pos uint64, at int64, changes *record.Changes) {
 	p.version++
 	p.lists.expireDrafts(p, at)
+	if p.opened.expire(at) {
+		p.touchAllMoving()
+	}
 	if day := p.done.heard.day; p.done.advance(at) != day {
 		p.touchAllMoving() // what is older than the windows of events is gone
 	}
@@ -75,7 +78,7 @@ func (p *project) change(from origin, change *record.Change) {
 	case *record.Change_List:
 		p.updateList(from.at, c.List)
 	case *record.Change_Event:
-		p.happened(c.Event)
+		p.happened(from.at, c.Event)
 	case *record.Change_Move:
 		p.move(from, c.Move)
 	case *record.Change_Arrive:

@@ -148,12 +148,12 @@ func BenchmarkRead(b *testing.B) {
 	})
 	b.Run("everyone", func(b *testing.B) {
 		for b.Loop() {
-			shard.Evaluate(news, nil, noon, Cut{})
+			evaluated(b, shard, nil)
 		}
 	})
 	b.Run("page", func(b *testing.B) {
 		route := Route{Provider: tocsin.FCM}
-		ordinals := shard.Evaluate(news, nil, noon, Cut{}).Lots
+		ordinals := evaluated(b, shard, nil).Lots
 		page := ordinals[len(ordinals)-1].Ordinals.ToArray()[:tocsin.PageSize]
 		var into Recipients
 		for b.Loop() {

@@ -30,6 +30,9 @@
 //   - a subscription that gets a profile of another shard moves there with all
 //     that is known of it, and every change that was made to it where it was
 //     comes after it (moves.go);
+//   - who opened a send is known for 30 days of the log: people, with all that
+//     they have, and subscriptions that are nobody's, as long as they live. Who
+//     got one is not kept here: node hands in who tells it;
 //   - opted in is true until somebody says otherwise.
 //
 // Segments that are asked for again and again are kept as sets of rows, by what

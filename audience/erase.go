@@ -31,6 +31,7 @@ func (p *project) erase(e *record.Erase) {
 		return
 	}
 	w := &p.people
+	p.openedErases(number, ordinals)
 	w.known.Clear(number)
 	p.done.people.Clear(number)
 	w.byKey.Delete(p.hashOfKey(number), number, p.hashOfKey)

@@ -37,16 +37,13 @@ type Count struct {
 
 // Evaluate returns those that a send to the query, due at the instant given,
 // goes to: matching, live and opted in. nil asks for everyone. Whoever has a
-// mark waits for it first (Await). The zero Cut is as of now.
-func (s *Shard) Evaluate(id tocsin.ProjectID, q *target.Query, at time.Time, cut Cut) Audience {
-	var a Audience
-	err := s.matching(context.Background(), id, q, cut.reachable(), at, false, func(p *project, rows *roaring.Bitmap) {
+// mark waits for it first (Await). The zero Cut is as of now. An error is that of
+// ctx, or of reading who got an earlier send.
+func (s *Shard) Evaluate(ctx context.Context, id tocsin.ProjectID, q *target.Query, at time.Time, cut Cut) (a Audience, err error) {
+	err = s.matching(ctx, id, q, cut.reachable(), at, false, func(p *project, rows *roaring.Bitmap) {
 		a = Audience{Generation: firstGeneration, Applied: s.applied, Lots: p.cut(rows, at)}
 	})
-	if err != nil {
-		panic(err) // the context never ends
-	}
-	return a
+	return a, err
 }
 
 func live(p *project) *roaring.Bitmap { return p.live }

@@ -50,7 +50,7 @@ func (d *done) fits(name string, most int) bool {
 }
 
 // happened notes an event, once.
-func (p *project) happened(e *record.Event) {
+func (p *project) happened(at int64, e *record.Event) {
 	if !p.done.fits(e.Name, MaxEvents) {
 		return
 	}
@@ -62,6 +62,7 @@ func (p *project) happened(e *record.Event) {
 	if person {
 		of, rows = p.done.people, p.people.key.Len()
 	}
+	p.noteOpened(at, e, row, person)
 	of.Add(row, e.Name, uint32(max(e.At, 0)/int64(time.Second)), fieldsOf(e.Fields), rows)
 	if person {
 		p.devices(row, p.touchMoving)
@@ -91,6 +92,7 @@ func (p *project) doer(e *record.Event) (row uint32, person, ok bool) {
 
 // joins gives a person what a subscription did that was nobody's.
 func (p *project) joins(ordinal, person uint32) {
+	p.openedJoins(ordinal, person)
 	if deeds := p.done.own.Of(ordinal); len(deeds) > 0 {
 		p.done.people.Join(person, deeds, p.people.key.Len())
 		p.done.own.Clear(ordinal)

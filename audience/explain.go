@@ -17,6 +17,10 @@ import (
 // each of one moment: every subscription is counted once, as it was when its slice
 // came.
 func (s *Shard) Explain(ctx context.Context, id tocsin.ProjectID, q *target.Query, sample int, at time.Time) (ask.Funnel, error) {
+	other, err := s.whoGot(ctx, id, q)
+	if err != nil {
+		return ask.Funnel{}, err
+	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	p := s.projects[id]
@@ -25,10 +29,10 @@ func (s *Shard) Explain(ctx context.Context, id tocsin.ProjectID, q *target.Quer
 	}
 	rows, f := index.Dense(p.live), index.NewFunnel(ctx, q, sample)
 	ready := func() time.Duration {
-		f.Compile(p.known, p.around(s, at))
+		f.Compile(p.known, p.around(s, at, other))
 		return f.Cost()
 	}
-	err := s.sliced(ctx, p, len(rows), p.known.Setup(q), true, ready, func(from, to int) bool {
+	err = s.sliced(ctx, p, len(rows), p.known.Setup(q), true, ready, func(from, to int) bool {
 		f.Add(rows, from, to)
 		return true
 	})
@@ -60,16 +64,20 @@ func (p *project) sampled(rows []uint32) (people []ask.Person) {
 
 // Verdict tells of every clause of a query whether a live subscription matches it at
 // an instant, and what it looked at.
-func (s *Shard) Verdict(ctx context.Context, id tocsin.ProjectID, subscription tocsin.SubscriptionID, q *target.Query, at time.Time) (v index.Verdict, live bool) {
+func (s *Shard) Verdict(ctx context.Context, id tocsin.ProjectID, subscription tocsin.SubscriptionID, q *target.Query, at time.Time) (v index.Verdict, live bool, err error) {
+	other, err := s.whoGot(ctx, id, q)
+	if err != nil {
+		return v, false, err
+	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	p := s.projects[id]
 	if p == nil {
-		return v, false
+		return v, false, nil
 	}
 	o, ok := p.alive(subscription[:])
 	if !ok {
-		return v, false
+		return v, false, nil
 	}
-	return p.known.Verdict(ctx, q, o, p.around(s, at)), true
+	return p.known.Verdict(ctx, q, o, p.around(s, at, other)), true, nil
 }

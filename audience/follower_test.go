@@ -181,7 +181,7 @@ func TestSnapshotsAndRestartsChangeNothing(t *testing.T) {
 		}
 		for _, text := range []string{`{"country":"1"}`, `{"plan":{"$in":[1,2]}}`, `{"tags":{"$contains":["t1","t3"]}}`, `{"$not":{"opted_in":true}}`} {
 			q := query(t, text)
-			if have, want := f.Shard().Evaluate(news, q, noon, Cut{}), whole.Evaluate(news, q, noon, Cut{}); !equalAudience(have, want) {
+			if have, want := evaluated(t, f.Shard(), q), evaluated(t, whole, q); !equalAudience(have, want) {
 				t.Fatalf("%s reaches %v, want %v", text, have, want)
 			}
 			if counted(t, f.Shard(), q) != counted(t, whole, q) {

@@ -57,6 +57,15 @@ type list struct {
 	rows    *index.Rows // subscriptions in it, by themselves or with their person, deleted ones too
 	people  entries
 	singles entries
+	moment  *index.Moment // holds the entries, unless it is over
+}
+
+// own makes the entries the writer's alone: what a snapshot holds is copied.
+func (l *list) own() {
+	if !l.moment.Over() {
+		l.people, l.singles = l.people.copied(), l.singles.copied()
+	}
+	l.moment = nil
 }
 
 // entries are those of one sort.
@@ -65,13 +74,15 @@ type entries struct {
 	waiting *index.Rows // places among those that wait
 }
 
+func (e *entries) copied() entries { return entries{e.known.Clone(), e.waiting.Clone()} }
+
 func (e *entries) len() int { return e.known.Len() + e.waiting.Len() }
 
 func ofPeople(l *list) *entries  { return &l.people }
 func ofSingles(l *list) *entries { return &l.singles }
 
 func newList() *list {
-	return &list{new(index.Rows), entries{new(index.Rows), new(index.Rows)}, entries{new(index.Rows), new(index.Rows)}}
+	return &list{rows: new(index.Rows), people: entries{new(index.Rows), new(index.Rows)}, singles: entries{new(index.Rows), new(index.Rows)}}
 }
 
 // keyOfPerson is what stands for a profile key that nobody has yet.
@@ -123,8 +134,10 @@ func (p *project) updateList(at int64, u *record.ListUpdate) {
 	case u.Step == ListReplace && to != nil && to == n.draft:
 		n.list, n.placed, n.draft, n.upload = n.draft, upload, nil, tocsin.ImportID{}
 	case u.Step == ListAdd && to != nil:
+		to.own()
 		p.each(u, func(key string) { p.addPerson(to, key) }, func(id tocsin.SubscriptionID) { p.addSingle(to, id) })
 	case u.Step == ListRemove && to != nil:
+		to.own()
 		p.each(u, func(key string) { p.removePerson(to, key) }, func(id tocsin.SubscriptionID) { p.removeSingle(to, id) })
 	}
 	ls.settle(p)
@@ -211,7 +224,9 @@ func (p *project) personCame(number uint32, key string) {
 	}
 	if at, waits := p.lists.people.find(p, keyOfPerson(key)); waits {
 		for _, l := range p.lists.all {
-			if l.people.waiting.Remove(at) {
+			if l.people.waiting.Has(at) {
+				l.own()
+				l.people.waiting.Remove(at)
 				l.people.known.Add(number)
 			}
 		}
@@ -225,7 +240,9 @@ func (p *project) singleCame(ordinal uint32, id tocsin.SubscriptionID) {
 	}
 	if at, waits := p.lists.singles.find(p, id); waits {
 		for _, l := range p.lists.all {
-			if l.singles.waiting.Remove(at) {
+			if l.singles.waiting.Has(at) {
+				l.own()
+				l.singles.waiting.Remove(at)
 				l.singles.known.Add(ordinal)
 				l.rows.Add(ordinal)
 			}
@@ -233,8 +250,10 @@ func (p *project) singleCame(ordinal uint32, id tocsin.SubscriptionID) {
 	}
 }
 
-// changedHands follows a subscription that is somebody else's now.
-func (p *project) changedHands(ordinal uint32) {
+// changedHands follows a subscription that is somebody else's now: by number of
+// the person + 1, 0 is nobody.
+func (p *project) changedHands(ordinal, before, now uint32) {
+	p.openedHands(ordinal, before, now)
 	for _, l := range p.lists.all {
 		if l.people.known.Len() > 0 {
 			p.look(l, ordinal)
@@ -247,6 +266,7 @@ func (p *project) changedHands(ordinal uint32) {
 func (p *project) eraseFromLists(profile string, ordinals []uint32) {
 	number, known := p.person(profile)
 	for _, l := range p.lists.all {
+		l.own()
 		if known {
 			l.people.known.Remove(number)
 		}

@@ -8,24 +8,24 @@ import (
 	"github.com/tocsin-push/tocsin/index"
 )
 
-// freeze returns what snapshots hold of lists: the keys that wait, and a copy of
-// the rest.
+// freeze returns what snapshots hold of lists. The writer copies the entries of
+// a list that it changes before the moment is over.
 func (ls *lists) freeze(m *index.Moment) []index.Stream {
-	copied := lists{named: make(map[string]*named, len(ls.named))}
+	frozen := lists{named: make(map[string]*named, len(ls.named))}
 	for name, n := range ls.named {
 		c := *n
-		c.list, c.draft = n.list.copied(), n.draft.copied()
-		copied.named[name] = &c
+		c.list, c.draft = n.list.freeze(m), n.draft.freeze(m)
+		frozen.named[name] = &c
 	}
-	return []index.Stream{ls.people.keys.Freeze("lists/people", m), ls.singles.keys.Freeze("lists/singles", m), index.Later("lists", copied.encode)}
+	return []index.Stream{ls.people.keys.Freeze("lists/people", m), ls.singles.keys.Freeze("lists/singles", m), index.Later("lists", frozen.encode)}
 }
 
-func (l *list) copied() *list {
+func (l *list) freeze(m *index.Moment) *list {
 	if l == nil {
 		return nil
 	}
-	return &list{people: entries{l.people.known.Clone(), l.people.waiting.Clone()},
-		singles: entries{l.singles.known.Clone(), l.singles.waiting.Clone()}}
+	l.moment = m
+	return &list{people: l.people, singles: l.singles}
 }
 
 func (ls *lists) encode(e *index.Encoder) {
@@ -102,12 +102,16 @@ func (p *project) buildLists() {
 	}
 	p.lists.settle(p)
 	for _, l := range p.lists.all {
-		l.rows = new(index.Rows)
-		for number := range l.people.known.All() {
-			p.devices(number, func(o uint32) { l.rows.Add(o) })
-		}
-		for o := range l.singles.known.All() {
-			l.rows.Add(o)
-		}
+		p.buildRows(l)
+	}
+}
+
+func (p *project) buildRows(l *list) {
+	l.rows = new(index.Rows)
+	for number := range l.people.known.All() {
+		p.devices(number, func(o uint32) { l.rows.Add(o) })
+	}
+	for o := range l.singles.known.All() {
+		l.rows.Add(o)
 	}
 }

@@ -351,7 +351,11 @@ func TestSendsFindWhoMoves(t *testing.T) {
 	evaluated := func(m [2]uint64) (counts []uint64) {
 		for i, shard := range []tocsin.Shard{from, to} {
 			n := uint64(0)
-			for _, lot := range w.shards[shard].Evaluate(news, query(t, `{"provider":"apns"}`), noon, Cut{m[i], m[i]}).Lots {
+			a, err := w.shards[shard].Evaluate(t.Context(), news, query(t, `{"provider":"apns"}`), noon, Cut{m[i], m[i]})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, lot := range a.Lots {
 				n += lot.Ordinals.GetCardinality()
 			}
 			counts = append(counts, n)

@@ -121,6 +121,10 @@ func portion(from int, block, slice time.Duration) int {
 // until it returns. The rows are its own only if it copies them.
 func (s *Shard) matching(ctx context.Context, id tocsin.ProjectID, q *target.Query, of func(*project) *roaring.Bitmap, at time.Time, yield bool,
 	last func(*project, *roaring.Bitmap)) error {
+	other, err := s.whoGot(ctx, id, q)
+	if err != nil {
+		return err
+	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	p := s.projects[id]
@@ -132,7 +136,7 @@ func (s *Shard) matching(ctx context.Context, id tocsin.ProjectID, q *target.Que
 		return nil
 	}
 	for begun := 0; ; begun++ {
-		rows, whole, err := s.pass(ctx, p, q, of, at, yield, begun == restart)
+		rows, whole, err := s.pass(ctx, p, q, of, at, other, yield, begun == restart)
 		if err != nil {
 			return err
 		}
@@ -144,14 +148,14 @@ func (s *Shard) matching(ctx context.Context, id tocsin.ProjectID, q *target.Que
 }
 
 // pass is matching, once: not whole when it must begin again.
-func (s *Shard) pass(ctx context.Context, p *project, q *target.Query, of func(*project) *roaring.Bitmap, at time.Time, yield, atOnce bool) (rows []uint64, whole bool, err error) {
+func (s *Shard) pass(ctx context.Context, p *project, q *target.Query, of func(*project) *roaring.Bitmap, at time.Time, other gotten, yield, atOnce bool) (rows []uint64, whole bool, err error) {
 	w := p.begin()
 	defer p.end(w)
 	rows = index.Dense(of(p))
 	var program *index.Program
 	var cost func() time.Duration // of a block
 	ready := func() time.Duration {
-		program = p.known.Compile(ctx, q, p.around(s, at))
+		program = p.known.Compile(ctx, q, p.around(s, at, other))
 		return cost()
 	}
 	setup := p.known.Setup(q)

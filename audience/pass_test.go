@@ -65,7 +65,7 @@ func TestOneMoment(t *testing.T) {
 	q := query(t, `{"$or":[{"country":"FR"},{"country":"nowhere"},{"$not":{"last_active":{"$exists":true}}}]}`)
 	var found []Audience
 	for round := range rounds {
-		found = append(found, w.shard.Evaluate(news, q, noon, Cut{}))
+		found = append(found, evaluated(t, w.shard, q))
 		c, err := w.shard.Count(t.Context(), news, q, noon)
 		if err != nil || c.Reachable != in {
 			t.Errorf("round %d: %+v %v, want %d", round, c, err, in)

@@ -96,7 +96,7 @@ func (p *project) belong(ordinal uint32, key string, anew bool) {
 			r.next.Set(ordinal, w.first.At(profile-1))
 			w.first.Set(profile-1, ordinal+1)
 		}
-		p.changedHands(ordinal)
+		p.changedHands(ordinal, was, profile)
 		anew = true
 	}
 	if !anew || !known {

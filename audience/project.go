@@ -51,6 +51,7 @@ type project struct {
 	people    people
 	names     names
 	lists     lists
+	opened    opened
 	done      done
 	members   map[target.Member]*index.Rows // of named sets; some may be deleted since
 	segments  segments
@@ -244,6 +245,7 @@ func (p *project) empty(ordinal uint32) {
 	p.known.Clear(ordinal)
 	if p.rows.profile.At(ordinal) == 0 {
 		p.done.own.Clear(ordinal)
+		p.openedForgets(ordinal)
 	}
 	p.touch(ordinal)
 	p.compact()

@@ -22,6 +22,7 @@ type Shard struct {
 	moved    chan struct{} // closed when applied rises; nil while nobody waits
 	slice    time.Duration // see pass.go
 	lags     chan struct{} // see Lags
+	reached  Reached
 }
 
 // firstGeneration names the ordinals of a shard until they are recycled.
@@ -123,7 +124,7 @@ func (s *Shard) Size() (bytes, subscriptions int) {
 		r, w := &p.rows, &p.people
 		bytes += r.ids.Size() + r.version.Size() + r.since.Size() + r.address.Size() + r.vouched.Size() + r.created.Size() + r.active.Size()
 		bytes += r.route.Size() + r.profile.Size() + r.next.Size()
-		bytes += p.lists.size() + p.segments.size() + p.known.Size() + p.addresses.Size() + p.byID.Size() + p.byAddress.Size()
+		bytes += p.lists.size() + p.opened.size() + p.segments.size() + p.known.Size() + p.addresses.Size() + p.byID.Size() + p.byAddress.Size()
 		bytes += int(p.live.GetSizeInBytes() + p.reachable.GetSizeInBytes())
 		bytes += w.known.Size() + w.keys.Size() + w.byKey.Size() + w.key.Size() + w.first.Size()
 		bytes += p.done.size() + p.moves.size()

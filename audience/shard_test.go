@@ -121,11 +121,20 @@ func query(t *testing.T, text string) *target.Query {
 func (w *world) audience(text string) []uint32 {
 	w.t.Helper()
 	var ordinals []uint32
-	for _, lot := range w.shard.Evaluate(news, query(w.t, text), noon, Cut{}).Lots {
+	for _, lot := range evaluated(w.t, w.shard, query(w.t, text)).Lots {
 		ordinals = append(ordinals, lot.Ordinals.ToArray()...)
 	}
 	slices.Sort(ordinals)
 	return ordinals
+}
+
+func evaluated(t testing.TB, s *Shard, q *target.Query) Audience {
+	t.Helper()
+	a, err := s.Evaluate(t.Context(), news, q, noon, Cut{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
 }
 
 func counted(t *testing.T, s *Shard, q *target.Query) Count {
@@ -300,7 +309,7 @@ func TestLotsAreInCuttingOrder(t *testing.T) {
 		phone(1, seen(40*day)), phone(2, seen(3*day)), phone(3, func(u *record.Upsert) { u.Active = 0 }), phone(4, seen(20*day)), phone(5, seen(time.Hour)),
 		phone(6, func(u *record.Upsert) { u.Topic = "com.example.app" }))
 	got := ""
-	for _, lot := range w.shard.Evaluate(news, nil, noon, Cut{}).Lots {
+	for _, lot := range evaluated(t, w.shard, nil).Lots {
 		got += fmt.Sprintf("%v %s %d %v\n", lot.Provider, lot.Topic, lot.Bucket, lot.Ordinals.ToArray())
 	}
 	want := "apns com.example.app 0 [6]\napns org.example.app 0 [5]\napns org.example.app 1 [2]\n" +

@@ -47,7 +47,8 @@ func (z *zones) of(name string) (*time.Location, bool) {
 }
 
 // around is what targets of a project are evaluated with for an instant.
-func (p *project) around(s *Shard, at time.Time) *index.Around {
+func (p *project) around(s *Shard, at time.Time, other gotten) *index.Around {
 	return &index.Around{Now: at, Zone: s.zones.of, Created: p.rows.created, Active: p.rows.active, Profile: p.rows.profile,
-		Own: p.done.own, People: p.done.people, Members: p.rowsOf, Segment: func(definition *target.Query) *index.Rows { return p.segment(definition, s.lags) }}
+		Own: p.done.own, People: p.done.people, Members: func(m target.Member) *index.Rows { return p.rowsOf(m, other) },
+		Segment: func(definition *target.Query) *index.Rows { return p.segment(definition, s.lags) }}
 }

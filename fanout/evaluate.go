@@ -44,7 +44,12 @@ func (o *Owner) evaluate(ctx context.Context, e Evaluate) {
 			o.box.post(message{event: Evaluated{Slice: e.Position}})
 			return
 		}
-		a = o.audience.Evaluate(project, q, due, audience.CutOf(s))
+		if a, err = o.matching(ctx, scope, q, s); ctx.Err() != nil {
+			return
+		} else if err != nil {
+			o.log.Error("who got an earlier send cannot be read, the send goes to nobody here", "project", project.String(),
+				"environment", scope.Environment.String(), "class", scope.Class.String(), "send", tocsin.SendID(s.Send).String(), "error", err)
+		}
 	}
 	result := Evaluated{Slice: e.Position, Generation: a.Generation, Changes: a.Applied, Unknown: a.Unknown, Content: whole}
 	for _, lot := range a.Lots {
@@ -56,6 +61,22 @@ func (o *Owner) evaluate(ctx context.Context, e Evaluate) {
 		result.Lots = appendLots(result.Lots, route, lot.Bucket, lot.Ordinals, o.config.Chunk)
 	}
 	o.box.post(message{event: result})
+}
+
+// readings is how often it is tried to read who got earlier sends: others wait.
+const readings = 5
+
+// matching evaluates a query, again when that fails.
+func (o *Owner) matching(ctx context.Context, scope record.Scope, q *target.Query, s *record.Slice) (a audience.Audience, err error) {
+	for range readings {
+		if a, err = o.audience.Evaluate(ctx, scope.Project, q, time.Unix(0, s.Due), audience.CutOf(s)); err == nil || ctx.Err() != nil {
+			return a, err
+		}
+		o.log.Warn("who got an earlier send could not be read, repeated", "project", scope.Project.String(),
+			"environment", scope.Environment.String(), "class", scope.Class.String(), "error", err)
+		pause(ctx, o.config.Retake)
+	}
+	return a, err
 }
 
 // credentialsOf finds the credential of each provider; it repeats until the

@@ -15,6 +15,9 @@ type Moment struct{ over atomic.Bool }
 // any more. It may be called by anybody.
 func (m *Moment) End() { m.over.Store(true) }
 
+// Over reports whether it has ended. A nil Moment has.
+func (m *Moment) Over() bool { return m == nil || m.over.Load() }
+
 // Stream is some state at one moment, as a list of parts that a snapshot stores
 // one by one. Streams of one owner have different names, and one that has no
 // parts is as none.

@@ -137,6 +137,9 @@ func Run(ctx context.Context, c Config, log *slog.Logger, up func(Up)) error {
 		}
 		owners[i] = fanout.NewOwner(c.Fanout, shard, incarnation(), journal, store, shards[i], lanes, newest, log)
 	}
+	for i, shard := range shards {
+		shard.TellReached(receipts[i].Reached)
+	}
 	parts.startEach("receipt", c.Shards, func(ctx context.Context, i int) error { return receipts[i].Run(ctx) })
 	parts.startEach("plan", c.Shards, func(ctx context.Context, i int) error { return plans[i].Run(ctx) })
 	parts.start("lanes", lanes.Run)

@@ -350,7 +350,7 @@ func (w *World) reachable(shard tocsin.Shard, p *project) []bool {
 	live := make([]bool, len(p.people))
 	people := w.seats[shard].seats[shard].audience
 	var load audience.Recipients
-	for _, lot := range people.Evaluate(p.id, nil, w.now, audience.Cut{}).Lots {
+	for _, lot := range everybody(people, p.id, w.now, audience.Cut{}).Lots {
 		people.Load(p.id, lot.Route, lot.Ordinals.ToArray(), nil, &load)
 		for _, id := range load.IDs {
 			live[personOf(id)] = true

@@ -1,6 +1,7 @@
 package trial
 
 import (
+	"context"
 	"time"
 
 	"github.com/RoaringBitmap/roaring/v2"
@@ -188,12 +189,21 @@ func (x *sender) withRecipients(e *record.Envelope, then func(*record.Envelope))
 	})
 }
 
+// everybody is whom a send to all would go to on a shard.
+func everybody(shard *audience.Shard, project tocsin.ProjectID, at time.Time, cut audience.Cut) audience.Audience {
+	a, err := shard.Evaluate(context.Background(), project, nil, at, cut)
+	if err != nil {
+		panic(err) // nothing is read, and the context never ends
+	}
+	return a
+}
+
 func (x *sender) evaluate(position uint64, whole *record.Envelope) {
 	slice, project := whole.GetSlice(), tocsin.ProjectID(whole.Project)
 	due := time.Unix(0, slice.Due)
 	var a audience.Audience
 	if len(slice.Query) > 0 {
-		a = x.s.audience.Evaluate(project, nil, due, audience.CutOf(slice))
+		a = everybody(x.s.audience, project, due, audience.CutOf(slice))
 	} else {
 		a, _ = x.s.audience.Explicit(project, slice.Recipients, due, audience.CutOf(slice))
 	}
