@@ -12,6 +12,7 @@ import (
 // Caller is who a key stands for.
 type Caller struct {
 	Key         tocsin.KeyID
+	Name        string             // of the key
 	Project     tocsin.ProjectID   // zero: the platform
 	Environment tocsin.Environment // of the project; zero for the platform
 	Scopes      Scopes
@@ -41,7 +42,7 @@ func (s *Service) Authenticate(ctx context.Context, text string) (Caller, error)
 	if subtle.ConstantTimeCompare(row.Hash, hash[:]) != 1 || !row.key().Live(now) {
 		return Caller{}, ErrUnauthenticated
 	}
-	caller := Caller{Key: row.ID, Project: row.Project, Scopes: row.Scopes}
+	caller := Caller{Key: row.ID, Name: row.Name, Project: row.Project, Scopes: row.Scopes}
 	if !caller.Platform() {
 		project, err := s.Project(ctx, row.Project)
 		if err != nil {

@@ -43,6 +43,12 @@ func (a answers) Explain(ctx context.Context, project tocsin.ProjectID, q *targe
 	return a.audience.Explain(ctx, project, q, sample, at)
 }
 
+func (a answers) Names(project tocsin.ProjectID) ([]ask.Name, int) { return a.audience.Names(project) }
+
+func (a answers) Survey(ctx context.Context, project tocsin.ProjectID, name ask.Name, most int) (ask.Survey, error) {
+	return a.audience.Survey(ctx, project, name, most)
+}
+
 func (a answers) Counters(ctx context.Context, send tocsin.SendID) (*record.Counters, error) {
 	return a.receipt.Status(ctx, send)
 }

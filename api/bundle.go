@@ -20,6 +20,7 @@ type bundle struct {
 
 type shardChanges struct {
 	shard   tocsin.Shard
+	edition uint64 // of the names in them
 	count   int
 	changes []byte // of a record.Changes
 }
@@ -35,12 +36,13 @@ func newBundle(project tocsin.ProjectID, shards int) *bundle {
 	return &bundle{project: project, open: make([]*shardChanges, shards)}
 }
 
-func (b *bundle) add(u *record.Upsert) {
+// add takes a change whose names were let pass in an edition.
+func (b *bundle) add(u *record.Upsert, edition uint64) {
 	shard := tocsin.ShardOf(b.project, u.Profile, len(b.open))
 	b.change = appendUpsert(b.change[:0], u)
 	now := b.open[shard]
-	if now == nil || now.count == bundleChanges || len(now.changes)+len(b.change) > bundleBytes {
-		now = &shardChanges{shard: shard, changes: make([]byte, 0, b.room)}
+	if now == nil || now.edition != edition || now.count == bundleChanges || len(now.changes)+len(b.change) > bundleBytes {
+		now = &shardChanges{shard: shard, edition: edition, changes: make([]byte, 0, b.room)}
 		b.open[shard] = now
 		b.ready = append(b.ready, now)
 	}
@@ -51,7 +53,7 @@ func (b *bundle) add(u *record.Upsert) {
 // send hands the records over in order, and does not wait for them.
 func (b *bundle) send(ctx context.Context, s *Server, in record.Scope) {
 	for _, r := range b.ready {
-		b.waiting = append(b.waiting, s.changes[r.shard].enqueueChanges(ctx, r.changes, s.Now(), in))
+		b.waiting = append(b.waiting, s.changes[r.shard].enqueueChanges(ctx, appendEdition(r.changes, r.edition), s.Now(), in))
 	}
 	b.open, b.ready = nil, nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/tocsin-push/tocsin/catalogue"
 	"github.com/tocsin-push/tocsin/store"
 	"github.com/tocsin-push/tocsin/target"
 )
@@ -26,6 +27,8 @@ type Config struct {
 	Entries     int           // of one list, about
 	Poll        time.Duration // between two looks at what an event stream follows
 	Forecast    time.Duration // that the answer to a send waits for its forecast
+	Profile     int           // bytes of values and tags that a person, or a subscription, may have
+	Names       catalogue.Config
 	Target      target.Config
 }
 
@@ -35,17 +38,17 @@ func Default() Config {
 		Body: 8 << 20, Batch: 16 << 20, Depth: 32, Values: 400_000,
 		BodyTime: 30 * time.Second, RequestTime: 30 * time.Second,
 		Requests: 256, Streams: 32, DeviceRate: 20, DeviceBurst: 200, Line: 64 << 10, Lists: 1000, Entries: 10_000_000, Poll: 200 * time.Millisecond, Forecast: 20 * time.Millisecond,
-		Target: target.Default(),
+		Profile: 64 << 10, Names: catalogue.Default(), Target: target.Default(),
 	}
 }
 
 // Validate refuses limits that would refuse every request.
 func (c Config) Validate() error {
-	if min(c.Body, c.Batch, c.Depth, c.Values, c.Requests, c.Streams, c.DeviceRate, c.DeviceBurst, c.Line, c.Lists, c.Entries) < 1 || min(c.BodyTime, c.RequestTime, c.Poll, c.Forecast) <= 0 {
+	if min(c.Body, c.Batch, c.Depth, c.Values, c.Requests, c.Streams, c.DeviceRate, c.DeviceBurst, c.Line, c.Lists, c.Entries, c.Profile) < 1 || min(c.BodyTime, c.RequestTime, c.Poll, c.Forecast) <= 0 {
 		return errors.New("api: every limit is above 0")
 	}
 	if c.Lists > store.MaxScan {
 		return fmt.Errorf("api: lists are %d, want at most %d", c.Lists, store.MaxScan)
 	}
-	return c.Target.Validate()
+	return errors.Join(c.Names.Validate(), c.Target.Validate())
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/account"
 	"github.com/tocsin-push/tocsin/audience"
+	"github.com/tocsin-push/tocsin/catalogue"
 	"github.com/tocsin-push/tocsin/client"
 	"github.com/tocsin-push/tocsin/provider/webpush"
 	"github.com/tocsin-push/tocsin/record"
@@ -99,11 +100,11 @@ func (s *Server) registerDevice(ctx context.Context, in *rawInput) (*body[client
 	secret, hash := account.MintInstallSecret()
 	u.Secret, u.Active = hash, now.UnixNano()
 	at := tocsin.ShardOf(project, u.Profile, s.Shards)
-	ignored, err := s.admitDevice(ctx, project, at, reader, u)
+	ignored, edition, err := s.admitDevice(ctx, at, reader, u)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.change(ctx, at, upsert(u)); err != nil {
+	if err := s.changeNamed(ctx, at, edition, upsert(u)); err != nil {
 		return nil, err
 	}
 	return &body[client.Device]{client.Device{ID: id, Secret: secret.Reveal(), Ignored: ignored}}, nil
@@ -111,41 +112,44 @@ func (s *Server) registerDevice(ctx context.Context, in *rawInput) (*body[client
 
 // admitDevice holds what an install says of itself against what anybody may
 // bring who has read the public key. Names that the project does not use are
-// taken out of the change and told: an app in the field must not lose its
-// registration over one that its server does not know yet. Hosts that only a
+// taken out of the change and told, and so are values of another type: an app in
+// the field must not lose its registration over one that its server does not know
+// yet. Hosts that only a
 // pattern allows leave half of the room to the others.
-func (s *Server) admitDevice(ctx context.Context, project tocsin.ProjectID, at tocsin.Shard, reader *intake, u *record.Upsert) (ignored []string, err error) {
-	uses := func(name string) (attribute, set bool) {
-		for _, shard := range s.Audience {
-			a, t := shard.Uses(project, name)
-			attribute, set = attribute || a, set || t
-		}
-		return attribute, set
-	}
+func (s *Server) admitDevice(ctx context.Context, at tocsin.Shard, reader *intake, u *record.Upsert) (ignored []string, edition uint64, err error) {
+	names := s.naming(ctx, catalogue.Device)
 	if len(u.Attributes)+len(u.Tags) > 0 {
-		if err := s.fresh(ctx); err != nil {
-			return nil, err
+		known, err := names.known(ctx)
+		if err != nil {
+			return nil, 0, err
 		}
+		u.Attributes = slices.DeleteFunc(u.Attributes, func(a *record.Attribute) bool {
+			stands, t := known.Find(catalogue.Attribute, a.Name), catalogue.TypeOf(a)
+			switch {
+			case stands == nil:
+				ignored = append(ignored, "attributes."+a.Name)
+			case t != catalogue.Untyped && t != stands.Type:
+				conflict := conflictOf(a, stands)
+				ignored = append(ignored, conflict.field+": "+conflict.reason)
+			default:
+				return false
+			}
+			return true
+		})
+		u.Tags = slices.DeleteFunc(u.Tags, func(t *record.TagSet) bool {
+			unknown := known.Find(catalogue.TagSet, t.Name) == nil
+			if unknown {
+				ignored = append(ignored, "tags."+t.Name)
+			}
+			return unknown
+		})
 	}
-	u.Attributes = slices.DeleteFunc(u.Attributes, func(a *record.Attribute) bool {
-		attribute, _ := uses(a.Name)
-		if !attribute {
-			ignored = append(ignored, "attributes."+a.Name)
-		}
-		return !attribute
-	})
-	u.Tags = slices.DeleteFunc(u.Tags, func(t *record.TagSet) bool {
-		_, set := uses(t.Name)
-		if !set {
-			ignored = append(ignored, "tags."+t.Name)
-		}
-		return !set
-	})
 	most := audience.MaxRoutes
 	if _, oneOfMany := webpush.Known(u.Host); oneOfMany && !reader.origins[u.Host] {
 		most /= 2
 	}
-	return ignored, s.fitUpsert(project, at, u, most)
+	err = s.fitUpsert(ctx, names, at, u, most)
+	return ignored, names.edition(), about(err)
 }
 
 // Install is a request about one install by itself.
@@ -195,12 +199,12 @@ func (s *Server) refreshDevice(ctx context.Context, in *refreshInput) (*body[cli
 	if userOf(u.Profile) != "" && u.Profile != profile {
 		return nil, invalid("user", "an install does not change hands by a refresh; register it again")
 	}
-	ignored, err := s.admitDevice(ctx, caller(ctx).Project, at, reader, u)
+	ignored, edition, err := s.admitDevice(ctx, at, reader, u)
 	if err != nil {
 		return nil, err
 	}
 	u.Profile, u.Active = profile, s.Now().UnixNano()
-	return &body[client.Registered]{client.Registered{ID: in.Subscription, Ignored: ignored}}, s.change(ctx, at, upsert(u))
+	return &body[client.Registered]{client.Registered{ID: in.Subscription, Ignored: ignored}}, s.changeNamed(ctx, at, edition, upsert(u))
 }
 
 func (s *Server) optDevice(ctx context.Context, in *struct {

@@ -22,6 +22,12 @@ func appendChange(b, upsert []byte) []byte {
 	return protowire.AppendBytes(b, upsert)
 }
 
+// appendEdition appends the edition of names to a Changes.
+func appendEdition(b []byte, edition uint64) []byte {
+	const changesNames = 2
+	return numberField(b, changesNames, edition)
+}
+
 func appendUpsert(b []byte, u *record.Upsert) []byte {
 	b = bytesField(b, 1, u.Subscription)
 	b = textField(b, 2, u.Profile)

@@ -51,10 +51,10 @@ func TestUpsertsAreEncodedAsTheLibraryDoes(t *testing.T) {
 			u.Tags = append(u.Tags, &record.TagSet{Name: text.Draw(t, "set"), Replace: list.Draw(t, "replace"), Add: list.Draw(t, "add"),
 				Remove: list.Draw(t, "remove"), Clear: rapid.Bool().Draw(t, "clear")})
 		}
-		want := &record.Changes{Changes: []*record.Change{upsert(u), upsert(u)}}
+		want := &record.Changes{Changes: []*record.Change{upsert(u), upsert(u)}, Names: rapid.Uint64().Draw(t, "edition")}
 		one := appendUpsert(nil, u)
 		e := record.NewWriter(7).Next(new(record.Envelope), time.Unix(1, 2), record.Scope{Project: tocsin.ProjectID{1}})
-		got, err := record.Decode(record.EncodeChanges(e, appendChange(appendChange(nil, one), one)))
+		got, err := record.Decode(record.EncodeChanges(e, appendEdition(appendChange(appendChange(nil, one), one), want.Names)))
 		if err != nil || !proto.Equal(got.GetChanges(), want) || got.Writer != 7 {
 			t.Fatalf("%v: %v, want %v", err, got, want)
 		}

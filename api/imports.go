@@ -8,6 +8,7 @@ import (
 	"mime"
 	"net/http"
 	"reflect"
+	"slices"
 	"sync"
 	"time"
 
@@ -84,6 +85,10 @@ func (m *imports) put(ctx context.Context, project tocsin.ProjectID, row *import
 	kept := *row
 	if kept.Status == client.ImportRunning {
 		kept.Status = client.ImportOpen // as it is found after a crash
+	}
+	kept.BadLines = slices.Clone(row.BadLines)
+	for i := range kept.BadLines {
+		kept.BadLines[i].Found = "" // what a person was given is kept in one place only
 	}
 	value, err := json.Marshal(kept)
 	if err != nil {

@@ -34,7 +34,10 @@ const (
 )
 
 // fieldError is what is wrong with one field of a subscription.
-type fieldError struct{ field, reason string }
+type fieldError struct {
+	field, reason string
+	found, brief  string // a value that reason repeats, and reason without it; empty: it repeats none
+}
 
 func (e *fieldError) Error() string {
 	if e.field == "" {
@@ -44,7 +47,7 @@ func (e *fieldError) Error() string {
 }
 
 func wrong(field, format string, args ...any) error {
-	return &fieldError{field, fmt.Sprintf(format, args...)}
+	return &fieldError{field: field, reason: fmt.Sprintf(format, args...)}
 }
 
 // intake turns subscriptions of one project into changes. It is made for a

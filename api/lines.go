@@ -63,6 +63,10 @@ const (
 func badLine(s span, err error) client.BadLine {
 	bad := client.BadLine{Line: s.number}
 	bad.Field, bad.Reason = fieldOf(err)
+	var about *fieldError
+	if errors.As(err, &about) && about.brief != "" {
+		bad.Reason, bad.Found = about.brief, about.found
+	}
 	if s.lines > 1 {
 		bad.Reason = fmt.Sprintf("a quote opens here, so lines %d to %d are one row: %s", s.number, s.number+s.lines-1, bad.Reason)
 	}

@@ -60,9 +60,9 @@ func aboutOne(err error) (wrong *fieldError, ok bool) {
 	case errors.As(err, &wrong):
 		return wrong, true
 	case known && len(f.Errors) > 0:
-		return &fieldError{f.Errors[0].Field, f.Errors[0].Reason}, true
+		return &fieldError{field: f.Errors[0].Field, reason: f.Errors[0].Reason}, true
 	case known && f.Status == http.StatusNotFound:
-		return &fieldError{"id", f.Detail}, true
+		return &fieldError{field: "id", reason: f.Detail}, true
 	}
 	return nil, false
 }

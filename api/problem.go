@@ -13,6 +13,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/tocsin-push/tocsin/account"
+	"github.com/tocsin-push/tocsin/catalogue"
 	"github.com/tocsin-push/tocsin/client"
 	"github.com/tocsin-push/tocsin/journal"
 	"github.com/tocsin-push/tocsin/pace"
@@ -99,6 +100,12 @@ func problemOf(err error) (f failure, known bool) {
 		return fail(http.StatusConflict, "conflict", "somebody else changed it at the same time"), true
 	case errors.Is(err, account.ErrLimit):
 		return fail(http.StatusConflict, "limit", "there are as many as there may be"), true
+	case errors.Is(err, catalogue.ErrUnknown):
+		return notFound("name in the catalogue"), true
+	case errors.Is(err, catalogue.ErrTaken):
+		return fail(http.StatusConflict, "taken", "the new name is in use; delete it first, or choose another"), true
+	case errors.Is(err, catalogue.ErrBusy):
+		return unavailable(), true
 	case errors.Is(err, journal.ErrFull), errors.Is(err, store.ErrFull):
 		return full(), true
 	case errors.Is(err, journal.ErrTooLarge), errors.Is(err, store.ErrTooLarge):

@@ -18,6 +18,7 @@ import (
 	"github.com/tocsin-push/tocsin/account"
 	"github.com/tocsin-push/tocsin/ask"
 	"github.com/tocsin-push/tocsin/audience"
+	"github.com/tocsin-push/tocsin/catalogue"
 	"github.com/tocsin-push/tocsin/journal"
 	"github.com/tocsin-push/tocsin/pace"
 	"github.com/tocsin-push/tocsin/receipt"
@@ -74,6 +75,7 @@ type Server struct {
 	ask       ask.Shards
 	teacher   *teacher
 	imports   *imports
+	names     *catalogue.Service
 	requests  *gate // of keys; the next of devices
 	devices   *gate
 	streams   *gate
@@ -94,6 +96,11 @@ func New(c Config, d Deps) (*Server, error) {
 		return nil, errors.New("api: number of shards is out of range")
 	}
 	s := &Server{Config: c, Deps: d, listing: listing{d.Store}, steering: steering{d.Store}, imports: &imports{store: d.Store, running: map[tocsin.ImportID]*importRow{}}, requests: newGate(c.Requests), devices: newGate(c.Requests), streams: newGate(c.Streams), addresses: newAddresses(c.DeviceRate, c.DeviceBurst, mostAddresses), large: make(chan struct{}, largeBodies), tasks: new(sync.WaitGroup)}
+	var err error
+	s.names, err = catalogue.New(c.Names, catalogue.Deps{Store: d.Store, Now: d.Now, Learn: s.learnNames, Write: s.writeNames})
+	if err != nil {
+		return nil, err
+	}
 	s.marks = &marks{journal: d.Journal, shards: d.Shards, tasks: s.tasks}
 	for i := range d.Shards {
 		s.ask = append(s.ask, answers{d.Audience[i], d.Receipts[i]})
@@ -208,6 +215,7 @@ func (s *Server) Run(ctx context.Context) error {
 			}
 		})
 	}
+	all.Go(func() { s.readCatalogues(ctx) })
 	all.Go(func() {
 		if err := s.teacher.run(ctx); err != nil {
 			stop(err)

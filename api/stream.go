@@ -17,6 +17,7 @@ import (
 
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/audience"
+	"github.com/tocsin-push/tocsin/catalogue"
 	"github.com/tocsin-push/tocsin/client"
 	"github.com/tocsin-push/tocsin/record"
 )
@@ -162,7 +163,7 @@ func (i *importing) pieces(ctx context.Context, source *cutter) error {
 		p, err = source.next()
 		slots <- struct{}{}
 		stages.Go(func() {
-			i.parse(p)
+			i.parse(ctx, p)
 			close(p.parsed)
 			<-slots
 		})
@@ -180,13 +181,14 @@ func (i *importing) pieces(ctx context.Context, source *cutter) error {
 }
 
 // parse reads the lines of a piece.
-func (i *importing) parse(p *piece) {
+func (i *importing) parse(ctx context.Context, p *piece) {
 	p.changes = newBundle(i.scope.Project, i.server.Shards)
 	if i.upload != nil {
 		i.upload.parse(p, i.columns)
 		return
 	}
 	p.changes.room = bundleBytes
+	names := i.server.naming(ctx, catalogue.Import)
 	reader := *i.reader
 	reader.room = new(room)
 	var row []string
@@ -198,7 +200,10 @@ func (i *importing) parse(p *piece) {
 		u, err := i.line(&reader, line, s.long, &row)
 		held := err == nil && (len(p.held) > 0 || len(u.Address) == 0)
 		if err == nil && !held {
-			err = i.admit(u)
+			if err = i.admit(ctx, names, u); err != nil && !errors.As(err, new(*fieldError)) {
+				i.fail(err) // it is not about this line
+				return
+			}
 		}
 		switch {
 		case err != nil:
@@ -207,7 +212,7 @@ func (i *importing) parse(p *piece) {
 			p.held = append(p.held, heldLine{s, u})
 			reader.room = new(room) // this one stays with the line
 		default:
-			p.changes.add(u)
+			p.changes.add(u, names.edition())
 			p.imported++
 		}
 	}
@@ -221,14 +226,14 @@ func (i *importing) place(ctx context.Context, p *piece) error {
 		return err
 	}
 	p.changes = newBundle(i.scope.Project, i.server.Shards)
-	placing := i.server.placing(i.scope.Project)
+	placing, names := i.server.placing(i.scope.Project), i.server.naming(ctx, catalogue.Import)
 	for _, line := range p.held {
 		err := placing.place(ctx, line.change)
 		if err == nil {
-			err = i.admit(line.change)
+			err = i.admit(ctx, names, line.change)
 		}
 		if err == nil {
-			p.changes.add(line.change)
+			p.changes.add(line.change, names.edition())
 			p.imported++
 		} else if wrong, ok := aboutOne(err); ok {
 			p.refuse(line.span, wrong)
@@ -255,13 +260,17 @@ func (i *importing) line(reader *intake, data []byte, long bool, row *[]string) 
 	return reader.row(i.columns, *row)
 }
 
-// admit refuses what the audience would leave out, as a whole or in part.
-func (i *importing) admit(u *record.Upsert) error {
+// admit refuses what the audience would leave out, or what does not fit the
+// names of the project.
+func (i *importing) admit(ctx context.Context, names *naming, u *record.Upsert) error {
 	shard := tocsin.ShardOf(i.scope.Project, u.Profile, i.server.Shards)
-	if attribute, set, ok := i.server.Audience[shard].Admit(i.scope.Project, u, i.admitted[shard]); !ok {
-		return leftOut(attribute, set)
+	if !i.server.Audience[shard].Admit(i.scope.Project, u, i.admitted[shard]) {
+		return errRoutes()
 	}
-	return nil
+	if err := names.admit(ctx, u.Attributes, u.Tags); err != nil {
+		return err
+	}
+	return i.server.fitWeight(i.scope.Project, shard, u.Subscription, u.Profile, u.Attributes, u.Tags)
 }
 
 // settle waits for the changes of a piece and moves the offset behind it.

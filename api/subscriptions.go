@@ -14,6 +14,7 @@ import (
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/account"
 	"github.com/tocsin-push/tocsin/audience"
+	"github.com/tocsin-push/tocsin/catalogue"
 	"github.com/tocsin-push/tocsin/client"
 	"github.com/tocsin-push/tocsin/index"
 	"github.com/tocsin-push/tocsin/record"
@@ -62,6 +63,14 @@ func (s *Server) intake(ctx context.Context, project tocsin.ProjectID) (*intake,
 	return newIntake(project, credentials), nil
 }
 
+// about makes a reader's error a 422, and leaves others as they are.
+func about(err error) error {
+	if errors.As(err, new(*fieldError)) {
+		return fieldProblem(err)
+	}
+	return err
+}
+
 // fieldProblem makes a reader's error a 422 about a field.
 func fieldProblem(err error) error {
 	field, reason := fieldOf(err)
@@ -90,10 +99,11 @@ func (s *Server) putSubscription(ctx context.Context, in *rawInput) (*body[clien
 		return nil, err
 	}
 	at := tocsin.ShardOf(project, u.Profile, s.Shards)
-	if err := s.fitUpsert(project, at, u, audience.MaxRoutes); err != nil {
-		return nil, err
+	names := s.naming(ctx, catalogue.Server)
+	if err := s.fitUpsert(ctx, names, at, u, audience.MaxRoutes); err != nil {
+		return nil, about(err)
 	}
-	if err := s.change(ctx, at, upsert(u)); err != nil {
+	if err := s.changeNamed(ctx, at, names.edition(), upsert(u)); err != nil {
 		return nil, err
 	}
 	ids, err := s.standing(ctx, project, u)
@@ -107,40 +117,46 @@ func upsert(u *record.Upsert) *record.Change {
 	return &record.Change{Change: &record.Change_Upsert{Upsert: u}}
 }
 
-// fit refuses names of attributes and tag sets that the project has no room for
-// any more, so that none is left out silently.
-func (s *Server) fit(project tocsin.ProjectID, at tocsin.Shard, attributes []*record.Attribute, tags []*record.TagSet) error {
-	attribute, set, ok := s.Audience[at].Fit(project, attributes, tags)
-	if ok {
+// fitUpsert refuses a subscription whose names or values do not fit its project,
+// or that would be left out as its route is one more than most.
+func (s *Server) fitUpsert(ctx context.Context, n *naming, at tocsin.Shard, u *record.Upsert, most int) error {
+	if !s.Audience[at].FitRoute(n.project, u, most) {
+		return errRoutes()
+	}
+	if err := n.admit(ctx, u.Attributes, u.Tags); err != nil {
+		return err
+	}
+	return s.fitWeight(n.project, at, u.Subscription, u.Profile, u.Attributes, u.Tags)
+}
+
+// fitWeight refuses values that are too many for one person, or subscription.
+func (s *Server) fitWeight(project tocsin.ProjectID, at tocsin.Shard, id []byte, profile string, attributes []*record.Attribute, tags []*record.TagSet) error {
+	if !audience.Weighs(attributes, tags) {
 		return nil
 	}
-	return fieldProblem(leftOut(attribute, set))
+	if bytes := s.Audience[at].Weight(project, id, profile, attributes, tags); bytes > s.Profile {
+		field := "attributes"
+		if len(attributes) == 0 {
+			field = "tags"
+		}
+		return wrong(field, "%d bytes of values and tags would come together, %d are the most", bytes, s.Profile)
+	}
+	return nil
 }
 
-// leftOut tells what a project has no room for: an attribute, a set of tags or,
-// without a name, a route.
-func leftOut(attribute, set string) error {
-	switch {
-	case attribute != "":
-		return wrong("attributes."+attribute, "the project has %d attributes already", audience.MaxAttributes)
-	case set != "":
-		return wrong("tags."+set, "the project has %d sets of tags already", audience.MaxTagSets)
-	}
+func errRoutes() error {
 	return wrong("endpoint", "the project's subscriptions use %d push services and topics already", audience.MaxRoutes)
-}
-
-// fitUpsert refuses a subscription that would be left out, as a whole or in
-// part, or whose route would be one more than most.
-func (s *Server) fitUpsert(project tocsin.ProjectID, at tocsin.Shard, u *record.Upsert, most int) error {
-	if !s.Audience[at].FitRoute(project, u, most) {
-		return fieldProblem(leftOut("", ""))
-	}
-	return s.fit(project, at, u.Attributes, u.Tags)
 }
 
 // change appends changes to one shard and returns once they are durable.
 func (s *Server) change(ctx context.Context, shard tocsin.Shard, changes ...*record.Change) error {
-	e := &record.Envelope{Body: &record.Envelope_Changes{Changes: &record.Changes{Changes: changes}}}
+	return s.changeNamed(ctx, shard, 0, changes...)
+}
+
+// changeNamed is change for those that hold attributes or tags, whose names were
+// let pass in an edition.
+func (s *Server) changeNamed(ctx context.Context, shard tocsin.Shard, edition uint64, changes ...*record.Change) error {
+	e := &record.Envelope{Body: &record.Envelope_Changes{Changes: &record.Changes{Changes: changes, Names: edition}}}
 	return s.changes[shard].append(ctx, e, s.Now(), scope(ctx, 0))
 }
 
@@ -163,6 +179,7 @@ func (s *Server) putBatch(ctx context.Context, in *rawInput) (*body[client.Batch
 		return nil, err
 	}
 	var out client.BatchResult
+	names := s.naming(ctx, catalogue.Server)
 	set, place, taken := newBundle(project, s.Shards), s.placing(project), make([]*record.Upsert, len(request.Subscriptions))
 	for i, line := range request.Subscriptions {
 		u, err := reader.subscription(line)
@@ -172,12 +189,12 @@ func (s *Server) putBatch(ctx context.Context, in *rawInput) (*body[client.Batch
 			err = wrong("", "%v", err)
 		}
 		if err == nil {
-			err = s.fitUpsert(project, tocsin.ShardOf(project, u.Profile, s.Shards), u, audience.MaxRoutes)
+			err = s.fitUpsert(ctx, names, tocsin.ShardOf(project, u.Profile, s.Shards), u, audience.MaxRoutes)
 		}
 		if err == nil {
 			taken[i] = u
 			out.Accepted++
-			set.add(u)
+			set.add(u, names.edition())
 			continue
 		}
 		one, ok := aboutOne(err)
@@ -288,8 +305,13 @@ func (s *Server) updateProfile(ctx context.Context, in *struct {
 	}
 	project := caller(ctx).Project
 	shard := tocsin.ShardOf(project, update.Profile, s.Shards)
-	if err := s.fit(project, shard, update.Attributes, update.Tags); err != nil {
-		return nil, err
+	names := s.naming(ctx, catalogue.Server)
+	err := names.admit(ctx, update.Attributes, update.Tags)
+	if err == nil {
+		err = s.fitWeight(project, shard, nil, update.Profile, update.Attributes, update.Tags)
 	}
-	return nil, s.change(ctx, shard, &record.Change{Change: &record.Change_Profile{Profile: update}})
+	if err != nil {
+		return nil, about(err)
+	}
+	return nil, s.changeNamed(ctx, shard, names.edition(), &record.Change{Change: &record.Change_Profile{Profile: update}})
 }

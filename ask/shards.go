@@ -50,6 +50,13 @@ type Shard interface {
 	// many people, or returns the error of ctx.
 	Explain(ctx context.Context, project tocsin.ProjectID, q *target.Query, sample int, at time.Time) (Funnel, error)
 
+	// Names lists what subscriptions or people have, and counts live subscriptions.
+	Names(project tocsin.ProjectID) (names []Name, live int)
+
+	// Survey tells what is under a name, and its most frequent values: at most so
+	// many; with 0 no value is looked at.
+	Survey(ctx context.Context, project tocsin.ProjectID, name Name, most int) (Survey, error)
+
 	// Counters are those of a send; nil where it was not opened.
 	Counters(context.Context, tocsin.SendID) (*record.Counters, error)
 }

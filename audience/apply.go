@@ -241,15 +241,9 @@ func (p *project) update(edition uint64, u *record.ProfileUpdate) {
 	})
 }
 
-// A project has at most so many names in use on a shard, native fields
-// included, and so many routes of Web Push, and as many of the others together.
-// A name costs 1 to 4 bytes for every row of the shard, a route a lane with its
-// connections.
-const (
-	MaxAttributes = 512
-	MaxTagSets    = 64
-	MaxRoutes     = 512
-)
+// MaxRoutes bounds the routes of Web Push that a project has in use on a shard,
+// and as many of the others together: each is a lane with its connections.
+const MaxRoutes = 512
 
 // FitRoute reports whether a shard has room for the route of a change that
 // brings an address, when there may be so many, at most MaxRoutes. Beyond
@@ -259,20 +253,6 @@ func (s *Shard) FitRoute(project tocsin.ProjectID, u *record.Upsert, most int) b
 	defer s.mu.RUnlock()
 	p := s.projects[project]
 	return p == nil || len(u.Address) == 0 || p.routeFits(routeOf(u), most)
-}
-
-// Uses reports whether a subscription or a person of a project has an
-// attribute, or a set of tags, of a name.
-func (s *Shard) Uses(project tocsin.ProjectID, name string) (attribute, set bool) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	p := s.projects[project]
-	if p == nil {
-		return false, false
-	}
-	attribute, set = p.known.Has(name)
-	ofPeople, setOfPeople := p.people.known.Has(name)
-	return attribute || ofPeople, set || setOfPeople
 }
 
 // Known returns the names of attributes and sets of tags that a subscription of
@@ -286,8 +266,8 @@ func (s *Shard) Known(project tocsin.ProjectID) []string {
 	return nil
 }
 
-// setAll writes attributes and tags to one row; names of native fields, and
-// those beyond the limits, are left out, whoever let them pass.
+// setAll writes attributes and tags to one row; names of native fields are left
+// out, whoever let them pass.
 func setAll(x *index.Index, row uint32, attributes []*record.Attribute, tags []*record.TagSet) {
 	var room [32]index.Change
 	changes := room[:0]
@@ -296,53 +276,11 @@ func setAll(x *index.Index, row uint32, attributes []*record.Attribute, tags []*
 		changes = append(changes, index.Change{Name: a.Name, Value: v, Remove: !ok})
 	}
 	x.Apply(row, changes, func(name string) bool {
-		return (!target.Reserved(name) || wasAttribute(name)) && attributeFits(x, name)
+		return !target.Reserved(name) || wasAttribute(name)
 	})
 	for _, t := range tags {
-		if !setFits(x, t.Name) {
-			continue
-		}
 		x.ChangeTags(row, t.Name, t.Clear || len(t.Replace) > 0, t.Replace, t.Add, t.Remove)
 	}
-}
-
-func attributeFits(x *index.Index, name string) bool {
-	if known, _ := x.Has(name); known {
-		return true
-	}
-	n, _ := x.Names()
-	return n < MaxAttributes
-}
-
-func setFits(x *index.Index, name string) bool {
-	if _, known := x.Has(name); known {
-		return true
-	}
-	_, n := x.Names()
-	return n < MaxTagSets
-}
-
-// Fit reports whether a shard has room for the names of a change; when not, it
-// tells the first that would be left out. What is not applied yet may still
-// take the room.
-func (s *Shard) Fit(project tocsin.ProjectID, attributes []*record.Attribute, tags []*record.TagSet) (attribute, set string, ok bool) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	p := s.projects[project]
-	if p == nil {
-		return "", "", true
-	}
-	for _, a := range attributes {
-		if !attributeFits(p.known, a.Name) {
-			return a.Name, "", false
-		}
-	}
-	for _, t := range tags {
-		if !setFits(p.known, t.Name) {
-			return "", t.Name, false
-		}
-	}
-	return "", "", true
 }
 
 // valueOf reads an attribute; not ok is its removal.

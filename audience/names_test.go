@@ -36,39 +36,39 @@ func TestNamesAreDeletedAndRenamed(t *testing.T) {
 	w.apply(news, phone(0, of("ann")), person, phone(1, with("plan", "free"), with("town", "Nice"), tagged("likes", "food")))
 	w.apply(other, phone(0, with("plan", "gold")))
 	w.knowing(1, naming(1, false, "plan", ""))
-	w.knowing(2, naming(2, false, "town", "city"))
+	w.knowing(2, naming(2, false, "town", "place"))
 	w.knowing(3, naming(3, true, "likes", "topics"))
 	see := func() {
 		t.Helper()
 		w.expect(`{"plan":{"$exists":true}}`)
 		w.expect(`{"town":{"$exists":true}}`)
 		w.expect(`{"likes":{"$exists":true}}`)
-		w.expect(`{"city":"Nice"}`, 1)
-		w.expect(`{"city":"Lyon"}`, 0, 2)
+		w.expect(`{"place":"Nice"}`, 1)
+		w.expect(`{"place":"Lyon"}`, 0, 2)
 		w.expect(`{"topics":{"$contains":"sport"}}`, 0, 2)
 		w.expect(`{"topics":{"$contains":"food"}}`, 1)
 	}
 	w.apply(news, phone(2, of("ann"))) // inherits
 	see()
-	w.knowing(2, naming(2, false, "city", "")) // a repeat
+	w.knowing(2, naming(2, false, "place", "")) // a repeat
 	w.shard = reread(t, w.shard)
 	see()
 	// Who knows edition 1 calls the city a town. Who knows none may still write plans.
 	w.knowing(1, phone(1, with("town", "Brest"), tagged("likes", "art")))
 	w.apply(news, phone(1, with("plan", "gold")))
 	w.expect(`{"plan":{"$exists":true}}`)
-	w.expect(`{"city":"Brest"}`, 1)
+	w.expect(`{"place":"Brest"}`, 1)
 	w.expect(`{"topics":{"$contains":"art"}}`, 1)
 	// The names are free for others.
 	w.knowing(3, phone(1, with("plan", "new"), with("town", "of old")))
 	w.expect(`{"plan":"new"}`, 1)
-	w.expect(`{"town":"of old","city":"Brest"}`, 1)
+	w.expect(`{"town":"of old","place":"Brest"}`, 1)
 	if s, _ := w.shard.Find(other, subscription(0)); s.Attributes["plan"].Text != "gold" {
 		t.Errorf("another project has %+v", s)
 	}
 	// Who has both keeps what stands under the new name.
-	w.knowing(4, naming(4, false, "town", "city"))
-	w.expect(`{"city":"Brest"}`, 1)
+	w.knowing(4, naming(4, false, "town", "place"))
+	w.expect(`{"place":"Brest"}`, 1)
 	// Changes of yesterday are not remembered: everybody knows.
 	late := w.writer.Next(&record.Envelope{Body: &record.Envelope_Changes{Changes: &record.Changes{Changes: []*record.Change{naming(5, true, "a", "")}}}},
 		noon.Add(recall+1), record.Scope{Project: news})
@@ -77,41 +77,6 @@ func TestNamesAreDeletedAndRenamed(t *testing.T) {
 	if n := w.shard.projects[news].names; n.edition != 5 || len(n.past) != 1 {
 		t.Errorf("%+v", n)
 	}
-}
-
-// Every name costs memory for every row, and a device key is public: names do
-// not grow without end, and those that are known go on.
-func TestNamesAreBounded(t *testing.T) {
-	w := newWorld(t)
-	w.apply(news, phone(1, with("plan", "free"), of("ann")))
-	for n := range 2 * MaxAttributes {
-		tags := func(u *record.Upsert) {
-			u.Tags = append(u.Tags, &record.TagSet{Name: fmt.Sprintf("set%d", n), Add: []string{"x"}})
-		}
-		w.apply(news, phone(2, with(fmt.Sprintf("name%d", n), "x"), tags))
-		w.apply(news, &record.Change{Change: &record.Change_Profile{Profile: &record.ProfileUpdate{Profile: UserKey("ann"),
-			Attributes: []*record.Attribute{{Name: fmt.Sprintf("of%d", n), Value: &record.Attribute_Flag{Flag: true}}}}}})
-	}
-	p := w.shard.projects[news]
-	if attributes, sets := p.known.Names(); attributes != MaxAttributes || sets != MaxTagSets {
-		t.Errorf("%d attributes and %d sets of tags of subscriptions", attributes, sets)
-	}
-	if attributes, _ := p.people.known.Names(); attributes != MaxAttributes {
-		t.Errorf("%d attributes of people", attributes)
-	}
-	w.apply(news, phone(2, with("plan", "gold")))
-	w.expect(`{"plan":"gold"}`, 1)
-	fits := func(u *record.Upsert) bool {
-		_, _, ok := w.shard.Fit(news, u.Attributes, u.Tags)
-		return ok
-	}
-	if !fits(&record.Upsert{Attributes: []*record.Attribute{{Name: "plan"}}, Tags: []*record.TagSet{{Name: "set1"}}}) ||
-		fits(&record.Upsert{Attributes: []*record.Attribute{{Name: "another"}}}) || fits(&record.Upsert{Tags: []*record.TagSet{{Name: "another"}}}) {
-		t.Error("Fit says otherwise")
-	}
-	// Names that nobody has any more leave their room to others.
-	w.apply(news, remove(2), phone(3, with("late", "x")))
-	w.expect(`{"late":"x"}`, 2)
 }
 
 // Every route is a lane with connections of its own, and whoever has the device

@@ -54,14 +54,19 @@ type BadLine struct {
 	Line   int64  `json:"line" doc:"From 1"`
 	Field  string `json:"field,omitempty" doc:"At most 100 bytes of its name"`
 	Reason string `json:"reason" doc:"At most 100 bytes"`
+	Found  string `json:"found,omitempty" doc:"The value that the reason is about, cut to 40 bytes; while the import runs and in the answer to its stream, and not kept after that"`
 }
 
 // String is the reason, with the field where it is about one.
 func (b BadLine) String() string {
-	if b.Field == "" {
-		return b.Reason
+	text := b.Reason
+	if b.Field != "" {
+		text = b.Field + ": " + text
 	}
-	return b.Field + ": " + b.Reason
+	if b.Found != "" {
+		text += " (" + b.Found + ")"
+	}
+	return text
 }
 
 // Imports is one page of imports, newest first, without their bad lines.

@@ -53,7 +53,7 @@ type BatchError struct {
 // Registered names the subscription that was registered or changed.
 type Registered struct {
 	ID      tocsin.SubscriptionID `json:"id"`
-	Ignored []string              `json:"ignored,omitempty" doc:"Device API: attributes and sets of tags that were left out, as nothing but this install has them: a name comes into use by the server API"`
+	Ignored []string              `json:"ignored,omitempty" doc:"Device API: attributes and sets of tags that were left out: their names are not in use, which the server API brings, or a value is of another type, and why"`
 }
 
 // ProfileUpdate changes what is known of a person, whatever the device.
@@ -67,7 +67,7 @@ type Device struct {
 	ID     tocsin.SubscriptionID `json:"id"`
 	Secret string                `json:"secret,omitempty" doc:"Proves later that the caller is this install; shown once"`
 
-	Ignored []string `json:"ignored,omitempty" doc:"Attributes and sets of tags that were left out, as nothing but this install has them: a name comes into use by the server API"`
+	Ignored []string `json:"ignored,omitempty" doc:"Attributes and sets of tags that were left out: their names are not in use, which the server API brings, or a value is of another type, and why"`
 }
 
 // OptIn sets whether pushes may be sent to a device.

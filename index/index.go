@@ -119,22 +119,6 @@ func (x *Index) TagSets(row uint32) iter.Seq2[string, []string] {
 	}
 }
 
-// Names is how many attributes and tag sets some row has. Each costs memory for
-// every row; what no row has any more goes when another name comes.
-func (x *Index) Names() (attributes, sets int) {
-	for _, c := range x.columns {
-		if !c.empty() {
-			attributes++
-		}
-	}
-	for _, s := range x.sets {
-		if s.dict.distinct() > 0 {
-			sets++
-		}
-	}
-	return attributes, sets
-}
-
 // Known returns the names of attributes and of tag sets that some row has.
 func (x *Index) Known() (names []string) {
 	for name, c := range x.columns {

@@ -177,6 +177,10 @@ func (w *world) tags(most int) (tags []string) {
 
 // change does the same to the index and to the rows that are maps.
 func (w *world) change() {
+	if w.IntN(40) == 0 {
+		w.rename()
+		return
+	}
 	row, f := w.rows[w.IntN(len(w.rows))], w.fields[w.IntN(len(w.fields))]
 	switch w.IntN(15) {
 	case 13, 14:
@@ -201,6 +205,45 @@ func (w *world) change() {
 		w.n.row(row).changeTags(name, clear, replace, add, remove)
 	default:
 		w.give(row, f.name, w.drawn(f))
+	}
+}
+
+// rename takes a name away, or what is under it to another.
+func (w *world) rename() {
+	names := w.sets
+	tags := w.IntN(2) == 0
+	if !tags {
+		names = nil
+		for _, f := range w.fields {
+			if len(f.name) == 1 { // no native field
+				names = append(names, f.name)
+			}
+		}
+	}
+	from, to := w.pick(names...), w.pick(append(slices.Clone(names), "", "nobody")...)
+	switch {
+	case to == "" && tags:
+		w.x.DropSet(from)
+	case to == "":
+		w.x.Drop(from)
+	case tags:
+		w.x.RenameSet(from, to)
+	default:
+		w.x.Rename(from, to)
+	}
+	for _, p := range w.n {
+		if v, ok := p.attributes[from]; ok && !tags && from != to {
+			delete(p.attributes, from)
+			if _, there := p.attributes[to]; !there && to != "" {
+				p.attributes[to] = v
+			}
+		}
+		if list := p.tags[from]; len(list) > 0 && tags && from != to {
+			delete(p.tags, from)
+			if len(p.tags[to]) == 0 && to != "" {
+				p.tags[to] = list
+			}
+		}
 	}
 }
 

@@ -1,0 +1,126 @@
+package ask
+
+import (
+	"cmp"
+	"context"
+	"math"
+	"slices"
+
+	"github.com/tocsin-push/tocsin"
+)
+
+// Name is an attribute, or a set of tags.
+type Name struct {
+	Name string
+	Tags bool
+}
+
+// Value is a value of an attribute, or a tag. Kind and Bits are as package index
+// has them.
+type Value struct {
+	Kind uint8
+	Text string
+	Bits int64
+}
+
+// Counted is a value with the number of live subscriptions that have it.
+type Counted struct {
+	Value
+	Rows int
+}
+
+// Survey is what live subscriptions have under a name.
+type Survey struct {
+	Rows   int           // that have something
+	Kinds  map[uint8]int // by the kind of their value; where no subscription has one, of people
+	All    bool          // Top has every value
+	Top    []Counted     // the most frequent, most frequent first
+	Sketch []byte        // of all values, as package index makes it: see Distinct
+}
+
+// Distinct is how many different values there are; exact when all are told, else
+// wrong by 1.6 %, as a rule (HyperLogLog, Flajolet and others 2007).
+func (s *Survey) Distinct() int {
+	if s.All {
+		return len(s.Top)
+	}
+	sum, zeros, size := 0.0, 0, float64(len(s.Sketch))
+	for _, rank := range s.Sketch {
+		sum += math.Ldexp(1, -int(rank))
+		if rank == 0 {
+			zeros++
+		}
+	}
+	about := 0.7213 / (1 + 1.079/size) * size * size / sum
+	if about <= 2.5*size && zeros > 0 {
+		about = size * math.Log(size/float64(zeros)) // few values: count those that found a place of their own
+	}
+	return min(int(math.Round(about)), s.Rows)
+}
+
+// Names lists what some shard has, in order, and counts live subscriptions.
+func (s Shards) Names(project tocsin.ProjectID) (names []Name, live int) {
+	for _, shard := range s {
+		some, n := shard.Names(project)
+		names, live = append(names, some...), live+n
+	}
+	slices.SortFunc(names, func(a, b Name) int { return cmp.Or(cmp.Compare(a.Name, b.Name), compareFlags(a.Tags, b.Tags)) })
+	return slices.Compact(names), live
+}
+
+func compareFlags(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
+	}
+	return 1
+}
+
+// perShard is how many values a shard tells. Below it counts are exact. A value
+// that is rarer on a shard than so many others is not counted there.
+const perShard = 1024
+
+// Survey adds up what the shards have under a name. Without values, only their
+// kinds are looked at. Top is in order, the most frequent first.
+func (s Shards) Survey(ctx context.Context, project tocsin.ProjectID, name Name, values bool) (Survey, error) {
+	each := make([]Survey, len(s))
+	all := make([]tocsin.Shard, len(s))
+	for i := range all {
+		all[i] = tocsin.Shard(i)
+	}
+	most := 0
+	if values {
+		most = perShard
+	}
+	err := Each(all, func(i int, shard tocsin.Shard) (err error) {
+		each[i], err = s[shard].Survey(ctx, project, name, most)
+		return err
+	})
+	sum := Survey{Kinds: map[uint8]int{}, All: true}
+	rows := map[Value]int{}
+	for _, one := range each {
+		sum.Rows += one.Rows
+		sum.All = sum.All && one.All
+		for kind, n := range one.Kinds {
+			sum.Kinds[kind] += n
+		}
+		if sum.Sketch == nil {
+			sum.Sketch = make([]byte, len(one.Sketch))
+		}
+		for at, rank := range one.Sketch {
+			sum.Sketch[at] = max(sum.Sketch[at], rank)
+		}
+		for _, v := range one.Top {
+			rows[v.Value] += v.Rows
+		}
+	}
+	for v, n := range rows {
+		sum.Top = append(sum.Top, Counted{v, n})
+	}
+	slices.SortFunc(sum.Top, func(a, b Counted) int {
+		return cmp.Or(cmp.Compare(b.Rows, a.Rows), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Text, b.Text), cmp.Compare(a.Bits, b.Bits))
+	})
+	return sum, err
+}
