@@ -8,15 +8,20 @@ import (
 // Config is how a follower reads the log and keeps snapshots.
 type Config struct {
 	ReadBytes     int           // of one read of the log
-	SnapshotBytes int64         // of log after which a snapshot pays; at least the size of the last one is waited for
+	SnapshotBytes int64         // of log after which a snapshot pays; at least a quarter of what the last one wrote is waited for
 	SnapshotEvery time.Duration // after which one is written though little changed
 }
 
-// Default returns the settings of a new installation. With them a restart
-// reads at most about as much log as there is audience.
+// Default returns the settings of a new installation. With them a restart reads
+// 32 MiB of log a shard, or a quarter of its audience where all of it changes.
 func Default() Config {
-	return Config{ReadBytes: 4 << 20, SnapshotBytes: 64 << 20, SnapshotEvery: time.Hour}
+	return Config{ReadBytes: 4 << 20, SnapshotBytes: 32 << 20, SnapshotEvery: time.Hour}
 }
+
+// after is how much log to wait for when the last snapshot wrote so much: so
+// snapshots write at most about four times as much as the log, and a restart has
+// little of it to read.
+func (c Config) after(wrote int64) int64 { return max(c.SnapshotBytes, wrote/4) }
 
 // Validate refuses settings that would stall a follower or never end a log.
 func (c Config) Validate() error {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/tocsin-push/tocsin"
 )
@@ -20,9 +21,11 @@ var ErrDamaged = errors.New("audience: snapshot file is damaged")
 // only when it is whole, read back and durable, and never changes then. All
 // methods may be called at once; files are written one at a time.
 type Folder struct {
-	fs   vfs.FS
-	dir  string
-	gate chan struct{}
+	fs      vfs.FS
+	dir     string
+	gate    chan struct{}
+	metrics *metrics
+	small   int // bytes of a project up to which it is stored as one part
 }
 
 const (
@@ -39,8 +42,12 @@ func (id snapshotID) before(other snapshotID) int {
 }
 
 // OpenFolder makes the folder if need be and removes drafts that a crash left.
-func OpenFolder(fs vfs.FS, dir string) (*Folder, error) {
-	f := &Folder{fs: fs, dir: dir, gate: make(chan struct{}, 1)}
+func OpenFolder(fs vfs.FS, dir string, r prometheus.Registerer) (*Folder, error) {
+	m, err := newMetrics(r)
+	if err != nil {
+		return nil, fmt.Errorf("audience: %w", err)
+	}
+	f := &Folder{fs: fs, dir: dir, gate: make(chan struct{}, 1), metrics: m, small: bundleBytes}
 	if err := fs.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("audience: %w", err)
 	}

@@ -26,6 +26,7 @@ type Follower struct {
 	shard     *Shard
 	ready     chan struct{}
 
+	busy    atomic.Bool  // a snapshot that follow asked for is under way
 	writing sync.Mutex   // held while a snapshot is made
 	good    []*manifest  // snapshots that were read back, the newest first, two at most; guarded by writing
 	base    *manifest    // that the next one shares parts with; nil when it is written whole
@@ -55,6 +56,7 @@ func Open(config Config, number tocsin.Shard, j journal.Journal, folder *Folder,
 		}
 		shard, m, err := folder.load(number, id)
 		if err != nil {
+			folder.metrics.fails.WithLabelValues("read").Inc()
 			f.log.Error("snapshot is not usable, falling back to an older one or the log", "error", err)
 			continue
 		}
@@ -120,10 +122,16 @@ func (f *Follower) follow(ctx context.Context) error {
 			close(ready)
 			ready = nil
 		}
-		if pending > 0 && (pending >= max(f.config.SnapshotBytes, f.wrote.Load()) || time.Since(last) >= f.config.SnapshotEvery) {
-			pending, last = 0, time.Now()
+		due := pending > 0 && (pending >= f.config.after(f.wrote.Load()) || time.Since(last) >= f.config.SnapshotEvery)
+		if due {
+			last = time.Now()
+		}
+		if due && f.busy.CompareAndSwap(false, true) { // else it is asked for again with the next record, or after a while
+			pending = 0
 			f.tasks.Go(func() {
+				defer f.busy.Store(false)
 				if err := f.Snapshot(ctx); err != nil && ctx.Err() == nil {
+					f.folder.metrics.fails.WithLabelValues("write").Inc()
 					f.log.Error("snapshot was not written; the log is kept", "error", err)
 				}
 			})
@@ -186,7 +194,8 @@ func (f *Follower) snapshot(ctx context.Context, anew bool) error {
 		return err
 	}
 	m := f.shard.begin()
-	defer m.end()
+	ended := sync.OnceValue(m.end)
+	defer ended()
 	id := snapshotID{applied: m.applied}
 	for _, file := range files {
 		if file.applied == m.applied {
@@ -205,7 +214,7 @@ func (f *Follower) snapshot(ctx context.Context, anew bool) error {
 	}
 	f.good = append([]*manifest{list}, f.good...)[:min(2, len(f.good)+1)]
 	f.wrote.Store(int64(cost.bytes))
-	f.log.Info("snapshot written", "position", id.applied, "bytes", cost.bytes, "shared", cost.shared, "pause", cost.pause, "took", time.Since(began))
+	f.tell(id, cost, ended(), time.Since(began))
 	if len(f.good) < 2 {
 		return nil
 	}
@@ -217,6 +226,15 @@ func (f *Follower) snapshot(ctx context.Context, anew bool) error {
 		return fmt.Errorf("audience: %w", err)
 	}
 	return nil
+}
+
+func (f *Follower) tell(id snapshotID, cost written, pause, took time.Duration) {
+	f.log.Info("snapshot written", "position", id.applied, "bytes", cost.bytes, "shared", cost.shared, "pause", pause, "took", took)
+	m := f.folder.metrics
+	m.bytes.WithLabelValues("written").Add(float64(cost.bytes))
+	m.bytes.WithLabelValues("shared").Add(float64(cost.shared))
+	m.pause.Observe(pause.Seconds())
+	m.took.Observe(took.Seconds())
 }
 
 // forget removes files that neither of the two good snapshots needs.

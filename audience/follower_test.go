@@ -14,6 +14,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/index"
@@ -29,7 +30,7 @@ var (
 
 func folderOn(t *testing.T, fs vfs.FS) *Folder {
 	t.Helper()
-	folder, err := OpenFolder(fs, "audience")
+	folder, err := OpenFolder(fs, "audience", prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}

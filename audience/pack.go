@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -16,11 +15,8 @@ import (
 	"github.com/tocsin-push/tocsin/index"
 )
 
-// written is what a snapshot cost.
-type written struct {
-	bytes, shared uint64        // of parts
-	pause         time.Duration // longest that the writer waited for a lock
-}
+// written is what a snapshot cost, in bytes of parts.
+type written struct{ bytes, shared uint64 }
 
 // packer writes one snapshot file.
 type packer struct {
@@ -109,12 +105,10 @@ func (p *packer) share() {
 
 // project writes what changed of one.
 func (p *packer) project(m *moment, id tocsin.ProjectID) error {
-	began := time.Now()
 	f := m.take(id)
-	p.cost.pause = max(p.cost.pause, time.Since(began))
 	defer f.End()
 	saved := savedProject{id: id}
-	for _, s := range bundle(f.streams) {
+	for _, s := range p.folder.bundle(f.streams) {
 		if len(s.Parts) == 0 {
 			continue
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/index"
@@ -23,6 +24,7 @@ type moment struct {
 	projects []tocsin.ProjectID // in order
 	left     map[tocsin.ProjectID]bool
 	held     map[tocsin.ProjectID]*frozen
+	pause    time.Duration // longest that the lock was held
 }
 
 // frozen is one project at a moment.
@@ -35,6 +37,7 @@ type frozen struct {
 func (s *Shard) begin() *moment {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	began := time.Now()
 	m := &moment{shard: s, applied: s.applied, seen: maps.Clone(s.seen), left: make(map[tocsin.ProjectID]bool, len(s.projects)),
 		held: make(map[tocsin.ProjectID]*frozen)}
 	for id := range s.projects {
@@ -42,17 +45,19 @@ func (s *Shard) begin() *moment {
 		m.projects = append(m.projects, id)
 	}
 	slices.SortFunc(m.projects, func(a, b tocsin.ProjectID) int { return bytes.Compare(a[:], b[:]) })
-	s.moment = m
+	s.moment, m.pause = m, time.Since(began)
 	return m
 }
 
 // hold freezes a project unless that is done. The lock of the shard is held.
 func (m *moment) hold(id tocsin.ProjectID, p *project) {
 	if m.left[id] {
+		began := time.Now()
 		delete(m.left, id)
 		f := new(frozen)
 		f.streams = p.freeze(&f.Moment)
 		m.held[id] = f
+		m.pause = max(m.pause, time.Since(began))
 	}
 }
 
@@ -66,14 +71,16 @@ func (m *moment) take(id tocsin.ProjectID) *frozen {
 	return f
 }
 
-// end lets the writer forget the moment.
-func (m *moment) end() {
+// end lets the writer forget the moment, and returns the longest time that it
+// held the lock.
+func (m *moment) end() (pause time.Duration) {
 	m.shard.mu.Lock()
 	defer m.shard.mu.Unlock()
 	m.shard.moment = nil
 	for _, f := range m.held {
 		f.End()
 	}
+	return m.pause
 }
 
 // freeze returns all of a project that snapshots hold. A new kind of state adds

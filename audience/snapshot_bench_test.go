@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/tocsin-push/tocsin"
@@ -120,7 +121,7 @@ func benchSnapshots(b *testing.B) *Folder {
 	if dir == "" {
 		dir = b.TempDir()
 	}
-	folder, err := OpenFolder(vfs.Default, dir)
+	folder, err := OpenFolder(vfs.Default, dir, prometheus.NewRegistry())
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -136,10 +137,11 @@ func BenchmarkSnapshot(b *testing.B) {
 		f := newFiller(b, n)
 		size, count := f.shard.Size()
 		number := tocsin.Shard(n)
+		var pause time.Duration
 		write := func(base *manifest, again uint64) (*manifest, written, time.Duration) {
 			began := time.Now()
 			m := f.shard.begin()
-			defer m.end()
+			defer func() { pause = m.end() }()
 			list, cost, err := folder.write(b.Context(), number, m, snapshotID{m.applied, again}, base)
 			if err != nil {
 				b.Fatal(err)
@@ -147,7 +149,7 @@ func BenchmarkSnapshot(b *testing.B) {
 			return list, cost, time.Since(began)
 		}
 		report := func(what string, cost written, took time.Duration) {
-			b.Logf("%-40s %7.1f MB written, %7.1f MB shared, held for %v, took %v", what, float64(cost.bytes)/1e6, float64(cost.shared)/1e6, cost.pause, took)
+			b.Logf("%-40s %7.1f MB written, %7.1f MB shared, held for %v, took %v", what, float64(cost.bytes)/1e6, float64(cost.shared)/1e6, pause, took)
 		}
 		first, cost, took := write(nil, 0)
 		b.Logf("%d subscriptions, %d MB in memory", count, size>>20)

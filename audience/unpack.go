@@ -187,11 +187,11 @@ const (
 )
 
 // bundle returns the streams of a project as they are to be stored.
-func bundle(streams []index.Stream) []index.Stream {
+func (f *Folder) bundle(streams []index.Stream) []index.Stream {
 	total := 0
 	for _, s := range streams {
 		for i := range s.Parts {
-			if total += len(s.Parts[i].Content()); total > bundleBytes {
+			if total += len(s.Parts[i].Content()); total > f.small {
 				return streams
 			}
 		}

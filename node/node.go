@@ -101,7 +101,7 @@ func Run(ctx context.Context, c Config, log *slog.Logger, up func(Up)) error {
 	}
 
 	// The audience, shard by shard.
-	snapshots, err := audience.OpenFolder(vfs.Default, filepath.Join(c.Dir, "audience"))
+	snapshots, err := audience.OpenFolder(vfs.Default, filepath.Join(c.Dir, "audience"), metrics)
 	if err != nil {
 		return err
 	}
