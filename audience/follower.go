@@ -167,11 +167,12 @@ func (f *Follower) Snapshot(ctx context.Context) error {
 }
 
 // Rewrite writes two snapshots now that share nothing with any before, and trims
-// the log: what was applied when it is called, and is gone from memory, is then
-// in no snapshot and not below the position where the log begins.
+// the log below the first: what was taken away by changes that are applied when
+// it is called is then in no snapshot, and the log begins behind those changes.
 func (f *Follower) Rewrite(ctx context.Context) error {
 	f.writing.Lock()
 	defer f.writing.Unlock()
+	f.shard.wipe()
 	for range 2 {
 		if err := f.snapshot(ctx, true); err != nil {
 			return err

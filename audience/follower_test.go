@@ -145,54 +145,90 @@ func story(random *rand.Rand, n int) (changes []*record.Change) {
 	return changes
 }
 
-// However often it is snapshotted and started again, a shard equals the one
-// that read the whole log.
-func TestSnapshotsAndRestartsChangeNothing(t *testing.T) {
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	random := rand.New(rand.NewPCG(seed, 0))
-	j, fs := mem.New(), vfs.NewMem()
-	whole := NewShard(0) // reads what the journal forgets
-	w := newAppender(j)
-	log := slog.New(slog.DiscardHandler)
-	var read journal.Position
-	for range 30 {
-		w.append(t, story(random, random.IntN(80)+1)...)
-		records, next, err := j.Read(t.Context(), partition, read, 64<<20)
-		if err != nil {
-			t.Fatal(err)
-		}
-		read = next
-		for _, r := range records {
-			e, err := record.Decode(r.Data)
-			if err != nil || whole.Apply(uint64(r.Position), e) != nil {
+// However often it is snapshotted and started again, and though one of its two
+// snapshots is damaged now and then, a shard equals the one that read the whole
+// log.
+func TestSnapshotsRestartsAndDamageChangeNothing(t *testing.T) {
+	for _, small := range []int{0, bundleBytes} {
+		seed := rand.Uint64()
+		t.Logf("seed %d", seed)
+		random := rand.New(rand.NewPCG(seed, 0))
+		j, fs := mem.New(), vfs.NewMem()
+		whole := NewShard(0) // reads what the journal forgets
+		w := newAppender(j)
+		var said bytes.Buffer
+		log := slog.New(slog.NewTextHandler(&said, nil))
+		var read journal.Position
+		damaged, fell := false, 0 // since a snapshot was made
+		for range 60 {
+			w.append(t, story(random, random.IntN(80)+1)...)
+			records, next, err := j.Read(t.Context(), partition, read, 64<<20)
+			if err != nil {
 				t.Fatal(err)
 			}
-		}
-		f := open(t, j, folderOn(t, fs), log)
-		stop := running(t, f)
-		if random.IntN(2) == 0 {
-			if err := f.Snapshot(t.Context()); err != nil {
+			read = next
+			for _, r := range records {
+				e, err := record.Decode(r.Data)
+				if err != nil || whole.Apply(uint64(r.Position), e) != nil {
+					t.Fatal(err)
+				}
+			}
+			folder := folderOn(t, fs)
+			folder.small = small
+			said.Reset()
+			f := open(t, j, folder, log)
+			if strings.Contains(said.String(), "falling back") {
+				fell++
+			}
+			stop := running(t, f)
+			switch random.IntN(4) {
+			case 0, 1:
+				err = f.Snapshot(t.Context())
+				damaged = false
+			case 2:
+				if random.IntN(4) == 0 {
+					err = f.Rewrite(t.Context())
+					damaged = false
+				}
+			}
+			if err != nil {
 				t.Fatal(err)
 			}
-		}
-		stop()
-		if have, want := everybody(f.Shard()), everybody(whole); !reflect.DeepEqual(have, want) {
-			t.Fatalf("after a restart it is\n%+v\nwant\n%+v", have, want)
-		}
-		for _, text := range []string{`{"country":"1"}`, `{"plan":{"$in":[1,2]}}`, `{"tags":{"$contains":["t1","t3"]}}`, `{"$not":{"opted_in":true}}`} {
-			q := query(t, text)
-			if have, want := evaluated(t, f.Shard(), q), evaluated(t, whole, q); !equalAudience(have, want) {
-				t.Fatalf("%s reaches %v, want %v", text, have, want)
+			stop()
+			if have, want := everybody(f.Shard()), everybody(whole); !reflect.DeepEqual(have, want) {
+				t.Fatalf("after a restart it is\n%+v\nwant\n%+v", have, want)
 			}
-			if counted(t, f.Shard(), q) != counted(t, whole, q) {
-				t.Fatalf("%s counts differ", text)
+			for _, text := range []string{`{"country":"1"}`, `{"plan":{"$in":[1,2]}}`, `{"tags":{"$contains":["t1","t3"]}}`, `{"$not":{"opted_in":true}}`} {
+				q := query(t, text)
+				if have, want := evaluated(t, f.Shard(), q), evaluated(t, whole, q); !equalAudience(have, want) {
+					t.Fatalf("%s reaches %v, want %v", text, have, want)
+				}
+				if counted(t, f.Shard(), q) != counted(t, whole, q) {
+					t.Fatalf("%s counts differ", text)
+				}
+			}
+			if len(f.good) == 2 && !f.good[0].apart(f.good[1]) {
+				t.Fatalf("the two snapshots share files: %v, %v", f.good[0].files, f.good[1].files)
+			}
+			if len(f.good) == 2 && !damaged && random.IntN(2) == 0 {
+				files := f.good[random.IntN(2)].files
+				contents(t, fs, folder.path(3, files[random.IntN(len(files))].id), func(b []byte) []byte {
+					if random.IntN(4) == 0 {
+						return b[:random.IntN(len(b))]
+					}
+					b[random.IntN(len(b))] ^= 1 << random.IntN(8)
+					return b
+				})
+				damaged = true
 			}
 		}
-	}
-	first, err := j.First(t.Context(), partition)
-	if err != nil || first < 2 {
-		t.Errorf("the log was never trimmed: it starts at %d, %v", first, err)
+		first, err := j.First(t.Context(), partition)
+		if err != nil || first < 2 {
+			t.Errorf("the log was never trimmed: it starts at %d, %v", first, err)
+		}
+		if fell == 0 {
+			t.Error("it never fell back")
+		}
 	}
 }
 

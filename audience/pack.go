@@ -74,11 +74,13 @@ func (p *packer) draft(path string, m *moment) error {
 	return p.verify(path)
 }
 
+// maxFiles is how many files a snapshot shares parts of at most.
+const maxFiles = 16
+
 // share lists the parts that need not be written. Of a file of which less than
 // half is still in use nothing is shared, nor of more than a few files: so the
 // files of a snapshot hold at most about twice what it needs.
 func (p *packer) share() {
-	const maxFiles = 16
 	if p.base == nil {
 		return
 	}

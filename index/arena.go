@@ -18,6 +18,7 @@ type Arena struct {
 	chunks     [][]byte
 	used, dead int
 	sums       []*Sum // of the chunks; nil since one changed
+	life       *byte  // tells this arena from one that takes its place
 }
 
 // Ref is the place of an entry; 0 is none.
@@ -46,6 +47,7 @@ func (a *Arena) Add(parts ...[]byte) Ref {
 		a.chunks, a.sums = append(a.chunks, make([]byte, 0, size)), append(a.sums, nil)
 		last++
 		if last == 0 {
+			a.life = new(byte)
 			a.chunks[0] = append(a.chunks[0], 0, 0, 0, 0) // keeps Ref 0 free
 		}
 	}
@@ -112,7 +114,7 @@ func (a *Arena) encode(e *Encoder) {
 // DecodeArena reads an arena from one stream.
 func DecodeArena(d *Decoder) Arena {
 	const maxChunk = 64 << 20
-	a := Arena{dead: int(d.Number())}
+	a := Arena{dead: int(d.Number()), life: new(byte)}
 	for range d.Length(maxChunks) {
 		if d.err != nil {
 			break
@@ -126,7 +128,7 @@ func DecodeArena(d *Decoder) Arena {
 
 // clone is a copy that grows by itself.
 func (a *Arena) clone() Arena {
-	return Arena{chunks: slices.Clone(a.chunks), used: a.used, dead: a.dead, sums: make([]*Sum, len(a.chunks))}
+	return Arena{chunks: slices.Clone(a.chunks), used: a.used, dead: a.dead, sums: make([]*Sum, len(a.chunks)), life: new(byte)}
 }
 
 // Freeze returns the arena as it is now: what is dead, and a part for each
@@ -158,7 +160,7 @@ func LoadArena(from *Saved, name string) (a Arena) {
 	}
 	var dead [8]byte
 	from.Read(name, 0, dead[:])
-	a.dead = int(binary.LittleEndian.Uint64(dead[:]))
+	a.dead, a.life = int(binary.LittleEndian.Uint64(dead[:])), new(byte)
 	a.chunks, a.sums = make([][]byte, len(lengths)-1), make([]*Sum, len(lengths)-1)
 	for i, length := range lengths[1:] {
 		a.chunks[i] = make([]byte, length)
