@@ -2,6 +2,9 @@ package api
 
 import (
 	"context"
+	"slices"
+
+	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/record"
@@ -38,15 +41,28 @@ func newBundle(project tocsin.ProjectID, shards int) *bundle {
 
 // add takes a change whose names were let pass in an edition.
 func (b *bundle) add(u *record.Upsert, edition uint64) {
-	shard := tocsin.ShardOf(b.project, u.Profile, len(b.open))
 	b.change = appendUpsert(b.change[:0], u)
+	b.append(u.Profile, changeUpsert, edition)
+}
+
+func (b *bundle) addEvent(e *record.Event, edition uint64) {
+	b.change = slices.Grow(b.change[:0], e.SizeVT())[:e.SizeVT()]
+	if _, err := e.MarshalToSizedBufferVT(b.change); err != nil {
+		panic(err) // strings were checked, and nothing else can be wrong
+	}
+	b.append(e.Profile, changeEvent, edition)
+}
+
+// append takes the encoded change, of the kind that has this field.
+func (b *bundle) append(profile string, kind protowire.Number, edition uint64) {
+	shard := tocsin.ShardOf(b.project, profile, len(b.open))
 	now := b.open[shard]
 	if now == nil || now.edition != edition || now.count == bundleChanges || len(now.changes)+len(b.change) > bundleBytes {
 		now = &shardChanges{shard: shard, edition: edition, changes: make([]byte, 0, b.room)}
 		b.open[shard] = now
 		b.ready = append(b.ready, now)
 	}
-	now.changes = appendChange(now.changes, b.change)
+	now.changes = appendChange(now.changes, kind, b.change)
 	now.count++
 }
 

@@ -12,14 +12,20 @@ import (
 // functions write the same bytes by the field numbers of record.proto; a test
 // holds them against the library.
 
-// appendChange appends a Change that holds an encoded Upsert to a Changes.
-func appendChange(b, upsert []byte) []byte {
-	const changesChange, changeUpsert = 1, 1
-	size := protowire.SizeTag(changeUpsert) + protowire.SizeBytes(len(upsert))
+// Fields of a Change.
+const (
+	changeUpsert protowire.Number = 1
+	changeEvent  protowire.Number = 6
+)
+
+// appendChange appends a Change that holds an encoded one of a kind to a Changes.
+func appendChange(b []byte, kind protowire.Number, change []byte) []byte {
+	const changesChange = 1
+	size := protowire.SizeTag(kind) + protowire.SizeBytes(len(change))
 	b = protowire.AppendTag(b, changesChange, protowire.BytesType)
 	b = protowire.AppendVarint(b, uint64(size))
-	b = protowire.AppendTag(b, changeUpsert, protowire.BytesType)
-	return protowire.AppendBytes(b, upsert)
+	b = protowire.AppendTag(b, kind, protowire.BytesType)
+	return protowire.AppendBytes(b, change)
 }
 
 // appendEdition appends the edition of names to a Changes.

@@ -54,7 +54,7 @@ func TestUpsertsAreEncodedAsTheLibraryDoes(t *testing.T) {
 		want := &record.Changes{Changes: []*record.Change{upsert(u), upsert(u)}, Names: rapid.Uint64().Draw(t, "edition")}
 		one := appendUpsert(nil, u)
 		e := record.NewWriter(7).Next(new(record.Envelope), time.Unix(1, 2), record.Scope{Project: tocsin.ProjectID{1}})
-		got, err := record.Decode(record.EncodeChanges(e, appendEdition(appendChange(appendChange(nil, one), one), want.Names)))
+		got, err := record.Decode(record.EncodeChanges(e, appendEdition(appendChange(appendChange(nil, changeUpsert, one), changeUpsert, one), want.Names)))
 		if err != nil || !proto.Equal(got.GetChanges(), want) || got.Writer != 7 {
 			t.Fatalf("%v: %v, want %v", err, got, want)
 		}

@@ -205,6 +205,9 @@ func (s *Server) beginImport(ctx context.Context, in *StreamInput, name string, 
 	if row.ID, err = newID[tocsin.ImportID](s.Random, now); err != nil {
 		return nil, err
 	}
+	if row.Events && request.Format != client.NDJSON {
+		return nil, fail(http.StatusUnsupportedMediaType, "media_type", "events come as NDJSON: want Content-Type: application/x-ndjson, or format ndjson")
+	}
 	row.Name, row.Format, row.Status, row.CreatedAt = request.Name, request.Format, client.ImportOpen, now
 	row.touch(now)
 	if row.List != "" {

@@ -162,7 +162,7 @@ func TestDocument(t *testing.T) {
 			}
 		}
 	}
-	if operations != 41 {
+	if operations != 44 {
 		t.Errorf("%d operations in the document", operations)
 	}
 	var walk func(any)
@@ -189,7 +189,7 @@ func TestDocument(t *testing.T) {
 			t.Errorf("schema %s is missing", name)
 		}
 	}
-	for what, n := range map[string]int{`"name": "Tocsin-Project"`: 27, `"text/event-stream": {`: 2} {
+	for what, n := range map[string]int{`"name": "Tocsin-Project"`: 29, `"text/event-stream": {`: 2} {
 		if strings.Count(text, what) != n {
 			t.Errorf("%s stands %d times, want %d", what, strings.Count(text, what), n)
 		}

@@ -23,7 +23,7 @@ type piece struct {
 
 	parsed   chan struct{} // closed when the rest is there
 	changes  *bundle
-	held     []heldLine // from the first line on that names its subscription only
+	held     []heldLine // from the first line on that names its subscription only; events that do
 	imported int64
 	failed   int64
 	bad      []client.BadLine // the first of those
@@ -33,6 +33,7 @@ type piece struct {
 type heldLine struct {
 	span   span
 	change *record.Upsert
+	event  *record.Event // instead
 }
 
 // refuse notes that a line was not taken.

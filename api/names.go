@@ -22,6 +22,7 @@ type naming struct {
 	view       *catalogue.View           // nil until a name is asked for
 	attributes map[string]catalogue.Type // let pass under the view, and noted
 	sets       map[string]bool
+	events     map[string]bool
 	uses       []catalogue.Use
 }
 
@@ -29,7 +30,7 @@ type naming struct {
 func (s *Server) naming(ctx context.Context, via catalogue.Via) *naming {
 	c := caller(ctx)
 	n := &naming{server: s, project: c.Project, writer: catalogue.Writer{Via: via, Key: c.Key, Name: c.Name},
-		attributes: map[string]catalogue.Type{}, sets: map[string]bool{}}
+		attributes: map[string]catalogue.Type{}, sets: map[string]bool{}, events: map[string]bool{}}
 	if via == catalogue.Device { // anybody has the key
 		n.writer = catalogue.Writer{Via: via}
 	}

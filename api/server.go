@@ -125,6 +125,7 @@ func New(c Config, d Deps) (*Server, error) {
 	s.subscriptionRoutes()
 	s.deviceRoutes()
 	s.importRoutes()
+	s.eventRoutes()
 	s.listRoutes()
 	s.targetRoutes()
 	s.sendRoutes()

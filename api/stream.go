@@ -54,6 +54,9 @@ func (s *Server) stream(ctx context.Context, in *StreamInput, row *importRow) (*
 	if row.List != "" {
 		run.upload = &upload{server: s, project: who.Project, row: *row}
 	}
+	if row.Events {
+		run.events = &events{project: who.Project}
+	}
 	for range s.Shards {
 		run.admitted = append(run.admitted, audience.NewAdmitted())
 	}
@@ -88,7 +91,8 @@ type importing struct {
 	scope   record.Scope
 	reader  *intake // copied for each piece
 	columns []column
-	upload  *upload // to a list; nil: subscriptions come
+	upload  *upload // to a list; nil: subscriptions come, or
+	events  *events // copied for each piece
 	// By shard; shared by the pieces.
 	admitted []*audience.Admitted
 
@@ -187,6 +191,10 @@ func (i *importing) parse(ctx context.Context, p *piece) {
 		i.upload.parse(p, i.columns)
 		return
 	}
+	if i.events != nil {
+		i.parseEvents(ctx, p)
+		return
+	}
 	p.changes.room = bundleBytes
 	names := i.server.naming(ctx, catalogue.Import)
 	reader := *i.reader
@@ -209,7 +217,7 @@ func (i *importing) parse(ctx context.Context, p *piece) {
 		case err != nil:
 			p.refuse(s, err)
 		case held:
-			p.held = append(p.held, heldLine{s, u})
+			p.held = append(p.held, heldLine{span: s, change: u})
 			reader.room = new(room) // this one stays with the line
 		default:
 			p.changes.add(u, names.edition())
@@ -228,12 +236,8 @@ func (i *importing) place(ctx context.Context, p *piece) error {
 	p.changes = newBundle(i.scope.Project, i.server.Shards)
 	placing, names := i.server.placing(i.scope.Project), i.server.naming(ctx, catalogue.Import)
 	for _, line := range p.held {
-		err := placing.place(ctx, line.change)
+		err := i.placeLine(ctx, placing, names, p, line)
 		if err == nil {
-			err = i.admit(ctx, names, line.change)
-		}
-		if err == nil {
-			p.changes.add(line.change, names.edition())
 			p.imported++
 		} else if wrong, ok := aboutOne(err); ok {
 			p.refuse(line.span, wrong)
@@ -245,6 +249,28 @@ func (i *importing) place(ctx context.Context, p *piece) error {
 	slices.SortFunc(p.bad, func(a, b client.BadLine) int { return cmp.Compare(a.Line, b.Line) })
 	p.changes.send(ctx, i.server, i.scope)
 	return nil
+}
+
+// placeLine takes one of them, once it is known where it goes.
+func (i *importing) placeLine(ctx context.Context, placing *placing, names *naming, p *piece, line heldLine) error {
+	if e := line.event; e != nil {
+		err := placing.event(ctx, e)
+		if err == nil {
+			err = names.admitEvent(ctx, e.Name)
+		}
+		if err == nil {
+			p.changes.addEvent(e, names.edition())
+		}
+		return err
+	}
+	err := placing.place(ctx, line.change)
+	if err == nil {
+		err = i.admit(ctx, names, line.change)
+	}
+	if err == nil {
+		p.changes.add(line.change, names.edition())
+	}
+	return err
 }
 
 func (i *importing) line(reader *intake, data []byte, long bool, row *[]string) (u *record.Upsert, err error) {

@@ -25,11 +25,13 @@ func TestTargetingExamples(t *testing.T) {
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	w := newWorld(t, func(_ *Config, d *Deps) { d.Now = func() time.Time { return now } })
 	p, c := w.newProject("a")
-	people := regexp.MustCompile("(?s)```ndjson\n(.*?)```").FindStringSubmatch(document)
-	_, text := w.raw("POST", "/v1/imports", p.Key, people[1], "Content-Type", "application/x-ndjson")
-	var done client.Import
-	if err := json.Unmarshal([]byte(text), &done); err != nil || done.Imported != 4 || done.Bad != 0 {
-		t.Fatal(text)
+	streams := regexp.MustCompile("(?s)```ndjson\n(.*?)```").FindAllStringSubmatch(document, -1)
+	for i, path := range []string{"/v1/imports", "/v1/events/imports"} {
+		_, text := w.raw("POST", path, p.Key, streams[i][1], "Content-Type", "application/x-ndjson")
+		var done client.Import
+		if err := json.Unmarshal([]byte(text), &done); err != nil || done.Imported != []int64{4, 7}[i] || done.Bad != 0 {
+			t.Fatal(text)
+		}
 	}
 	examples := regexp.MustCompile("(?m)^\\|.* ?`(\\{.*\\})` \\| ([a-z, ]+) \\|$").FindAllStringSubmatch(document, -1)
 	asked := ""
@@ -52,7 +54,8 @@ func TestTargetingExamples(t *testing.T) {
 		asked += e[1]
 	}
 	for _, word := range strings.Fields(`$and $or $not $eq $ne $in $nin $gt $gte $lt $lte $between $startsWith $version $near
-		$contains $containsAny $containsAll $exists provider platform language zone region city app_version opted_in has_profile created last_active`) {
+		$contains $containsAny $containsAll $exists provider platform language zone region city app_version opted_in has_profile created last_active
+		event name count within where first last`) {
 		if !strings.Contains(asked, `"`+word+`"`) {
 			t.Errorf("%s has no example", word)
 		}
@@ -60,8 +63,8 @@ func TestTargetingExamples(t *testing.T) {
 	if len(examples) < 50 {
 		t.Errorf("%d examples were found in the document", len(examples))
 	}
-	count, err := c.Count(t.Context(), client.Target{Query: json.RawMessage(`{"contry":"FR","topics":{"$contains":"x"},"zzzzzz":1,"zone":"x"}`)})
-	if want := []string{"no subscription has a value for contry; did you mean country?", "no subscription has a value for zzzzzz"}; err != nil ||
+	count, err := c.Count(t.Context(), client.Target{Query: json.RawMessage(`{"contry":"FR","topics":{"$contains":"x"},"zzzzzz":1,"zone":"x","event":{"name":"raed"}}`)})
+	if want := []string{"no subscription has a value for contry; did you mean country?", "no subscription has a value for zzzzzz", "nobody did raed; did you mean read?"}; err != nil ||
 		!slices.Equal(count.Hints, want) || !strings.Contains(document, "\n"+want[0]+"\n") {
 		t.Errorf("hints %q, %v", count.Hints, err)
 	}

@@ -37,26 +37,35 @@ func (s *Server) countTarget(ctx context.Context, in *body[client.CountRequest])
 	return &body[client.Count]{out}, err
 }
 
-// hints names what a query asks for and no subscription has, with the name that
-// may have been meant.
+// hints names what a query asks for and no subscription has, or nobody did, with
+// the name that may have been meant.
 func (s *Server) hints(project tocsin.ProjectID, t ask.Target) (hints []string) {
 	if t.Query == nil {
 		return nil
 	}
-	var known []string
-	for _, shard := range s.Audience {
-		known = append(known, shard.Known(project)...)
-	}
-	slices.Sort(known)
-	for _, name := range t.Query.Names() {
-		if _, found := slices.BinarySearch(known, name); found {
-			continue
+	for _, of := range [...]struct {
+		asked []string
+		known func(*audience.Shard, tocsin.ProjectID) []string
+		hint  string
+	}{
+		{t.Query.Names(), (*audience.Shard).Known, "no subscription has a value for "},
+		{t.Query.Events(), (*audience.Shard).Events, "nobody did "},
+	} {
+		var known []string
+		for _, shard := range s.Audience {
+			known = append(known, of.known(shard, project)...)
 		}
-		hint := "no subscription has a value for " + name
-		if meant, ok := target.Nearest(name, known); ok {
-			hint += "; did you mean " + meant + "?"
+		slices.Sort(known)
+		for _, name := range of.asked {
+			if _, found := slices.BinarySearch(known, name); found {
+				continue
+			}
+			hint := of.hint + name
+			if meant, ok := target.Nearest(name, known); ok {
+				hint += "; did you mean " + meant + "?"
+			}
+			hints = append(hints, hint)
 		}
-		hints = append(hints, hint)
 	}
 	return hints
 }

@@ -30,9 +30,6 @@ func deedsOf(all []index.Deed) (deeds []*record.Deed) {
 func (p *project) did(ordinal uint32, all []*record.Deed) {
 	var deeds []index.Deed
 	for _, d := range all {
-		if !p.done.fits(d.Name, MaxEvents) {
-			continue
-		}
 		deed := index.Deed{Name: d.Name, Count: uint16(d.Count), First: d.First, Last: d.Last}
 		for _, day := range d.Days {
 			deed.Days = append(deed.Days, index.DayCount{Day: day.Day, Times: uint16(day.Times)})

@@ -10,10 +10,6 @@ import (
 	"github.com/tocsin-push/tocsin/record"
 )
 
-// MaxEvents is how many names of events a project has on a shard at most. One
-// that would be one more is left out.
-const MaxEvents = 1000
-
 // done is what a project's people did: those with a user id by their number,
 // subscriptions that are nobody's by their ordinal. What a person did counts for
 // all the person's subscriptions, those to come included; a subscription that
@@ -35,25 +31,8 @@ func (d *done) advance(at int64) (day uint32) {
 	return d.heard.day
 }
 
-// fits reports whether an event's name is known, or fewer than most are.
-func (d *done) fits(name string, most int) bool {
-	if d.own.Has(name) || d.people.Has(name) {
-		return true
-	}
-	n := len(d.people.Known())
-	for _, own := range d.own.Known() {
-		if !d.people.Has(own) {
-			n++
-		}
-	}
-	return n < most
-}
-
 // happened notes an event, once.
 func (p *project) happened(at int64, e *record.Event) {
-	if !p.done.fits(e.Name, MaxEvents) {
-		return
-	}
 	row, person, ok := p.doer(e)
 	if !ok || e.Repeat != 0 && !p.done.heard.first(e.Repeat) {
 		return
@@ -98,15 +77,6 @@ func (p *project) joins(ordinal, person uint32) {
 		p.done.own.Clear(ordinal)
 		p.devices(person, p.touchMoving)
 	}
-}
-
-// FitEvent reports whether a shard has room for an event of this name, when
-// there may be so many names, at most MaxEvents.
-func (s *Shard) FitEvent(project tocsin.ProjectID, name string, most int) bool {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	p := s.projects[project]
-	return p == nil || p.done.fits(name, most)
 }
 
 // Events returns the names of a project's events that somebody did.

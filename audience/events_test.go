@@ -141,16 +141,3 @@ func TestEventsAgeWithTheLog(t *testing.T) {
 		t.Errorf("told late: %q, want %q", got, want)
 	}
 }
-
-// A name that would be one too many is left out.
-func TestEventNamesAreBounded(t *testing.T) {
-	w := newWorld(t)
-	w.at(noon, phone(1), phone(2, func(u *record.Upsert) { u.Profile = UserKey("ann") }))
-	for i := range MaxEvents {
-		w.at(noon, event(fmt.Sprintf("e%d", i), noon, 1+i%2))
-	}
-	w.at(noon, event("more", noon, 1), event("e0", noon, 2))
-	if s := w.shard; s.FitEvent(news, "more", MaxEvents) || !s.FitEvent(news, "e7", MaxEvents) || !strings.Contains(w.did(s, 2), "e0 1 ") || strings.Contains(w.did(s, 1), "more") {
-		t.Error("a name too many came in, or a known one did not")
-	}
-}

@@ -161,6 +161,13 @@ func TestCommands(t *testing.T) {
 	if text = s.ok(&counted, "count", "--query", `{"country":"FR"}`); counted.Count != 25 || text != "25\n" {
 		t.Fatalf("%s %+v", text, counted)
 	}
+	events := s.file("events.ndjson", `{"user":"reader-0","name":"bought","fields":{"amount":12}}`+"\n"+`{"user":"reader-7","name":"bought","fields":{"amount":3}}`)
+	if text = s.ok(&imported, "import", "--events", events); imported.Imported != 2 || !imported.Events || !strings.Contains(text, "imported 2 of 2 lines, 0 bad") {
+		t.Fatalf("%s %+v", text, imported)
+	}
+	if s.json(&counted, "count", "--query", `{"event":{"name":"bought","where":{"amount":{"$gt":10}}}}`); counted.Count != 1 {
+		t.Fatalf("%+v", counted)
+	}
 	var explained client.Explained
 	if text = s.ok(&explained, "explain", "--query", `{"$not":{"country":"BE"}}`, "--sample", "1"); explained.Reachable != 25 || len(explained.In) != 1 ||
 		!strings.Contains(text, "          25           25           25  $not\n          25                              {\"country\":{\"$eq\":\"BE\"}}\n") ||

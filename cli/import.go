@@ -16,8 +16,9 @@ import (
 
 type imports struct {
 	remote
-	File   string          `arg:"" help:"NDJSON or CSV file." type:"existingfile"`
+	File   string          `arg:"" help:"NDJSON or CSV file; NDJSON of events." type:"existingfile"`
 	Format string          `help:"ndjson or csv; by the file's name when absent." enum:"ndjson,csv," default:""`
+	Events bool            `help:"The lines are events: what people did."`
 	Resume tocsin.ImportID `help:"Go on with an import that broke off." placeholder:"ID"`
 }
 
@@ -42,10 +43,13 @@ func (c *imports) Run(s *session) error {
 		}
 	}
 	var open client.Import
-	if c.Resume.IsZero() {
-		open, err = api.OpenImport(s.ctx, client.ImportRequest{Format: c.Format, Name: info.Name()})
-	} else {
+	switch request := (client.ImportRequest{Format: c.Format, Name: info.Name()}); {
+	case !c.Resume.IsZero():
 		open, err = api.GetImport(s.ctx, c.Resume)
+	case c.Events:
+		open, err = api.OpenEventImport(s.ctx, request)
+	default:
+		open, err = api.OpenImport(s.ctx, request)
 	}
 	if err != nil {
 		return err

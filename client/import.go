@@ -8,7 +8,7 @@ import (
 
 // Formats of an import's stream.
 const (
-	NDJSON = "ndjson" // one Subscription a line; Content-Type application/x-ndjson
+	NDJSON = "ndjson" // one Subscription, or Event, a line; Content-Type application/x-ndjson
 	CSV    = "csv"    // a header line, then one subscription a line; Content-Type text/csv
 )
 
@@ -21,19 +21,20 @@ type ImportRequest struct {
 	Format string `json:"format" enum:"ndjson,csv"`
 }
 
-// Import is a stream of subscriptions, or of entries of a list. Everything before Offset is durable; a
+// Import is a stream of subscriptions, of events, or of entries of a list. Everything before Offset is durable; a
 // stream that broke is continued from there.
 type Import struct {
 	ID        tocsin.ImportID `json:"id"`
 	Name      string          `json:"name,omitempty"`
 	Format    string          `json:"format"`
+	Events    bool            `json:"events,omitempty" doc:"It is a stream of events"`
 	List      string          `json:"list,omitempty" doc:"Name of the list that it is an upload to"`
 	Mode      ListMode        `json:"mode,omitempty" enum:"replace,add,remove"`
 	Confirm   bool            `json:"confirm,omitempty" doc:"The list that is replaced may become less than half of what it is"`
 	Status    ImportStatus    `json:"status"`
 	Offset    int64           `json:"offset" doc:"Bytes of the stream whose lines are durable or reported as bad"`
 	Lines     int64           `json:"lines" doc:"Lines before the offset, blank ones and the CSV header included"`
-	Imported  int64           `json:"imported" doc:"Subscriptions, or entries of the list, that were written"`
+	Imported  int64           `json:"imported" doc:"Subscriptions, events, or entries of the list, that were written"`
 	Bad       int64           `json:"bad" doc:"Lines that were not taken; all those of a row of several"`
 	BadLines  []BadLine       `json:"bad_lines,omitempty" doc:"The first 1,000 of them"`
 	CreatedAt time.Time       `json:"created_at"`
