@@ -23,6 +23,7 @@ type (
 	keyKind          struct{}
 	credentialKind   struct{}
 	importKind       struct{}
+	erasureKind      struct{}
 )
 
 func (projectKind) prefix() string      { return "prj" }
@@ -31,6 +32,7 @@ func (subscriptionKind) prefix() string { return "sub" }
 func (keyKind) prefix() string          { return "key" }
 func (credentialKind) prefix() string   { return "crd" }
 func (importKind) prefix() string       { return "imp" }
+func (erasureKind) prefix() string      { return "ers" }
 
 type (
 	ProjectID      = ID[projectKind]
@@ -39,6 +41,7 @@ type (
 	KeyID          = ID[keyKind]
 	CredentialID   = ID[credentialKind]
 	ImportID       = ID[importKind]
+	ErasureID      = ID[erasureKind]
 )
 
 const alphabet = "0123456789abcdefghjkmnpqrstvwxyz"

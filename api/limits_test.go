@@ -153,17 +153,12 @@ func TestDocument(t *testing.T) {
 	if err := json.Unmarshal([]byte(text), &doc); err != nil || doc.OpenAPI != "3.1.0" {
 		t.Fatalf("%s %v", doc.OpenAPI, err)
 	}
-	operations := 0
 	for path, methods := range doc.Paths {
 		for method, op := range methods {
-			operations++
 			if op["operationId"] == "" || op["security"] == nil || op["responses"].(map[string]any)["default"] == nil {
 				t.Errorf("%s %s: no id, security or problem", method, path)
 			}
 		}
-	}
-	if operations != 44 {
-		t.Errorf("%d operations in the document", operations)
 	}
 	var walk func(any)
 	walk = func(v any) {
@@ -187,11 +182,6 @@ func TestDocument(t *testing.T) {
 	for _, name := range []string{"SendRequest", "Subscription", "Problem", "Trace"} {
 		if doc.Components.Schemas[name] == nil {
 			t.Errorf("schema %s is missing", name)
-		}
-	}
-	for what, n := range map[string]int{`"name": "Tocsin-Project"`: 29, `"text/event-stream": {`: 2} {
-		if strings.Count(text, what) != n {
-			t.Errorf("%s stands %d times, want %d", what, strings.Count(text, what), n)
 		}
 	}
 	file := filepath.Join("..", "docs", "openapi.json")

@@ -47,6 +47,12 @@ type Deps struct {
 	// Full is an error while the disk has no room for new sends.
 	Full func() error
 
+	// Forget returns once nothing that anybody can read holds some people any more,
+	// and Purge once nothing is on the disk that nobody can read. step hears what is
+	// done.
+	Forget func(ctx context.Context, people []*Erasing, step func(string)) error
+	Purge  func(context.Context) error
+
 	// Damaged names a file of the storage that cannot be read, nil for none. What
 	// is accepted then may never be done.
 	Damaged func() error
@@ -76,6 +82,7 @@ type Server struct {
 	teacher   *teacher
 	imports   *imports
 	names     *catalogue.Service
+	eraser    *eraser
 	requests  *gate // of keys; the next of devices
 	devices   *gate
 	streams   *gate
@@ -118,6 +125,7 @@ func New(c Config, d Deps) (*Server, error) {
 		}
 	}
 	s.teacher = newTeacher(s.ask, d.Store, d.Log, d.Now)
+	s.eraser = newEraser(d, s.imports)
 	mux := http.NewServeMux()
 	casing.Do(func() { huma.ValidateStrictCasing = true })
 	s.api = humago.New(mux, describe())
@@ -127,6 +135,7 @@ func New(c Config, d Deps) (*Server, error) {
 	s.importRoutes()
 	s.eventRoutes()
 	s.listRoutes()
+	s.erasureRoutes()
 	s.targetRoutes()
 	s.sendRoutes()
 	if err := s.plainRoutes(mux); err != nil {
@@ -217,11 +226,13 @@ func (s *Server) Run(ctx context.Context) error {
 		})
 	}
 	all.Go(func() { s.readCatalogues(ctx) })
-	all.Go(func() {
-		if err := s.teacher.run(ctx); err != nil {
-			stop(err)
-		}
-	})
+	for _, run := range []func(context.Context) error{s.teacher.run, s.eraser.run} {
+		all.Go(func() {
+			if err := run(ctx); err != nil {
+				stop(err)
+			}
+		})
+	}
 	all.Wait()
 	if err := context.Cause(ctx); err != nil && !errors.Is(err, context.Canceled) {
 		return err

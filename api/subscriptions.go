@@ -36,6 +36,8 @@ func (s *Server) subscriptionRoutes() {
 		summary: "What is known of a subscription, but for its address", need: read}, s.getSubscription)
 	route(s, operation{id: "delete-subscription", method: http.MethodDelete, path: "/v1/subscriptions/{subscription}", tag: "Subscriptions",
 		summary: "Delete a subscription", status: http.StatusNoContent, need: write}, s.deleteSubscription)
+	route(s, operation{id: "export-profile", method: http.MethodGet, path: "/v1/profiles/{user}/export", tag: "Profiles",
+		summary: "All that is known of a person, addresses included", need: access{scope: account.Audience}}, s.exportProfile)
 	route(s, operation{id: "update-profile", method: http.MethodPatch, path: "/v1/profiles/{user}", tag: "Profiles",
 		summary: "Set attributes and tags of a person, on every device", status: http.StatusNoContent, need: write}, s.updateProfile)
 }
@@ -229,16 +231,25 @@ func (s *Server) getSubscription(ctx context.Context, in *SubscriptionPath) (*bo
 	if err != nil {
 		return nil, err
 	}
+	return &body[client.Known]{known(found)}, nil
+}
+
+func known(found audience.Subscription) client.Known {
 	out := client.Known{ID: found.ID, User: userOf(found.Profile), Provider: found.Route.Provider, Topic: found.Route.Topic,
 		Platform: found.Platform, Language: found.Language, Zone: found.Zone, Region: found.Region, City: found.City, AppVersion: found.AppVersion, Active: found.Active, OptedIn: found.OptedIn, Tags: found.Tags,
-		Attributes: make(map[string]client.Value, len(found.Attributes))}
-	for name, v := range found.Attributes {
-		out.Attributes[name] = valueOf(v)
-	}
+		Attributes: valuesOf(found.Attributes)}
 	for _, tags := range out.Tags {
 		sort.Strings(tags)
 	}
-	return &body[client.Known]{out}, nil
+	return out
+}
+
+func valuesOf(attributes map[string]index.Value) map[string]client.Value {
+	values := make(map[string]client.Value, len(attributes))
+	for name, v := range attributes {
+		values[name] = valueOf(v)
+	}
+	return values
 }
 
 func userOf(profile string) string {

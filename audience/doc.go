@@ -33,6 +33,7 @@
 //   - who opened a send is known for 30 days of the log: people, with all that
 //     they have, and subscriptions that are nobody's, as long as they live. Who
 //     got one is not kept here: node hands in who tells it;
+//   - who is erased leaves ordinals that are nobody's, and nothing else;
 //   - opted in is true until somebody says otherwise.
 //
 // Segments that are asked for again and again are kept as sets of rows, by what

@@ -9,13 +9,14 @@ import (
 
 // erase forgets a person, and all subscriptions that it has or had here. Unlike
 // a deletion it takes the identifiers too: who comes again is somebody new, with
-// a new ordinal. Ordinals of the erased are nobody's from here on.
+// a new ordinal. Ordinals of the erased are nobody's from here on. What was known
+// leaves memory; what was known once and was replaced does with the next snapshots that are rewritten.
 func (p *project) erase(e *record.Erase) {
 	ordinals := p.everOf(e.Profile)
 	p.eraseFromLists(e.Profile, ordinals)
 	for _, o := range ordinals {
 		if p.live.Contains(o) {
-			p.remove(o)
+			p.wipe(o)
 		}
 		p.revive(o)
 		p.stays(o)
@@ -32,10 +33,10 @@ func (p *project) erase(e *record.Erase) {
 	}
 	w := &p.people
 	p.openedErases(number, ordinals)
-	w.known.Clear(number)
+	w.known.Wipe(number)
 	p.done.people.Clear(number)
 	w.byKey.Delete(p.hashOfKey(number), number, p.hashOfKey)
-	w.keys.Free(w.key.At(number))
+	w.keys.Wipe(w.key.At(number))
 	w.key.Set(number, 0)
 	w.first.Set(number, 0)
 }

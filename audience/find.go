@@ -2,6 +2,7 @@ package audience
 
 import (
 	"context"
+	"maps"
 	"time"
 
 	"github.com/RoaringBitmap/roaring/v2"
@@ -137,4 +138,20 @@ func (p *project) view(o uint32) Subscription {
 		v.Tags[name] = tags
 	}
 	return v
+}
+
+// Person returns what was set on a profile with a user id; not ok when nothing
+// is known of it.
+func (s *Shard) Person(project tocsin.ProjectID, key string) (attributes map[string]index.Value, tags map[string][]string, ok bool) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	p := s.projects[project]
+	if p == nil {
+		return nil, nil, false
+	}
+	number, ok := p.person(key)
+	if !ok {
+		return nil, nil, false
+	}
+	return maps.Collect(p.people.known.Attributes(number)), maps.Collect(p.people.known.TagSets(number)), true
 }

@@ -226,6 +226,13 @@ func (p *project) remove(ordinal uint32) {
 	p.empty(ordinal)
 }
 
+// wipe is remove, and leaves nothing in memory of what was known.
+func (p *project) wipe(ordinal uint32) {
+	p.departs(ordinal)
+	p.detach(ordinal)
+	p.release(ordinal, (*index.Arena).Wipe, (*index.Index).Wipe)
+}
+
 // detach ends the life of a subscription; all that is known of it is still there.
 func (p *project) detach(ordinal uint32) {
 	p.byAddress.Delete(p.hashOfAddress(ordinal), ordinal, p.hashOfAddress)
@@ -236,13 +243,17 @@ func (p *project) detach(ordinal uint32) {
 
 // empty lets go of what is known of a subscription that lives no more.
 func (p *project) empty(ordinal uint32) {
+	p.release(ordinal, (*index.Arena).Free, (*index.Index).Clear)
+}
+
+func (p *project) release(ordinal uint32, free func(*index.Arena, index.Ref), clear func(*index.Index, uint32)) {
 	p.routeUses[p.rows.route.At(ordinal)]--
-	p.addresses.Free(p.rows.address.At(ordinal))
+	free(&p.addresses, p.rows.address.At(ordinal))
 	p.rows.address.Set(ordinal, 0)
 	p.rows.created.Set(ordinal, 0)
 	p.rows.active.Set(ordinal, 0)
 	p.rows.vouched.Set(ordinal, 0)
-	p.known.Clear(ordinal)
+	clear(p.known, ordinal)
 	if p.rows.profile.At(ordinal) == 0 {
 		p.done.own.Clear(ordinal)
 		p.openedForgets(ordinal)

@@ -48,6 +48,9 @@ type commands struct {
 	Rate       rate       `cmd:"" help:"Set how many pushes of a send leave a minute, also while it runs."`
 	Outcomes   outcomes   `cmd:"" help:"List how every push of a send ended, one a line; with --json one object a line."`
 	Why        why        `cmd:"" help:"Tell what became of a subscription, or of a user, in a send, and why."`
+	Export     export     `cmd:"" help:"Print all that is known of a person, as JSON."`
+	Erase      erase      `cmd:"" help:"Erase a person: out of every answer at once, off the disk within 24 hours or now."`
+	Erasures   erasures   `cmd:"" help:"List erasures, newest first."`
 	Completion completion `cmd:"" help:"Print a completion script for bash."`
 }
 

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"strings"
 	"time"
 
 	"github.com/tocsin-push/tocsin"
@@ -75,3 +76,6 @@ type Imports struct {
 	Imports []Import `json:"imports"`
 	Next    string   `json:"next,omitempty" doc:"Give it as before to read the next page; absent on the last"`
 }
+
+// Quotes reports whether the reason may repeat what stood in the line.
+func (b BadLine) Quotes() bool { return strings.ContainsRune(b.Reason, '"') }

@@ -86,6 +86,22 @@ func (a *Arena) Free(ref Ref) {
 	}
 }
 
+// Wipe is Free for what must leave memory too: nothing is left of the entry but
+// in the hands of who has got it.
+func (a *Arena) Wipe(ref Ref) {
+	if ref == 0 {
+		return
+	}
+	a.Free(ref)
+	n, chunk := len(a.Get(ref)), a.chunks[ref>>16]
+	start := int(ref&0xffff)<<2 + 1
+	for ; chunk[start-1] >= 0x80; start++ { // behind the length
+	}
+	wiped := append(make([]byte, 0, cap(chunk)), chunk...)
+	clear(wiped[start : start+n])
+	a.chunks[ref>>16], a.sums[ref>>16] = wiped, nil
+}
+
 // Wasteful reports whether more than half, and enough to matter, is freed.
 func (a *Arena) Wasteful() bool { return a.dead > chunkSize && a.dead > a.used/2 }
 

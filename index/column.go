@@ -64,7 +64,7 @@ func (c *column) set(row uint32, v Value) {
 		c.sets[code].add(row)
 	}
 	if old != 0 {
-		c.forget(row, old)
+		c.forget(row, old, c.dict.drop)
 	}
 	if !created {
 		return
@@ -77,7 +77,12 @@ func (c *column) set(row uint32, v Value) {
 	}
 }
 
-func (c *column) remove(row uint32) {
+func (c *column) remove(row uint32) { c.without(row, c.dict.drop) }
+
+// wipe is remove, and leaves nothing of the value in memory if nobody else has it.
+func (c *column) wipe(row uint32) { c.without(row, c.dict.wipe) }
+
+func (c *column) without(row uint32, drop func(code uint32)) {
 	if !c.has.has(row) {
 		return
 	}
@@ -89,7 +94,7 @@ func (c *column) remove(row uint32) {
 	}
 	old := c.codes.get(row)
 	c.codes.set(row, 0)
-	c.forget(row, old)
+	c.forget(row, old, drop)
 }
 
 // empty reports whether no row has a value.
@@ -101,11 +106,11 @@ func (c *column) empty() bool {
 }
 
 // forget takes a row away from a code.
-func (c *column) forget(row, code uint32) {
+func (c *column) forget(row, code uint32, drop func(code uint32)) {
 	if c.sets != nil {
 		c.sets[code].remove(row)
 	}
-	c.dict.drop(code)
+	drop(code)
 }
 
 // lay turns a column of numbers of one type, nearly all different, into a

@@ -75,14 +75,19 @@ func (d *dictionary) take(v Value) (code uint32, created bool) {
 }
 
 // drop counts one row less; the value goes with its last row.
-func (d *dictionary) drop(code uint32) {
+func (d *dictionary) drop(code uint32) { d.release(code, (*Arena).Free) }
+
+// wipe is drop, and leaves nothing of the value in memory when it goes.
+func (d *dictionary) wipe(code uint32) { d.release(code, (*Arena).Wipe) }
+
+func (d *dictionary) release(code uint32, free func(*Arena, Ref)) {
 	if d.counts[code]--; d.counts[code] > 0 {
 		return
 	}
 	v := d.value(code)
 	d.table.Delete(d.hash(v), code, d.hashOf)
 	if v.textual() {
-		d.arena.Free(Ref(d.values.At(code)))
+		free(&d.arena, Ref(d.values.At(code)))
 	}
 	d.kinds[code] = 0
 	d.values.Set(code, 0)

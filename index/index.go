@@ -97,6 +97,17 @@ func (x *Index) Clear(row uint32) {
 	}
 }
 
+// Wipe takes everything away from a row, and leaves nothing of it in memory that
+// no other row has.
+func (x *Index) Wipe(row uint32) {
+	for _, c := range x.columns {
+		c.wipe(row)
+	}
+	for _, s := range x.sets {
+		s.wipe(row)
+	}
+}
+
 // Attributes yields a row's values by name, in the order of names.
 func (x *Index) Attributes(row uint32) iter.Seq2[string, Value] {
 	return func(yield func(string, Value) bool) {

@@ -44,6 +44,17 @@ func (s *set) drop(row, code uint32) {
 	s.dict.drop(code)
 }
 
+// wipe empties the row's set, and leaves nothing in memory of tags that nobody
+// else has.
+func (s *set) wipe(row uint32) {
+	for _, code := range s.codesOf(row, s.scratch[:0]) {
+		s.tagged[code].remove(row)
+		s.dict.wipe(code)
+	}
+	s.scratch = s.scratch[:0]
+	s.keep(row)
+}
+
 // change replaces the row's set by replace when clear holds, then adds, then
 // removes.
 func (s *set) change(row uint32, clear bool, replace, add, remove []string) {

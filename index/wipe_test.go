@@ -67,3 +67,40 @@ func TestWipe(t *testing.T) {
 		}
 	}
 }
+
+// A row that is wiped leaves nothing in memory but what others have too; whoever
+// holds a text goes on reading it.
+func TestWipedRow(t *testing.T) {
+	x := New()
+	for row := range uint32(5000) { // several chunks
+		x.Set(row, "mail", Value{Kind: Text, Text: fmt.Sprintf("mail-%d-%0200d", row, row)})
+		x.Set(row, "country", Value{Kind: Text, Text: fmt.Sprint("country-", row%2)})
+		x.ChangeTags(row, "own", false, nil, []string{fmt.Sprintf("tag-%d-", row), "shared-tag"}, nil)
+	}
+	held := func(text string) (n int) {
+		for _, a := range []*Arena{&x.columns["mail"].dict.arena, &x.columns["country"].dict.arena, &x.sets["own"].dict.arena} {
+			for _, chunk := range a.chunks {
+				n += bytes.Count(chunk, []byte(text))
+			}
+		}
+		return n
+	}
+	kept, _ := x.Get(3000, "mail")
+	want := fmt.Sprintf("mail-%d-%0200d", 3000, 3000)
+	x.Wipe(3000)
+	if held("mail-3000-") != 0 || held("tag-3000-") != 0 {
+		t.Error("it is still in memory")
+	}
+	if held("country-0") != 1 || held("shared-tag") != 1 || held("mail-2999-") != 1 || held("tag-3001-") != 1 {
+		t.Error("what others have went too")
+	}
+	if kept.Text != want {
+		t.Errorf("a text in somebody's hands became %q", kept.Text)
+	}
+	if v, ok := x.Get(3000, "mail"); ok || len(x.Tags(3000, "own")) != 0 {
+		t.Errorf("it still has %v", v)
+	}
+	if v, _ := x.Get(4999, "mail"); v.Text != fmt.Sprintf("mail-%d-%0200d", 4999, 4999) {
+		t.Errorf("another has %q", v.Text)
+	}
+}

@@ -148,10 +148,15 @@ func Run(ctx context.Context, c Config, log *slog.Logger, up func(Up)) error {
 	replaced(parts, accounts, lanes, plans)
 
 	// The way in.
+	trims := &trimmer{journal: journal, store: store, followers: followers, receipts: receipts, plans: plans, log: log}
 	server, err := api.New(c.API, api.Deps{
 		Accounts: accounts, Journal: journal, Store: store, Shards: c.Shards, Audience: shards, Receipts: receipts,
 		Refused: lanes.Refused, Outlook: lanes.Outlook, Crowded: lanes.Refuses,
-		Full:    journal.Full,
+		Full: journal.Full,
+		Forget: func(ctx context.Context, people []*api.Erasing, step func(string)) error {
+			return trims.forget(ctx, people, step, journal)
+		},
+		Purge:   func(ctx context.Context) error { return errors.Join(journal.Purge(ctx), store.Purge(ctx)) },
 		Damaged: func() error { return errors.Join(journal.Damaged(), store.Damaged()) },
 		Metrics: promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}), Ready: func(context.Context) error { return caughtUp(followers) },
 		Log: log, Now: time.Now, Random: rand.Reader,
@@ -159,10 +164,9 @@ func Run(ctx context.Context, c Config, log *slog.Logger, up func(Up)) error {
 	if err != nil {
 		return err
 	}
+	trims.listed = server.Listed
 	parts.start("api", server.Run)
-	parts.start("trim", func(ctx context.Context) error {
-		return trim(ctx, c.Trim, journal, store, receipts, plans, server, log)
-	})
+	parts.start("trim", func(ctx context.Context) error { return trims.run(ctx, c.Trim) })
 	listener, err := net.Listen("tcp", c.Listen)
 	if err != nil {
 		return fmt.Errorf("node: %w", err)

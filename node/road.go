@@ -3,17 +3,14 @@ package node
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"runtime"
 	"sync"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/account"
-	"github.com/tocsin-push/tocsin/api"
 	"github.com/tocsin-push/tocsin/audience"
 	"github.com/tocsin-push/tocsin/fanout"
 	"github.com/tocsin-push/tocsin/journal"
@@ -67,44 +64,6 @@ func fold(ctx context.Context, s store.Store, place store.Place, read func([]sto
 		return nil, err
 	}
 	return read(rows)
-}
-
-// trim gives log space back. Of the ledger nobody needs what lies below both
-// snapshots of its fold; of sends, what is planned and listed; of slices, what an owner
-// that starts from the older one does not read. audience trims changes.
-func trim(ctx context.Context, pause time.Duration, j journal.Journal, s store.Store, receipts []*receipt.Shell, plans []*plan.Shell, server *api.Server,
-	log *slog.Logger) error {
-	for {
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
-			return nil
-		}
-		for i := range plans {
-			shard := tocsin.Shard(i)
-			_, older, err := folds(ctx, s, shard, log)
-			if err != nil {
-				if ctx.Err() != nil {
-					return nil
-				}
-				return err
-			}
-			if older == nil {
-				continue
-			}
-			sends, planned := plans[i].Durable()
-			for topic, below := range map[journal.Topic]uint64{
-				journal.Sends:  min(sends, server.Listed(shard)),
-				journal.Ledger: min(planned, receipts[i].Durable()),
-				journal.Slices: older.KeepSlices(),
-			} {
-				p := journal.Partition{Topic: topic, Shard: shard}
-				if err := j.Trim(ctx, p, journal.Position(below)); err != nil && ctx.Err() == nil {
-					return fmt.Errorf("trimming %s: %w", p, err)
-				}
-			}
-		}
-	}
 }
 
 // replaced tells the lanes and plan of every credential that was replaced.

@@ -1,0 +1,54 @@
+package api
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/hex"
+	"slices"
+
+	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/audience"
+	"github.com/tocsin-push/tocsin/client"
+)
+
+func (s *Server) exportProfile(ctx context.Context, in *struct {
+	User string `path:"user" minLength:"1" maxLength:"256"`
+}) (*body[client.Person], error) {
+	if err := s.fresh(ctx); err != nil {
+		return nil, err
+	}
+	project, key := caller(ctx).Project, audience.UserKey(in.User)
+	shard := s.Audience[tocsin.ShardOf(project, key, s.Shards)]
+	attributes, tags, ok := shard.Person(project, key)
+	if !ok {
+		return nil, notFound("user")
+	}
+	out := client.Person{User: in.User, Attributes: valuesOf(attributes), Tags: tags, Subscriptions: []client.PersonalDevice{}}
+	for _, set := range out.Tags {
+		slices.Sort(set)
+	}
+	for _, one := range shard.FindProfile(project, key) {
+		out.Subscriptions = append(out.Subscriptions, personalDevice(one))
+	}
+	slices.SortFunc(out.Subscriptions, func(a, b client.PersonalDevice) int { return slices.Compare(a.ID[:], b.ID[:]) })
+	return &body[client.Person]{out}, nil
+}
+
+// personalDevice shows an address as it was given.
+func personalDevice(one audience.Subscription) client.PersonalDevice {
+	out := client.PersonalDevice{Known: known(one), CreatedAt: one.Created}
+	switch one.Route.Provider {
+	case tocsin.APNs:
+		out.Token = hex.EncodeToString(one.Address)
+	case tocsin.FCM:
+		out.Token = string(one.Address)
+	case tocsin.WebPush: // as intake stores it
+		const length, key = 2, 65
+		endpoint := one.Address[length:][:binary.BigEndian.Uint16(one.Address)]
+		keys := one.Address[length+len(endpoint):]
+		encode := base64.RawURLEncoding.EncodeToString
+		out.Endpoint, out.P256DH, out.Auth = string(endpoint), encode(keys[:key]), encode(keys[key:])
+	}
+	return out
+}
