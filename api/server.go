@@ -130,6 +130,7 @@ func New(c Config, d Deps) (*Server, error) {
 	casing.Do(func() { huma.ValidateStrictCasing = true })
 	s.api = humago.New(mux, describe())
 	s.projectRoutes()
+	s.statsRoutes()
 	s.subscriptionRoutes()
 	s.deviceRoutes()
 	s.importRoutes()

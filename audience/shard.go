@@ -115,20 +115,3 @@ func (s *Shard) Changed() <-chan struct{} {
 	}
 	return s.moved
 }
-
-// Size is about the memory that the shard holds, and its live subscriptions.
-func (s *Shard) Size() (bytes, subscriptions int) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	for _, p := range s.projects {
-		r, w := &p.rows, &p.people
-		bytes += r.ids.Size() + r.version.Size() + r.since.Size() + r.address.Size() + r.vouched.Size() + r.created.Size() + r.active.Size()
-		bytes += r.route.Size() + r.profile.Size() + r.next.Size()
-		bytes += p.lists.size() + p.opened.size() + p.segments.size() + p.known.Size() + p.addresses.Size() + p.byID.Size() + p.byAddress.Size()
-		bytes += int(p.live.GetSizeInBytes() + p.reachable.GetSizeInBytes())
-		bytes += w.known.Size() + w.keys.Size() + w.byKey.Size() + w.key.Size() + w.first.Size()
-		bytes += p.done.size() + p.moves.size()
-		subscriptions += int(p.live.GetCardinality())
-	}
-	return bytes, subscriptions
-}

@@ -51,6 +51,7 @@ type commands struct {
 	Export     export     `cmd:"" help:"Print all that is known of a person, as JSON."`
 	Erase      erase      `cmd:"" help:"Erase a person: out of every answer at once, off the disk within 24 hours or now."`
 	Erasures   erasures   `cmd:"" help:"List erasures, newest first."`
+	Stats      stats      `cmd:"" help:"Tell where the memory of a node goes."`
 	Completion completion `cmd:"" help:"Print a completion script for bash."`
 }
 

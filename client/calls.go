@@ -202,6 +202,12 @@ func (c *Client) Count(ctx context.Context, t Target) (out Count, err error) {
 	return out, err
 }
 
+// Stats tells where the memory of a node goes. It needs a key of the platform.
+func (c *Client) Stats(ctx context.Context) (out Stats, err error) {
+	err = c.do(ctx, call{method: http.MethodGet, path: "/v1/stats"}, &out)
+	return out, err
+}
+
 // Preview reads a few of a target's recipients.
 func (c *Client) Preview(ctx context.Context, r PreviewRequest) (out Preview, err error) {
 	err = c.do(ctx, call{method: http.MethodPost, path: "/v1/targets/preview", body: r}, &out)

@@ -151,13 +151,29 @@ func (x *Index) Has(name string) (attribute, set bool) {
 	return c != nil && !c.empty(), s != nil && s.dict.distinct() > 0
 }
 
-// Size is the memory in use, in bytes, but for small fixed parts.
-func (x *Index) Size() (bytes int) {
-	for _, c := range x.columns {
-		bytes += c.size()
+// Weight is the memory of one attribute, or of one set of tags.
+type Weight struct {
+	Name  string
+	Set   bool // of tags
+	Bytes int
+}
+
+// Weights tells the memory of every attribute and set of tags, small fixed parts
+// left out.
+func (x *Index) Weights() (all []Weight) {
+	for name, c := range x.columns {
+		all = append(all, Weight{Name: name, Bytes: c.size()})
 	}
-	for _, s := range x.sets {
-		bytes += s.size()
+	for name, s := range x.sets {
+		all = append(all, Weight{Name: name, Set: true, Bytes: s.size()})
+	}
+	return all
+}
+
+// Size is the memory of all of them.
+func (x *Index) Size() (bytes int) {
+	for _, part := range x.Weights() {
+		bytes += part.Bytes
 	}
 	return bytes
 }

@@ -167,6 +167,7 @@ func Run(ctx context.Context, c Config, log *slog.Logger, up func(Up)) error {
 	trims.listed = server.Listed
 	parts.start("api", server.Run)
 	parts.start("trim", func(ctx context.Context) error { return trims.run(ctx, c.Trim) })
+	parts.start("garbage", collect)
 	listener, err := net.Listen("tcp", c.Listen)
 	if err != nil {
 		return fmt.Errorf("node: %w", err)
