@@ -311,36 +311,39 @@ func TestEntriesFitTheirRecords(t *testing.T) {
 	}
 }
 
+// refusal asks for a query in every way and returns how all are refused.
+func refusal(t *testing.T, c *client.Client, query string) string {
+	t.Helper()
+	_, counted := c.Count(t.Context(), client.Target{Query: json.RawMessage(query)})
+	request := hello()
+	request.Target = client.Target{Query: json.RawMessage(query)}
+	_, sent := c.Send(t.Context(), request, "")
+	_, tried := c.DryRun(t.Context(), request)
+	var told [3]string
+	for i, err := range []error{counted, sent, tried} {
+		if p := new(client.Problem); errors.As(err, &p) && p.Status == 422 && len(p.Errors) == 1 {
+			told[i] = p.Errors[0].Field + ": " + p.Errors[0].Reason
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if told[0] != told[1] || told[0] != told[2] {
+		t.Errorf("%s: told %q", query, told)
+	}
+	return told[0]
+}
+
 func TestTargetsNameListsThatAreThere(t *testing.T) {
 	w := newWorld(t)
 	p, c := w.newProject("a")
 	w.put("PUT", "/v1/lists/subscribers", p.Key, csv, "user\nanna\n")
-	ask := func(query string) string {
-		_, counted := c.Count(t.Context(), client.Target{Query: json.RawMessage(query)})
-		request := hello()
-		request.Target = client.Target{Query: json.RawMessage(query)}
-		_, sent := c.Send(t.Context(), request, "")
-		_, tried := c.DryRun(t.Context(), request)
-		var told [3]string
-		for i, err := range []error{counted, sent, tried} {
-			if p := new(client.Problem); errors.As(err, &p) && p.Status == 422 && len(p.Errors) == 1 {
-				told[i] = p.Errors[0].Field + ": " + p.Errors[0].Reason
-			} else if err != nil {
-				t.Fatal(err)
-			}
-		}
-		if told[0] != told[1] || told[0] != told[2] {
-			t.Errorf("%s: told %q", query, told)
-		}
-		return told[0]
-	}
 	for query, want := range map[string]string{
 		`{"$or":[{"list":{"$nin":["subscribers"]}}]}`:   "",
 		`{"list":{"$in":["subscribers","subscibers"]}}`: `target.query.list.$in[1]: found "subscibers", want the name of a list that there is; did you mean subscribers?`,
 		`{"$not":{"list":"x"}}`:                         `target.query.$not.list: found "x", want the name of a list that there is`,
 		`{"sent":"snd_00000000000000000000000001"}`:     `target.query.sent: found "snd_00000000000000000000000001", want a send of this project`,
 	} {
-		if got := ask(query); got != want {
+		if got := refusal(t, c, query); got != want {
 			t.Errorf("%s: told %s, want %s", query, got, want)
 		}
 	}

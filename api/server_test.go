@@ -100,6 +100,7 @@ func newWorldOn(t testing.TB, j journal.Journal, st store.Store, keyFile string,
 		running.Go(func() { project(ctx, t, j, tocsin.Shard(i), shard) })
 		shell := receipt.NewShell(receipt.Default(), tocsin.Shard(i), uint64(1000+i), j, st, log)
 		deps.Receipts = append(deps.Receipts, shell)
+		shard.TellReached(shell.Reached)
 		running.Go(func() {
 			if err := shell.Run(ctx); err != nil && ctx.Err() == nil {
 				t.Error(err)

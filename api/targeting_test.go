@@ -33,6 +33,18 @@ func TestTargetingExamples(t *testing.T) {
 			t.Fatal(text)
 		}
 	}
+	csvFile := regexp.MustCompile("(?s)```csv\n(.*?)```").FindStringSubmatch(document)
+	if list, problem, _ := w.put("PUT", "/v1/lists/vip", p.Key, csv, csvFile[1]); list.Imported != 3 {
+		t.Fatal(list, problem)
+	}
+	hello := hello()
+	earlier, err := c.Send(t.Context(), hello, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.delivered(p.ID, earlier.ID, "anna", "ben")
+	w.opens(p.ID, earlier.ID, "anna")
+	document = strings.ReplaceAll(document, "snd_01m7zbfx000000000000000001", earlier.ID.String())
 	examples := regexp.MustCompile("(?m)^\\|.* ?`(\\{.*\\})` \\| ([a-z, ]+) \\|$").FindAllStringSubmatch(document, -1)
 	asked := ""
 	for _, e := range examples {
@@ -55,7 +67,7 @@ func TestTargetingExamples(t *testing.T) {
 	}
 	for _, word := range strings.Fields(`$and $or $not $eq $ne $in $nin $gt $gte $lt $lte $between $startsWith $version $near
 		$contains $containsAny $containsAll $exists provider platform language zone region city app_version opted_in has_profile created last_active
-		event name count within where first last`) {
+		list sent opened event name count within where first last`) {
 		if !strings.Contains(asked, `"`+word+`"`) {
 			t.Errorf("%s has no example", word)
 		}
