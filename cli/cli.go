@@ -37,6 +37,7 @@ type commands struct {
 	Key        key        `cmd:"" help:"Create, list and revoke API keys."`
 	Credential credential `cmd:"" help:"Set and list provider credentials."`
 	Import     imports    `cmd:"" help:"Import subscriptions, or events, from a file."`
+	Lists      lists      `cmd:"" help:"Upload, list and delete lists of users and subscriptions."`
 	Count      count      `cmd:"" help:"Count the subscriptions that a target reaches now."`
 	Explain    explain    `cmd:"" help:"Tell what each clause of a target leaves; of one subscription or user, why the target matches or not."`
 	Send       send       `cmd:"" help:"Send a message."`

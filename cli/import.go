@@ -15,14 +15,32 @@ import (
 )
 
 type imports struct {
-	remote
-	File   string          `arg:"" help:"NDJSON or CSV file; NDJSON of events." type:"existingfile"`
-	Format string          `help:"ndjson or csv; by the file's name when absent." enum:"ndjson,csv," default:""`
-	Events bool            `help:"The lines are events: what people did."`
-	Resume tocsin.ImportID `help:"Go on with an import that broke off." placeholder:"ID"`
+	upload
+	Events bool `help:"The lines are events: what people did; NDJSON only."`
 }
 
 func (c *imports) Run(s *session) error {
+	return c.send(s, "tocsin import", func(api *client.Client, r client.ImportRequest) (client.Import, error) {
+		if c.Events {
+			return api.OpenEventImport(s.ctx, r)
+		}
+		return api.OpenImport(s.ctx, r)
+	})
+}
+
+// upload is the stream of an import, from a file.
+type upload struct {
+	remote
+	File   string          `arg:"" help:"NDJSON or CSV file." type:"existingfile"`
+	Format string          `help:"ndjson or csv; by the file's name when absent." enum:"ndjson,csv," default:""`
+	Resume tocsin.ImportID `help:"Go on with one that broke off." placeholder:"ID"`
+
+	confirm bool
+}
+
+// send sends the file to an import that it opens, or to the one that is to go on,
+// as the command would.
+func (c *upload) send(s *session, command string, begin func(*client.Client, client.ImportRequest) (client.Import, error)) error {
 	api, err := c.client()
 	if err != nil {
 		return err
@@ -43,13 +61,11 @@ func (c *imports) Run(s *session) error {
 		}
 	}
 	var open client.Import
-	switch request := (client.ImportRequest{Format: c.Format, Name: info.Name()}); {
-	case !c.Resume.IsZero():
+	if c.Resume.IsZero() {
+		open, err = begin(api, client.ImportRequest{Format: c.Format, Name: info.Name()})
+	} else {
 		open, err = api.GetImport(s.ctx, c.Resume)
-	case c.Events:
-		open, err = api.OpenEventImport(s.ctx, request)
-	default:
-		open, err = api.OpenImport(s.ctx, request)
+		open.Confirm = c.confirm
 	}
 	if err != nil {
 		return err
@@ -62,7 +78,11 @@ func (c *imports) Run(s *session) error {
 		return err // as it would be the next time
 	}
 	if err != nil {
-		return &unfinished{err, fmt.Sprintf("Go on with: tocsin import --resume %s %s", open.ID, quoted(c.File))}
+		next := fmt.Sprintf("Go on with: %s --resume %s %s", command, open.ID, quoted(c.File))
+		if p := new(client.Problem); errors.As(err, &p) && p.Code == "confirm" {
+			next = fmt.Sprintf("If it is the right file: %s --confirm --resume %s %s", command, open.ID, quoted(c.File))
+		}
+		return &unfinished{err, next}
 	}
 	err = c.print(s, done, func(w io.Writer) {
 		fmt.Fprintf(w, "%s  imported %d of %d lines, %d bad\n", done.ID, done.Imported, done.Lines, done.Bad)
