@@ -6,10 +6,12 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"slices"
+	"time"
 
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/audience"
 	"github.com/tocsin-push/tocsin/client"
+	"github.com/tocsin-push/tocsin/index"
 )
 
 func (s *Server) exportProfile(ctx context.Context, in *struct {
@@ -20,13 +22,16 @@ func (s *Server) exportProfile(ctx context.Context, in *struct {
 	}
 	project, key := caller(ctx).Project, audience.UserKey(in.User)
 	shard := s.Audience[tocsin.ShardOf(project, key, s.Shards)]
-	attributes, tags, ok := shard.Person(project, key)
+	person, ok := shard.FindPerson(project, key)
 	if !ok {
 		return nil, notFound("user")
 	}
-	out := client.Person{User: in.User, Attributes: valuesOf(attributes), Tags: tags, Subscriptions: []client.PersonalDevice{}}
+	out := client.Person{User: in.User, Attributes: valuesOf(person.Attributes), Tags: person.Tags, Lists: person.Lists, Subscriptions: []client.PersonalDevice{}}
 	for _, set := range out.Tags {
 		slices.Sort(set)
+	}
+	for _, deed := range person.Events {
+		out.Events = append(out.Events, personalEvent(deed))
 	}
 	for _, one := range shard.FindProfile(project, key) {
 		out.Subscriptions = append(out.Subscriptions, personalDevice(one))
@@ -49,6 +54,26 @@ func personalDevice(one audience.Subscription) client.PersonalDevice {
 		keys := one.Address[length+len(endpoint):]
 		encode := base64.RawURLEncoding.EncodeToString
 		out.Endpoint, out.P256DH, out.Auth = string(endpoint), encode(keys[:key]), encode(keys[key:])
+	}
+	return out
+}
+
+// personalEvent shows what somebody did under one name.
+func personalEvent(deed index.Deed) client.PersonalEvent {
+	out := client.PersonalEvent{Name: deed.Name, Count: int(deed.Count), FirstAt: time.Unix(int64(deed.First), 0).UTC(), LastAt: time.Unix(int64(deed.Last), 0).UTC()}
+	for _, d := range deed.Days {
+		day := client.PersonalDay{Day: time.Unix(int64(d.Day)*24*3600, 0).UTC().Format(time.DateOnly), Times: int(d.Times)}
+		for _, one := range deed.Times {
+			if one.Day != d.Day {
+				continue
+			}
+			fields := make(map[string]client.Value, len(one.Fields))
+			for _, f := range one.Fields {
+				fields[f.Name] = valueOf(f.Value)
+			}
+			day.Fields = append(day.Fields, fields)
+		}
+		out.Days = append(out.Days, day)
 	}
 	return out
 }

@@ -3,6 +3,7 @@ package audience
 import (
 	"context"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/RoaringBitmap/roaring/v2"
@@ -140,18 +141,32 @@ func (p *project) view(o uint32) Subscription {
 	return v
 }
 
-// Person returns what was set on a profile with a user id; not ok when nothing
-// is known of it.
-func (s *Shard) Person(project tocsin.ProjectID, key string) (attributes map[string]index.Value, tags map[string][]string, ok bool) {
+// Person is what is known of somebody with a user id, beside the subscriptions.
+type Person struct {
+	Attributes map[string]index.Value // set on the person
+	Tags       map[string][]string
+	Lists      []string     // that the person stands in
+	Events     []index.Deed // in the order of names
+}
+
+// FindPerson returns what is known of a profile key; not ok when that is nothing.
+func (s *Shard) FindPerson(project tocsin.ProjectID, key string) (found Person, ok bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	p := s.projects[project]
 	if p == nil {
-		return nil, nil, false
+		return found, false
 	}
 	number, ok := p.person(key)
 	if !ok {
-		return nil, nil, false
+		return found, false
 	}
-	return maps.Collect(p.people.known.Attributes(number)), maps.Collect(p.people.known.TagSets(number)), true
+	found = Person{Attributes: maps.Collect(p.people.known.Attributes(number)), Tags: maps.Collect(p.people.known.TagSets(number)), Events: p.done.people.Of(number)}
+	for name, n := range p.lists.named {
+		if n.list.people.known.Has(number) {
+			found.Lists = append(found.Lists, name)
+		}
+	}
+	slices.Sort(found.Lists)
+	return found, true
 }

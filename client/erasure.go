@@ -49,7 +49,25 @@ type Person struct {
 	User          string              `json:"user,omitempty"`
 	Attributes    map[string]Value    `json:"attributes,omitempty" doc:"Set on the person, for every device"`
 	Tags          map[string][]string `json:"tags,omitempty"`
+	Lists         []string            `json:"lists,omitempty" doc:"That the person stands in"`
+	Events        []PersonalEvent     `json:"events,omitempty"`
 	Subscriptions []PersonalDevice    `json:"subscriptions"`
+}
+
+// PersonalEvent is what somebody did under one name.
+type PersonalEvent struct {
+	Name    string        `json:"name"`
+	Count   int           `json:"count" doc:"Ever, up to 65,535"`
+	FirstAt time.Time     `json:"first_at"`
+	LastAt  time.Time     `json:"last_at"`
+	Days    []PersonalDay `json:"days,omitempty" doc:"As far back as days are counted"`
+}
+
+// PersonalDay is a day of UTC.
+type PersonalDay struct {
+	Day    string             `json:"day" doc:"As in 2026-11-23"`
+	Times  int                `json:"times"`
+	Fields []map[string]Value `json:"fields,omitempty" doc:"Of the times that had any, as far back as fields are kept"`
 }
 
 // PersonalDevice is a subscription of a person with its address.

@@ -46,7 +46,7 @@ func TestErase(t *testing.T) {
 
 	anna := map[string]string{}
 	for _, what := range []string{"user", "token", "old token", "mail", "old mail", "tag", "old tag", "of the person", "asked for",
-		"asked for later", "in a long list", "in a long list for later", "in a bad line"} {
+		"asked for later", "in a long list", "in a long list for later", "in a bad line", "done", "done then"} {
 		anna[what] = secret()
 	}
 	number := int64(random.Uint64() >> 1)
@@ -72,6 +72,18 @@ func TestErase(t *testing.T) {
 		}
 	}
 	must(town.api.UpdateProfile(t.Context(), anna["user"], client.ProfileUpdate{Attributes: map[string]client.Value{"known": client.TextValue(anna["of the person"])}}))
+	for _, what := range []string{"done", "done then"} {
+		result, err := town.api.PutEvents(t.Context(), client.EventBatch{Events: []client.Event{{User: anna["user"], Name: "bought", ID: anna[what],
+			Fields: map[string]client.Value{"what": client.TextValue(anna[what])}}}})
+		if err != nil || result.Accepted != 1 {
+			t.Fatalf("%+v, %v", result, err)
+		}
+	}
+	list, err := town.api.OpenList(t.Context(), "friends", client.ListReplace, client.ImportRequest{Format: client.NDJSON}, false)
+	must(err)
+	if done, err := town.api.Upload(t.Context(), list, strings.NewReader(`{"user":"`+anna["user"]+`"}`+"\n"+`{"user":"person-3"}`+"\n"), nil); err != nil || done.Imported != 2 {
+		t.Fatalf("%+v, %v", done, err)
+	}
 	open, err := town.api.OpenImport(t.Context(), client.ImportRequest{Format: client.NDJSON})
 	must(err)
 	if done, err := town.api.Upload(t.Context(), open, strings.NewReader(`{"provider":"`+anna["in a bad line"]+`"}`+"\n"), nil); err != nil || done.Bad != 1 {
@@ -101,8 +113,9 @@ func TestErase(t *testing.T) {
 
 	exported, err := town.api.Export(t.Context(), anna["user"])
 	if err != nil || len(exported.Subscriptions) != 1 || exported.Subscriptions[0].Token != anna["token"]+anna["token"] ||
-		exported.Attributes["known"] != client.TextValue(anna["of the person"]) || !slices.Equal(exported.Subscriptions[0].Tags["own"], []string{anna["tag"]}) {
-		t.Fatalf("%+v, %v", exported, err)
+		exported.Attributes["known"] != client.TextValue(anna["of the person"]) || !slices.Equal(exported.Subscriptions[0].Tags["own"], []string{anna["tag"]}) ||
+		!slices.Equal(exported.Lists, []string{"friends"}) || len(exported.Events) != 1 || exported.Events[0].Count != 2 || len(exported.Events[0].Days[0].Fields) != 2 {
+		t.Fatalf("%+v, %v, of %q", exported, err, anna)
 	}
 	if held := town.holds(anna["mail"]); len(held) == 0 {
 		t.Fatal("nothing is there to be erased")
@@ -157,7 +170,7 @@ func TestErase(t *testing.T) {
 		t.Errorf("the identifier that was asked for is %s", again)
 	}
 	exported, err = town.api.Export(t.Context(), anna["user"])
-	if err != nil || len(exported.Attributes) != 0 || len(exported.Subscriptions) != 1 || exported.Subscriptions[0].CreatedAt.Before(begun.Truncate(time.Second)) {
+	if err != nil || len(exported.Attributes)+len(exported.Events)+len(exported.Lists) != 0 || len(exported.Subscriptions) != 1 || exported.Subscriptions[0].CreatedAt.Before(begun.Truncate(time.Second)) {
 		t.Errorf("%+v, %v", exported, err)
 	}
 	if now, err := town.api.GetSend(t.Context(), later); err != nil || now.Status.Ended() {
