@@ -37,6 +37,10 @@ type person struct {
 
 const traitCount, setCount = 21, 5
 
+// Numbers of customers are unique but for chance, and as many in each part of
+// their range.
+const customerFirst, customerSpan = 1_000_000_000, 1 << 33
+
 // cell is one value; of a kind that is not there it is no value.
 type cell struct {
 	kind     client.ValueKind
@@ -87,7 +91,7 @@ var traits = [traitCount]trait{
 	{"articles", func(_ *crowd, _ *person, d *dice) cell { return number(int64(12 * d.exponential())) }},
 	{"visits", func(_ *crowd, _ *person, d *dice) cell { return number(int64(40 * math.Exp(2*d.normal()))) }},
 	{"customer", func(c *crowd, p *person, _ *dice) cell {
-		return number(1e9 + int64(mix(c.seed^mix(uint64(p.number)))>>31))
+		return number(customerFirst + int64(mix(c.seed^mix(uint64(p.number)))%customerSpan))
 	}},
 	{"loyalty", func(_ *crowd, _ *person, d *dice) cell { return amount(math.Round(1000*d.unit()*d.unit()) / 1000) }},
 	{"spent", func(_ *crowd, _ *person, d *dice) cell {

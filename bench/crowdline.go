@@ -39,6 +39,13 @@ func (p *person) appendLine(b []byte, attributes int, tags bool) []byte {
 	return append(b, "}\n"...)
 }
 
+// appendUpdate appends a line that gives the person another number of articles.
+func (p *person) appendUpdate(b []byte, change int) []byte {
+	b = p.appendAddress(append(b, '{'))
+	b = strconv.AppendInt(append(b, `,"attributes":{"articles":`...), int64((p.number+change)%50), 10)
+	return append(b, "}}\n"...)
+}
+
 // appendTags appends the sets that are not empty; one of them never is.
 func (p *person) appendTags(b []byte) []byte {
 	b = append(b, `,"tags":{`...)
@@ -138,6 +145,7 @@ type crowdStream struct {
 	from, to   int
 	attributes int
 	tags       bool
+	change     int         // not 0: nothing but one attribute, made of this number
 	pace       func(n int) // called before the n-th of the stream; nil: as fast as it is read
 	next       int
 	left       []byte
@@ -153,7 +161,11 @@ func (s *crowdStream) Read(to []byte) (int, error) {
 				s.pace(s.next)
 			}
 			s.crowd.at(s.from+s.next, &s.person)
-			s.room = s.person.appendLine(s.room, s.attributes, s.tags)
+			if s.change != 0 {
+				s.room = s.person.appendUpdate(s.room, s.change)
+			} else {
+				s.room = s.person.appendLine(s.room, s.attributes, s.tags)
+			}
 			s.next++
 		}
 		if s.left = s.room; len(s.left) == 0 {

@@ -15,20 +15,24 @@ type crowdRoom struct {
 	crowd crowd
 }
 
-// crowded starts a town whose project takes all providers of a crowd.
-func (l *lab) crowded(ctx context.Context, size int) (*crowdRoom, error) {
-	t, err := l.town(ctx, "crowd", 1)
+// crowded makes a project, of the town of crowds, that takes all their providers.
+func (l *lab) crowded(ctx context.Context, project, size int) (*crowdRoom, error) {
+	t, err := l.town(ctx, "crowd", 2)
 	if err != nil {
 		return nil, err
 	}
 	n := &newsroom{town: t}
-	if n.project, err = t.admin.CreateProject(ctx, t.sim.setup.Projects[0]); err != nil {
+	request := t.sim.setup.Projects[project]
+	for i := range request.Credentials {
+		request.Credentials[i].Quota = unlimited
+	}
+	if n.project, err = t.admin.CreateProject(ctx, request); err != nil {
 		return nil, t.failure(err)
 	}
 	if n.api, err = client.New(client.Config{URL: t.url, Key: n.project.Key}); err != nil {
 		return nil, err
 	}
-	return &crowdRoom{n, crowd{seed: 5, size: size, now: time.Now().Truncate(time.Second)}}, nil
+	return &crowdRoom{n, crowd{seed: 5 + uint64(project), size: size, now: time.Now().Truncate(time.Second)}}, nil
 }
 
 // Import is people who came in over the import API.
@@ -44,8 +48,8 @@ type Import struct {
 
 func (r *Import) rate() float64 { return float64(r.People) / r.Targetable }
 
-// enter imports people from one number up to another.
-func (n *crowdRoom) enter(ctx context.Context, s *crowdStream, before int64) (r Import, err error) {
+// enter imports people, into a project that has none.
+func (n *crowdRoom) enter(ctx context.Context, s *crowdStream) (r Import, err error) {
 	r = Import{People: s.to - s.from, Attributes: s.attributes}
 	work, err := startWork(n.town.pid, os.Getpid())
 	if err != nil {
@@ -68,10 +72,12 @@ func (n *crowdRoom) enter(ctx context.Context, s *crowdStream, before int64) (r 
 		return r, err
 	}
 	taken := time.Since(work.begin)
-	if r.Targetable = taken.Seconds(); all.Matched != before+int64(r.People) {
+	if r.Targetable = taken.Seconds(); all.Matched != int64(r.People) {
 		return r, fmt.Errorf("%d subscriptions where %d were imported", all.Matched, r.People)
 	}
 	side, err := work.side(r.People, taken)
 	r.Node, r.Client = side.Sender, side.Server
+	progress("  imported %s people in %.1f s, %s a second, %.1f us of the node and %.1f us of the client each", whole(float64(r.People)),
+		r.Targetable, whole(r.rate()), r.Node, r.Client)
 	return r, err
 }
