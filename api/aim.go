@@ -30,7 +30,7 @@ func aimPlace(project tocsin.ProjectID, month time.Time) store.Place {
 
 // aimOf is the row of a send; not ok when its recipients are explicit.
 func aimOf(send *record.Send) (w store.Write, ok bool) {
-	kept := record.Send{Query: send.Query}
+	kept := record.Send{Query: send.Query, Segments: send.Segments}
 	value, err := kept.MarshalVT()
 	return store.Write{Key: newestFirst(tocsin.SendID(send.Send)), Value: value, Version: 1, Expires: fromNanos(send.Due).Add(aimLife)},
 		err == nil && len(send.Query) > 0
@@ -53,7 +53,7 @@ func (s *Server) aim(ctx context.Context, project tocsin.ProjectID, row *sendRow
 	if err != nil {
 		return nil, err
 	}
-	return target.Parse(target.Widest(), send.Query)
+	return audience.Query(send.Query, send.Segments)
 }
 
 // judge adds to a trace what the send's target says of a subscription for the

@@ -24,6 +24,7 @@ type Config struct {
 	DeviceBurst int           // that it may make at once
 	Line        int           // bytes of one line of an import
 	Lists       int           // of a project
+	Segments    int           // the same
 	Entries     int           // of one list, about
 	Poll        time.Duration // between two looks at what an event stream follows
 	Forecast    time.Duration // that the answer to a send waits for its forecast
@@ -37,14 +38,14 @@ func Default() Config {
 	return Config{
 		Body: 8 << 20, Batch: 16 << 20, Depth: 32, Values: 400_000,
 		BodyTime: 30 * time.Second, RequestTime: 30 * time.Second,
-		Requests: 256, Streams: 32, DeviceRate: 20, DeviceBurst: 200, Line: 64 << 10, Lists: 1000, Entries: 10_000_000, Poll: 200 * time.Millisecond, Forecast: 20 * time.Millisecond,
+		Requests: 256, Streams: 32, DeviceRate: 20, DeviceBurst: 200, Line: 64 << 10, Lists: 1000, Segments: 1000, Entries: 10_000_000, Poll: 200 * time.Millisecond, Forecast: 20 * time.Millisecond,
 		Profile: 64 << 10, Names: catalogue.Default(), Target: target.Default(),
 	}
 }
 
 // Validate refuses limits that would refuse every request.
 func (c Config) Validate() error {
-	if min(c.Body, c.Batch, c.Depth, c.Values, c.Requests, c.Streams, c.DeviceRate, c.DeviceBurst, c.Line, c.Lists, c.Entries, c.Profile) < 1 || min(c.BodyTime, c.RequestTime, c.Poll, c.Forecast) <= 0 {
+	if min(c.Body, c.Batch, c.Depth, c.Values, c.Requests, c.Streams, c.DeviceRate, c.DeviceBurst, c.Line, c.Lists, c.Segments, c.Entries, c.Profile) < 1 || min(c.BodyTime, c.RequestTime, c.Poll, c.Forecast) <= 0 {
 		return errors.New("api: every limit is above 0")
 	}
 	if c.Lists > store.MaxScan {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/audience"
 	"github.com/tocsin-push/tocsin/client"
 	"github.com/tocsin-push/tocsin/content"
 	"github.com/tocsin-push/tocsin/ledger"
@@ -29,7 +30,7 @@ const (
 
 // sendRecord turns a request into its record, without mark and identity, and
 // checks all that can be known before acceptance.
-func sendRecord(limits target.Config, project tocsin.ProjectID, id tocsin.SendID, accepted time.Time, r *client.SendRequest) (*record.Send, error) {
+func sendRecord(read queryReader, project tocsin.ProjectID, id tocsin.SendID, accepted time.Time, r *client.SendRequest) (*record.Send, error) {
 	class := r.Class
 	if class == 0 {
 		class = tocsin.Normal
@@ -50,9 +51,12 @@ func sendRecord(limits target.Config, project tocsin.ProjectID, id tocsin.SendID
 			send.Due, send.Scheduled = r.At.UnixNano(), true
 		}
 	}
-	var err error
-	if send.Query, send.Recipients, err = targetRecord(limits, &r.Target); err != nil {
+	q, query, recipients, err := targetRecord(read, &r.Target)
+	if err != nil {
 		return nil, err
+	}
+	if send.Query, send.Recipients = query, recipients; q != nil {
+		send.Segments = audience.Definitions(q)
 	}
 	if send.Message, err = messageRecord(&r.Message); err != nil {
 		return nil, err
@@ -86,31 +90,31 @@ func compile(m *record.Message, project tocsin.ProjectID, id tocsin.SendID, ttl 
 
 // targetRecord checks a target. The query is kept as the client wrote it, less
 // its spaces.
-func targetRecord(limits target.Config, t *client.Target) (query []byte, recipients []*record.Recipient, err error) {
+func targetRecord(read queryReader, t *client.Target) (q *target.Query, query []byte, recipients []*record.Recipient, err error) {
 	switch {
 	case len(t.Query) > 0 && t.Recipients != nil:
-		return nil, nil, invalid("target", "give query or recipients, not both")
+		return nil, nil, nil, invalid("target", "give query or recipients, not both")
 	case len(t.Query) > 0:
-		if _, err := target.Parse(limits, t.Query); err != nil {
-			return nil, nil, err
+		if q, err = read(t.Query); err != nil {
+			return nil, nil, nil, err
 		}
 		var tight bytes.Buffer
 		if err := json.Compact(&tight, t.Query); err != nil {
-			return nil, nil, invalid("target.query", "not JSON")
+			return nil, nil, nil, invalid("target.query", "not JSON")
 		}
-		return tight.Bytes(), nil, nil
+		return q, tight.Bytes(), nil, nil
 	case len(t.Recipients) == 0:
-		return nil, nil, invalid("target", "give query or recipients")
+		return nil, nil, nil, invalid("target", "give query or recipients")
 	case len(t.Recipients) > maxRecipients:
-		return nil, nil, invalid("target.recipients", fmt.Sprintf("more than %d", maxRecipients))
+		return nil, nil, nil, invalid("target.recipients", fmt.Sprintf("more than %d", maxRecipients))
 	}
 	recipients = make([]*record.Recipient, len(t.Recipients))
 	for i := range t.Recipients {
 		if recipients[i], err = recipientRecord(fmt.Sprintf("target.recipients[%d]", i), &t.Recipients[i]); err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 	}
-	return nil, recipients, nil
+	return nil, nil, recipients, nil
 }
 
 // recipientRecord leaves the profile of one that is named by its subscription

@@ -8,9 +8,9 @@ import (
 
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/ask"
+	"github.com/tocsin-push/tocsin/audience"
 	"github.com/tocsin-push/tocsin/client"
 	"github.com/tocsin-push/tocsin/record"
-	"github.com/tocsin-push/tocsin/target"
 )
 
 // forecast is what is expected of a send, and what must be known of it to learn
@@ -27,7 +27,7 @@ type forecast struct {
 func (s *Server) foretell(ctx context.Context, who record.Scope, send *record.Send, due time.Time, explicit map[tocsin.Shard][]*record.Recipient) *forecast {
 	t := ask.Target{At: due, Explicit: explicit}
 	if len(send.Query) > 0 {
-		q, err := target.Parse(s.Target, send.Query)
+		q, err := audience.Query(send.Query, send.Segments)
 		if err != nil {
 			return nil
 		}

@@ -14,7 +14,6 @@ import (
 	"github.com/tocsin-push/tocsin/ask"
 	"github.com/tocsin-push/tocsin/client"
 	"github.com/tocsin-push/tocsin/record"
-	"github.com/tocsin-push/tocsin/target"
 )
 
 type SendPath struct {
@@ -72,18 +71,9 @@ func (s *Server) createSend(ctx context.Context, in *sendInput) (*sendAnswer, er
 	if err != nil {
 		return nil, err
 	}
-	send, err := sendRecord(s.Target, c.Project, id, now, &in.Body)
+	send, err := sendRecord(s.reader(ctx, c.Project), c.Project, id, now, &in.Body)
 	if err != nil {
 		return nil, err
-	}
-	if len(send.Query) > 0 {
-		q, err := target.Parse(s.Target, send.Query)
-		if err == nil {
-			err = s.sets(ctx, c.Project, q)
-		}
-		if err != nil {
-			return nil, err
-		}
 	}
 	send.Key = c.Key.String()
 	if err := s.routeRecipients(ctx, c.Project, send.Recipients); err != nil {

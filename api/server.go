@@ -138,6 +138,7 @@ func New(c Config, d Deps) (*Server, error) {
 	s.listRoutes()
 	s.erasureRoutes()
 	s.targetRoutes()
+	s.segmentRoutes()
 	s.sendRoutes()
 	if err := s.plainRoutes(mux); err != nil {
 		return nil, err
@@ -227,6 +228,7 @@ func (s *Server) Run(ctx context.Context) error {
 		})
 	}
 	all.Go(func() { s.readCatalogues(ctx) })
+	all.Go(func() { s.sampleSizes(ctx) })
 	for _, run := range []func(context.Context) error{s.teacher.run, s.eraser.run} {
 		all.Go(func() {
 			if err := run(ctx); err != nil {

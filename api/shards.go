@@ -77,13 +77,9 @@ func (s *Server) routeRecipients(ctx context.Context, project tocsin.ProjectID, 
 }
 
 // selection reads a target that was checked, as it would be evaluated now.
-func (s *Server) selection(ctx context.Context, project tocsin.ProjectID, query []byte, recipients []*record.Recipient) (ask.Target, error) {
-	if len(query) > 0 {
-		q, err := target.Parse(s.Target, query)
-		if err == nil {
-			err = s.sets(ctx, project, q)
-		}
-		return ask.Target{At: s.Now(), Query: q}, err
+func (s *Server) selection(ctx context.Context, project tocsin.ProjectID, q *target.Query, recipients []*record.Recipient) (ask.Target, error) {
+	if q != nil {
+		return ask.Target{At: s.Now(), Query: q}, nil
 	}
 	err := s.routeRecipients(ctx, project, recipients)
 	return ask.Target{At: s.Now(), Explicit: byShard(project, recipients, s.Shards)}, err

@@ -73,11 +73,11 @@ func (s *Server) hints(project tocsin.ProjectID, t ask.Target) (hints []string) 
 // choose checks a target and waits until the shards have applied what was
 // acknowledged before.
 func (s *Server) choose(ctx context.Context, project tocsin.ProjectID, t *client.Target) (ask.Target, error) {
-	query, recipients, err := targetRecord(s.Target, t)
+	q, _, recipients, err := targetRecord(s.reader(ctx, project), t)
 	if err != nil {
 		return ask.Target{}, err
 	}
-	sel, err := s.selection(ctx, project, query, recipients)
+	sel, err := s.selection(ctx, project, q, recipients)
 	if err != nil {
 		return sel, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -16,7 +17,7 @@ import (
 // segmented reads a target with the segments that it names.
 func segmented(t *testing.T, definitions map[string]string, text string) *target.Query {
 	t.Helper()
-	q, err := target.NewLibrary(target.Widest(), func(name string) ([]byte, bool) { return []byte(definitions[name]), true }).Parse([]byte(text))
+	q, err := target.NewLibrary(target.Widest(), func(name string) ([]byte, bool) { return []byte(definitions[name]), true }, nil).Parse([]byte(text))
 	if err != nil {
 		t.Fatalf("%s: %v", text, err)
 	}
@@ -135,6 +136,32 @@ func TestSegmentsWhileSomebodyWrites(t *testing.T) {
 	}
 	stop()
 	readers.Wait()
+}
+
+// A send finds whom its definitions of then find, whatever the names mean now.
+func TestTheDefinitionsOfASend(t *testing.T) {
+	w := newWorld(t)
+	w.apply(news, phone(0, with("country", "1")), phone(1, with("country", "2")), phone(2))
+	definitions := map[string]string{"ones": `{"country":"1"}`, "known": `{"$or":[{"segment":"ones"},{"country":"2"}]}`, "twos": `{"country":"2"}`}
+	const text = `{"$not":{"segment":"known"}}`
+	parts := Definitions(segmented(t, definitions, text))
+	if len(parts) != 2 {
+		t.Errorf("%v", parts)
+	}
+	q, err := Query([]byte(text), parts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 { // from the second time on somebody may have kept them
+		a, err := w.shard.Evaluate(t.Context(), news, q, noon, Cut{})
+		if err != nil || len(a.Lots) != 1 || !slices.Equal(a.Lots[0].Ordinals.ToArray(), []uint32{2}) {
+			t.Errorf("%+v %v", a, err)
+		}
+		w.caughtUp()
+	}
+	if _, err := Query([]byte(text), parts[:1]); err == nil {
+		t.Error("a send is read without a definition that it had")
+	}
 }
 
 // Rows are kept for those who are asked for again and stay as they are by

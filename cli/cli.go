@@ -39,6 +39,7 @@ type commands struct {
 	Import     imports    `cmd:"" help:"Import subscriptions, or events, from a file."`
 	Lists      lists      `cmd:"" help:"Upload, list and delete lists of users and subscriptions."`
 	Count      count      `cmd:"" help:"Count the subscriptions that a target reaches now."`
+	Segments   segments   `cmd:"" help:"Save targets with names, list and delete them, tell their sizes."`
 	Explain    explain    `cmd:"" help:"Tell what each clause of a target leaves; of one subscription or user, why the target matches or not."`
 	Send       send       `cmd:"" help:"Send a message."`
 	Sends      sends      `cmd:"" help:"List sends, newest first."`

@@ -179,8 +179,24 @@ func TestCommands(t *testing.T) {
 		!strings.Contains(text, ` reader-1: does not match`+"\n"+`  no  {"country":{"$eq":"FR"}}  [is "BE"]`+"\n") {
 		t.Fatalf("%s %+v", text, judged)
 	}
+	var segment client.Segment
+	if text = s.ok(&segment, "segments", "set", "french", `{"country":"FR"}`); segment.Name != "french" || !strings.Contains(text, `{"country":{"$eq":"FR"}}`) {
+		t.Fatalf("%s %+v", text, segment)
+	}
+	s.ok(&segment, "segments", "set", "others", `{"segment":{"$ne":"french"}}`)
+	var segments client.Segments
+	if text = s.ok(&segments, "segments"); len(segments.Segments) != 2 || !strings.Contains(text, "others") {
+		t.Fatalf("%s %+v", text, segments)
+	}
+	var sizes client.SegmentSizes
+	if text = s.ok(&sizes, "segments", "sizes", "others"); len(sizes.Sizes) != 1 || sizes.Sizes[0].Count != 25 || !strings.Contains(text, " 25 ") {
+		t.Fatalf("%s %+v", text, sizes)
+	}
+	if status, _, complaint := s.run(s.to("segments", "delete", "french")...); status != 3 || !strings.Contains(complaint, "others") {
+		t.Fatalf("%d %s", status, complaint)
+	}
 	var sent client.Send
-	s.json(&sent, "send", "--query", `{"country":"FR"}`, "--title", "Results", "--wait")
+	s.json(&sent, "send", "--query", `{"segment":"french"}`, "--title", "Results", "--wait")
 	if sent.Status != client.SendFinished || sent.Counters.Accepted != 25 {
 		t.Fatalf("%+v", sent.Counters)
 	}
@@ -268,7 +284,7 @@ func TestCommands(t *testing.T) {
 var endedSo = regexp.MustCompile(`^sub_\w+  (apns   |fcm    |webpush)  accepted    $`)
 
 // whySays is a trace as text.
-var whySays = regexp.MustCompile(`\n  shard \d, page 0\n  attempt 1: accepted, claimed 20\S+, written 20\S+, settled 20\S+\n$`)
+var whySays = regexp.MustCompile(`\n  shard \d, page 0\n  attempt 1: accepted, claimed 20\S+, written 20\S+, settled 20\S+\n  the target, by what is known of it now:\n    yes .*in french]\n`)
 
 func TestImportReportsBadLinesAndResumes(t *testing.T) {
 	t.Parallel()
@@ -389,7 +405,7 @@ func TestExitStatuses(t *testing.T) {
 		})
 	}
 	_, out, _ := s.run("completion")
-	for _, command := range []string{"complete ", "serve", "demo", "sim", "project", "key", "credential", "import", "lists", "count", "send", "status", "sends", "cancel", "pause", "resume", "rate", "outcomes", "why"} {
+	for _, command := range []string{"complete ", "serve", "demo", "sim", "project", "key", "credential", "import", "lists", "count", "segments", "send", "status", "sends", "cancel", "pause", "resume", "rate", "outcomes", "why"} {
 		if !strings.Contains(out, command) {
 			t.Errorf("the completion script lacks %q: %s", command, out)
 		}

@@ -37,7 +37,7 @@ func (o *Owner) evaluate(ctx context.Context, e Evaluate) {
 			a.Unknown = uint64(audience.StoredOn(s.Stored, o.shard))
 		}
 	} else {
-		q, err := target.Parse(target.Widest(), s.Query)
+		q, err := audience.Query(s.Query, s.Segments)
 		if err != nil { // the API had accepted it
 			o.log.Error("a target cannot be read, its send goes to nobody here", "project", project.String(),
 				"environment", scope.Environment.String(), "class", scope.Class.String(), "send", tocsin.SendID(s.Send).String(), "error", err)

@@ -126,7 +126,7 @@ func newWorld(random *rand.Rand, zone func(string) (*time.Location, bool)) *worl
 
 // parse reads a target with the segments that it names.
 func (w *world) parse(query string) (*target.Query, error) {
-	return target.NewLibrary(target.Widest(), func(name string) ([]byte, bool) { return []byte(w.definitions[name]), true }).Parse([]byte(query))
+	return target.NewLibrary(target.Widest(), func(name string) ([]byte, bool) { return []byte(w.definitions[name]), true }, nil).Parse([]byte(query))
 }
 
 func (w *world) pick(from ...string) string { return from[w.IntN(len(from))] }

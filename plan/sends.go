@@ -204,7 +204,7 @@ func (m *Machine) cut(now time.Time, w *waiting, mark []uint64) {
 		if explicit && len(recipients) == 0 && audience.StoredOn(send.Stored, shard) == 0 {
 			continue
 		}
-		slice := &record.Slice{Send: send.Send, Due: send.Due, Query: send.Query, Recipients: recipients, Stored: send.Stored,
+		slice := &record.Slice{Send: send.Send, Due: send.Due, Query: send.Query, Segments: send.Segments, Recipients: recipients, Stored: send.Stored,
 			Message: send.Message, Options: send.Options, Steer: send.Steer}
 		if i < len(mark) {
 			slice.Mark = mark[i]

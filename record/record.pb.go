@@ -350,6 +350,7 @@ type Send struct {
 	Steer         *Steer                 `protobuf:"bytes,12,opt,name=steer,proto3" json:"steer,omitempty"`           // rate that it begins with; absent: as fast as possible
 	Stored        *Stored                `protobuf:"bytes,13,opt,name=stored,proto3" json:"stored,omitempty"`         // in place of recipients, where those would fill the record
 	Before        []uint64               `protobuf:"varint,14,rep,packed,name=before,proto3" json:"before,omitempty"` // end of changes per shard before the mark was taken
+	Segments      []*Segment             `protobuf:"bytes,15,rep,name=segments,proto3" json:"segments,omitempty"`     // all that the query leads to, by name
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -482,6 +483,67 @@ func (x *Send) GetBefore() []uint64 {
 	return nil
 }
 
+func (x *Send) GetSegments() []*Segment {
+	if x != nil {
+		return x.Segments
+	}
+	return nil
+}
+
+// Segment is the definition that a send was accepted with: it stays with the
+// send, whatever becomes of the name.
+type Segment struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Query         string                 `protobuf:"bytes,2,opt,name=query,proto3" json:"query,omitempty"` // as it prints
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Segment) Reset() {
+	*x = Segment{}
+	mi := &file_record_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Segment) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Segment) ProtoMessage() {}
+
+func (x *Segment) ProtoReflect() protoreflect.Message {
+	mi := &file_record_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Segment.ProtoReflect.Descriptor instead.
+func (*Segment) Descriptor() ([]byte, []int) {
+	return file_record_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Segment) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Segment) GetQuery() string {
+	if x != nil {
+		return x.Query
+	}
+	return ""
+}
+
 // Recipient is an explicit one: a profile (all its subscriptions) or one subscription.
 type Recipient struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -494,7 +556,7 @@ type Recipient struct {
 
 func (x *Recipient) Reset() {
 	*x = Recipient{}
-	mi := &file_record_proto_msgTypes[2]
+	mi := &file_record_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -506,7 +568,7 @@ func (x *Recipient) String() string {
 func (*Recipient) ProtoMessage() {}
 
 func (x *Recipient) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[2]
+	mi := &file_record_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -519,7 +581,7 @@ func (x *Recipient) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recipient.ProtoReflect.Descriptor instead.
 func (*Recipient) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{2}
+	return file_record_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Recipient) GetProfile() string {
@@ -555,7 +617,7 @@ type Stored struct {
 
 func (x *Stored) Reset() {
 	*x = Stored{}
-	mi := &file_record_proto_msgTypes[3]
+	mi := &file_record_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -567,7 +629,7 @@ func (x *Stored) String() string {
 func (*Stored) ProtoMessage() {}
 
 func (x *Stored) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[3]
+	mi := &file_record_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -580,7 +642,7 @@ func (x *Stored) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Stored.ProtoReflect.Descriptor instead.
 func (*Stored) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{3}
+	return file_record_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Stored) GetId() []byte {
@@ -609,7 +671,7 @@ type Options struct {
 
 func (x *Options) Reset() {
 	*x = Options{}
-	mi := &file_record_proto_msgTypes[4]
+	mi := &file_record_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -621,7 +683,7 @@ func (x *Options) String() string {
 func (*Options) ProtoMessage() {}
 
 func (x *Options) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[4]
+	mi := &file_record_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -634,7 +696,7 @@ func (x *Options) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Options.ProtoReflect.Descriptor instead.
 func (*Options) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{4}
+	return file_record_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Options) GetClass() uint32 {
@@ -685,7 +747,7 @@ type Message struct {
 
 func (x *Message) Reset() {
 	*x = Message{}
-	mi := &file_record_proto_msgTypes[5]
+	mi := &file_record_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -697,7 +759,7 @@ func (x *Message) String() string {
 func (*Message) ProtoMessage() {}
 
 func (x *Message) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[5]
+	mi := &file_record_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -710,7 +772,7 @@ func (x *Message) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Message.ProtoReflect.Descriptor instead.
 func (*Message) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{5}
+	return file_record_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Message) GetFallback() string {
@@ -809,7 +871,7 @@ type Text struct {
 
 func (x *Text) Reset() {
 	*x = Text{}
-	mi := &file_record_proto_msgTypes[6]
+	mi := &file_record_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -821,7 +883,7 @@ func (x *Text) String() string {
 func (*Text) ProtoMessage() {}
 
 func (x *Text) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[6]
+	mi := &file_record_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -834,7 +896,7 @@ func (x *Text) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Text.ProtoReflect.Descriptor instead.
 func (*Text) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{6}
+	return file_record_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Text) GetTitle() string {
@@ -875,18 +937,19 @@ type Slice struct {
 	Recipients    []*Recipient           `protobuf:"bytes,5,rep,name=recipients,proto3" json:"recipients,omitempty"`
 	Message       *Message               `protobuf:"bytes,6,opt,name=message,proto3" json:"message,omitempty"`
 	Options       *Options               `protobuf:"bytes,7,opt,name=options,proto3" json:"options,omitempty"`
-	Retry         *Retry                 `protobuf:"bytes,8,opt,name=retry,proto3" json:"retry,omitempty"`     // set on a retry slice; then 2 to 7 and 9 are absent
-	Steer         *Steer                 `protobuf:"bytes,9,opt,name=steer,proto3" json:"steer,omitempty"`     // as it was when the send was cut
-	Origin        *Origin                `protobuf:"bytes,10,opt,name=origin,proto3" json:"origin,omitempty"`  // absent on a retry slice, and of a scheduled send
-	Stored        *Stored                `protobuf:"bytes,11,opt,name=stored,proto3" json:"stored,omitempty"`  // of the send; the list of this shard is meant
-	Before        uint64                 `protobuf:"varint,12,opt,name=before,proto3" json:"before,omitempty"` // end of the shard's changes before any mark of the send was taken
+	Retry         *Retry                 `protobuf:"bytes,8,opt,name=retry,proto3" json:"retry,omitempty"`        // set on a retry slice; then 2 to 7 and 9 are absent
+	Steer         *Steer                 `protobuf:"bytes,9,opt,name=steer,proto3" json:"steer,omitempty"`        // as it was when the send was cut
+	Origin        *Origin                `protobuf:"bytes,10,opt,name=origin,proto3" json:"origin,omitempty"`     // absent on a retry slice, and of a scheduled send
+	Stored        *Stored                `protobuf:"bytes,11,opt,name=stored,proto3" json:"stored,omitempty"`     // of the send; the list of this shard is meant
+	Before        uint64                 `protobuf:"varint,12,opt,name=before,proto3" json:"before,omitempty"`    // end of the shard's changes before any mark of the send was taken
+	Segments      []*Segment             `protobuf:"bytes,13,rep,name=segments,proto3" json:"segments,omitempty"` // of the send
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Slice) Reset() {
 	*x = Slice{}
-	mi := &file_record_proto_msgTypes[7]
+	mi := &file_record_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -898,7 +961,7 @@ func (x *Slice) String() string {
 func (*Slice) ProtoMessage() {}
 
 func (x *Slice) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[7]
+	mi := &file_record_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -911,7 +974,7 @@ func (x *Slice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Slice.ProtoReflect.Descriptor instead.
 func (*Slice) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{7}
+	return file_record_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Slice) GetSend() []byte {
@@ -998,6 +1061,13 @@ func (x *Slice) GetBefore() uint64 {
 	return 0
 }
 
+func (x *Slice) GetSegments() []*Segment {
+	if x != nil {
+		return x.Segments
+	}
+	return nil
+}
+
 // Origin is where the record of a send stands in sends. Sends that are not
 // scheduled are cut in this order.
 type Origin struct {
@@ -1010,7 +1080,7 @@ type Origin struct {
 
 func (x *Origin) Reset() {
 	*x = Origin{}
-	mi := &file_record_proto_msgTypes[8]
+	mi := &file_record_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1022,7 +1092,7 @@ func (x *Origin) String() string {
 func (*Origin) ProtoMessage() {}
 
 func (x *Origin) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[8]
+	mi := &file_record_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1035,7 +1105,7 @@ func (x *Origin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Origin.ProtoReflect.Descriptor instead.
 func (*Origin) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{8}
+	return file_record_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Origin) GetShard() uint32 {
@@ -1067,7 +1137,7 @@ type Retry struct {
 
 func (x *Retry) Reset() {
 	*x = Retry{}
-	mi := &file_record_proto_msgTypes[9]
+	mi := &file_record_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1079,7 +1149,7 @@ func (x *Retry) String() string {
 func (*Retry) ProtoMessage() {}
 
 func (x *Retry) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[9]
+	mi := &file_record_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1092,7 +1162,7 @@ func (x *Retry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Retry.ProtoReflect.Descriptor instead.
 func (*Retry) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{9}
+	return file_record_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Retry) GetTerm() uint64 {
@@ -1147,7 +1217,7 @@ type Stamp struct {
 
 func (x *Stamp) Reset() {
 	*x = Stamp{}
-	mi := &file_record_proto_msgTypes[10]
+	mi := &file_record_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1159,7 +1229,7 @@ func (x *Stamp) String() string {
 func (*Stamp) ProtoMessage() {}
 
 func (x *Stamp) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[10]
+	mi := &file_record_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1172,7 +1242,7 @@ func (x *Stamp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Stamp.ProtoReflect.Descriptor instead.
 func (*Stamp) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{10}
+	return file_record_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Stamp) GetTerm() uint64 {
@@ -1199,7 +1269,7 @@ type Take struct {
 
 func (x *Take) Reset() {
 	*x = Take{}
-	mi := &file_record_proto_msgTypes[11]
+	mi := &file_record_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1211,7 +1281,7 @@ func (x *Take) String() string {
 func (*Take) ProtoMessage() {}
 
 func (x *Take) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[11]
+	mi := &file_record_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1224,7 +1294,7 @@ func (x *Take) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Take.ProtoReflect.Descriptor instead.
 func (*Take) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{11}
+	return file_record_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Take) GetIncarnation() uint64 {
@@ -1266,7 +1336,7 @@ type Open struct {
 
 func (x *Open) Reset() {
 	*x = Open{}
-	mi := &file_record_proto_msgTypes[12]
+	mi := &file_record_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1278,7 +1348,7 @@ func (x *Open) String() string {
 func (*Open) ProtoMessage() {}
 
 func (x *Open) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[12]
+	mi := &file_record_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1291,7 +1361,7 @@ func (x *Open) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Open.ProtoReflect.Descriptor instead.
 func (*Open) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{12}
+	return file_record_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Open) GetStamp() *Stamp {
@@ -1419,7 +1489,7 @@ type Lot struct {
 
 func (x *Lot) Reset() {
 	*x = Lot{}
-	mi := &file_record_proto_msgTypes[13]
+	mi := &file_record_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1431,7 +1501,7 @@ func (x *Lot) String() string {
 func (*Lot) ProtoMessage() {}
 
 func (x *Lot) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[13]
+	mi := &file_record_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1444,7 +1514,7 @@ func (x *Lot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Lot.ProtoReflect.Descriptor instead.
 func (*Lot) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{13}
+	return file_record_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Lot) GetRoute() *Route {
@@ -1487,7 +1557,7 @@ type Route struct {
 
 func (x *Route) Reset() {
 	*x = Route{}
-	mi := &file_record_proto_msgTypes[14]
+	mi := &file_record_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1499,7 +1569,7 @@ func (x *Route) String() string {
 func (*Route) ProtoMessage() {}
 
 func (x *Route) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[14]
+	mi := &file_record_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1512,7 +1582,7 @@ func (x *Route) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Route.ProtoReflect.Descriptor instead.
 func (*Route) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{14}
+	return file_record_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Route) GetProvider() uint32 {
@@ -1558,7 +1628,7 @@ type Claim struct {
 
 func (x *Claim) Reset() {
 	*x = Claim{}
-	mi := &file_record_proto_msgTypes[15]
+	mi := &file_record_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1570,7 +1640,7 @@ func (x *Claim) String() string {
 func (*Claim) ProtoMessage() {}
 
 func (x *Claim) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[15]
+	mi := &file_record_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1583,7 +1653,7 @@ func (x *Claim) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Claim.ProtoReflect.Descriptor instead.
 func (*Claim) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{15}
+	return file_record_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Claim) GetStamp() *Stamp {
@@ -1654,7 +1724,7 @@ type Settle struct {
 
 func (x *Settle) Reset() {
 	*x = Settle{}
-	mi := &file_record_proto_msgTypes[16]
+	mi := &file_record_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1666,7 +1736,7 @@ func (x *Settle) String() string {
 func (*Settle) ProtoMessage() {}
 
 func (x *Settle) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[16]
+	mi := &file_record_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1679,7 +1749,7 @@ func (x *Settle) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Settle.ProtoReflect.Descriptor instead.
 func (*Settle) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{16}
+	return file_record_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Settle) GetStamp() *Stamp {
@@ -1765,7 +1835,7 @@ type Run struct {
 
 func (x *Run) Reset() {
 	*x = Run{}
-	mi := &file_record_proto_msgTypes[17]
+	mi := &file_record_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1777,7 +1847,7 @@ func (x *Run) String() string {
 func (*Run) ProtoMessage() {}
 
 func (x *Run) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[17]
+	mi := &file_record_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1790,7 +1860,7 @@ func (x *Run) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Run.ProtoReflect.Descriptor instead.
 func (*Run) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{17}
+	return file_record_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Run) GetCount() uint32 {
@@ -1840,7 +1910,7 @@ type Address struct {
 
 func (x *Address) Reset() {
 	*x = Address{}
-	mi := &file_record_proto_msgTypes[18]
+	mi := &file_record_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1852,7 +1922,7 @@ func (x *Address) String() string {
 func (*Address) ProtoMessage() {}
 
 func (x *Address) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[18]
+	mi := &file_record_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1865,7 +1935,7 @@ func (x *Address) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Address.ProtoReflect.Descriptor instead.
 func (*Address) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{18}
+	return file_record_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Address) GetSubscription() []byte {
@@ -1899,7 +1969,7 @@ type Bucket struct {
 
 func (x *Bucket) Reset() {
 	*x = Bucket{}
-	mi := &file_record_proto_msgTypes[19]
+	mi := &file_record_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1911,7 +1981,7 @@ func (x *Bucket) String() string {
 func (*Bucket) ProtoMessage() {}
 
 func (x *Bucket) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[19]
+	mi := &file_record_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1924,7 +1994,7 @@ func (x *Bucket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bucket.ProtoReflect.Descriptor instead.
 func (*Bucket) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{19}
+	return file_record_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Bucket) GetMicros() int64 {
@@ -1951,7 +2021,7 @@ type Close struct {
 
 func (x *Close) Reset() {
 	*x = Close{}
-	mi := &file_record_proto_msgTypes[20]
+	mi := &file_record_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1963,7 +2033,7 @@ func (x *Close) String() string {
 func (*Close) ProtoMessage() {}
 
 func (x *Close) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[20]
+	mi := &file_record_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1976,7 +2046,7 @@ func (x *Close) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Close.ProtoReflect.Descriptor instead.
 func (*Close) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{20}
+	return file_record_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Close) GetStamp() *Stamp {
@@ -2002,7 +2072,7 @@ type Cancel struct {
 
 func (x *Cancel) Reset() {
 	*x = Cancel{}
-	mi := &file_record_proto_msgTypes[21]
+	mi := &file_record_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2014,7 +2084,7 @@ func (x *Cancel) String() string {
 func (*Cancel) ProtoMessage() {}
 
 func (x *Cancel) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[21]
+	mi := &file_record_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2027,7 +2097,7 @@ func (x *Cancel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cancel.ProtoReflect.Descriptor instead.
 func (*Cancel) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{21}
+	return file_record_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Cancel) GetSend() []byte {
@@ -2051,7 +2121,7 @@ type Steer struct {
 
 func (x *Steer) Reset() {
 	*x = Steer{}
-	mi := &file_record_proto_msgTypes[22]
+	mi := &file_record_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2063,7 +2133,7 @@ func (x *Steer) String() string {
 func (*Steer) ProtoMessage() {}
 
 func (x *Steer) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[22]
+	mi := &file_record_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2076,7 +2146,7 @@ func (x *Steer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Steer.ProtoReflect.Descriptor instead.
 func (*Steer) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{22}
+	return file_record_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Steer) GetSend() []byte {
@@ -2118,7 +2188,7 @@ type Changes struct {
 
 func (x *Changes) Reset() {
 	*x = Changes{}
-	mi := &file_record_proto_msgTypes[23]
+	mi := &file_record_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2130,7 +2200,7 @@ func (x *Changes) String() string {
 func (*Changes) ProtoMessage() {}
 
 func (x *Changes) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[23]
+	mi := &file_record_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2143,7 +2213,7 @@ func (x *Changes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Changes.ProtoReflect.Descriptor instead.
 func (*Changes) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{23}
+	return file_record_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Changes) GetChanges() []*Change {
@@ -2184,7 +2254,7 @@ type Change struct {
 
 func (x *Change) Reset() {
 	*x = Change{}
-	mi := &file_record_proto_msgTypes[24]
+	mi := &file_record_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2196,7 +2266,7 @@ func (x *Change) String() string {
 func (*Change) ProtoMessage() {}
 
 func (x *Change) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[24]
+	mi := &file_record_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2209,7 +2279,7 @@ func (x *Change) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Change.ProtoReflect.Descriptor instead.
 func (*Change) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{24}
+	return file_record_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Change) GetChange() isChange_Change {
@@ -2448,7 +2518,7 @@ type Upsert struct {
 
 func (x *Upsert) Reset() {
 	*x = Upsert{}
-	mi := &file_record_proto_msgTypes[25]
+	mi := &file_record_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2460,7 +2530,7 @@ func (x *Upsert) String() string {
 func (*Upsert) ProtoMessage() {}
 
 func (x *Upsert) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[25]
+	mi := &file_record_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2473,7 +2543,7 @@ func (x *Upsert) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Upsert.ProtoReflect.Descriptor instead.
 func (*Upsert) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{25}
+	return file_record_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Upsert) GetSubscription() []byte {
@@ -2643,7 +2713,7 @@ type Attribute struct {
 
 func (x *Attribute) Reset() {
 	*x = Attribute{}
-	mi := &file_record_proto_msgTypes[26]
+	mi := &file_record_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2655,7 +2725,7 @@ func (x *Attribute) String() string {
 func (*Attribute) ProtoMessage() {}
 
 func (x *Attribute) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[26]
+	mi := &file_record_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2668,7 +2738,7 @@ func (x *Attribute) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attribute.ProtoReflect.Descriptor instead.
 func (*Attribute) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{26}
+	return file_record_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Attribute) GetName() string {
@@ -2823,7 +2893,7 @@ type TagSet struct {
 
 func (x *TagSet) Reset() {
 	*x = TagSet{}
-	mi := &file_record_proto_msgTypes[27]
+	mi := &file_record_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2835,7 +2905,7 @@ func (x *TagSet) String() string {
 func (*TagSet) ProtoMessage() {}
 
 func (x *TagSet) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[27]
+	mi := &file_record_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2848,7 +2918,7 @@ func (x *TagSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TagSet.ProtoReflect.Descriptor instead.
 func (*TagSet) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{27}
+	return file_record_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *TagSet) GetName() string {
@@ -2898,7 +2968,7 @@ type Erase struct {
 
 func (x *Erase) Reset() {
 	*x = Erase{}
-	mi := &file_record_proto_msgTypes[28]
+	mi := &file_record_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2910,7 +2980,7 @@ func (x *Erase) String() string {
 func (*Erase) ProtoMessage() {}
 
 func (x *Erase) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[28]
+	mi := &file_record_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2923,7 +2993,7 @@ func (x *Erase) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Erase.ProtoReflect.Descriptor instead.
 func (*Erase) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{28}
+	return file_record_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Erase) GetProfile() string {
@@ -2950,7 +3020,7 @@ type OptIn struct {
 
 func (x *OptIn) Reset() {
 	*x = OptIn{}
-	mi := &file_record_proto_msgTypes[29]
+	mi := &file_record_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2962,7 +3032,7 @@ func (x *OptIn) String() string {
 func (*OptIn) ProtoMessage() {}
 
 func (x *OptIn) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[29]
+	mi := &file_record_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2975,7 +3045,7 @@ func (x *OptIn) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OptIn.ProtoReflect.Descriptor instead.
 func (*OptIn) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{29}
+	return file_record_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *OptIn) GetSubscription() []byte {
@@ -3001,7 +3071,7 @@ type Delete struct {
 
 func (x *Delete) Reset() {
 	*x = Delete{}
-	mi := &file_record_proto_msgTypes[30]
+	mi := &file_record_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3013,7 +3083,7 @@ func (x *Delete) String() string {
 func (*Delete) ProtoMessage() {}
 
 func (x *Delete) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[30]
+	mi := &file_record_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3026,7 +3096,7 @@ func (x *Delete) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Delete.ProtoReflect.Descriptor instead.
 func (*Delete) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{30}
+	return file_record_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Delete) GetSubscription() []byte {
@@ -3047,7 +3117,7 @@ type ProfileUpdate struct {
 
 func (x *ProfileUpdate) Reset() {
 	*x = ProfileUpdate{}
-	mi := &file_record_proto_msgTypes[31]
+	mi := &file_record_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3059,7 +3129,7 @@ func (x *ProfileUpdate) String() string {
 func (*ProfileUpdate) ProtoMessage() {}
 
 func (x *ProfileUpdate) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[31]
+	mi := &file_record_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3072,7 +3142,7 @@ func (x *ProfileUpdate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProfileUpdate.ProtoReflect.Descriptor instead.
 func (*ProfileUpdate) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{31}
+	return file_record_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ProfileUpdate) GetProfile() string {
@@ -3112,7 +3182,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_record_proto_msgTypes[32]
+	mi := &file_record_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3124,7 +3194,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[32]
+	mi := &file_record_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3137,7 +3207,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{32}
+	return file_record_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Event) GetProfile() string {
@@ -3204,7 +3274,7 @@ type Names struct {
 
 func (x *Names) Reset() {
 	*x = Names{}
-	mi := &file_record_proto_msgTypes[33]
+	mi := &file_record_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3216,7 +3286,7 @@ func (x *Names) String() string {
 func (*Names) ProtoMessage() {}
 
 func (x *Names) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[33]
+	mi := &file_record_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3229,7 +3299,7 @@ func (x *Names) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Names.ProtoReflect.Descriptor instead.
 func (*Names) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{33}
+	return file_record_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Names) GetEdition() uint64 {
@@ -3276,7 +3346,7 @@ type ListUpdate struct {
 
 func (x *ListUpdate) Reset() {
 	*x = ListUpdate{}
-	mi := &file_record_proto_msgTypes[34]
+	mi := &file_record_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3288,7 +3358,7 @@ func (x *ListUpdate) String() string {
 func (*ListUpdate) ProtoMessage() {}
 
 func (x *ListUpdate) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[34]
+	mi := &file_record_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3301,7 +3371,7 @@ func (x *ListUpdate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListUpdate.ProtoReflect.Descriptor instead.
 func (*ListUpdate) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{34}
+	return file_record_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ListUpdate) GetName() string {
@@ -3360,7 +3430,7 @@ type Move struct {
 
 func (x *Move) Reset() {
 	*x = Move{}
-	mi := &file_record_proto_msgTypes[35]
+	mi := &file_record_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3372,7 +3442,7 @@ func (x *Move) String() string {
 func (*Move) ProtoMessage() {}
 
 func (x *Move) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[35]
+	mi := &file_record_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3385,7 +3455,7 @@ func (x *Move) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Move.ProtoReflect.Descriptor instead.
 func (*Move) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{35}
+	return file_record_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Move) GetSubscription() []byte {
@@ -3427,7 +3497,7 @@ type Arrive struct {
 
 func (x *Arrive) Reset() {
 	*x = Arrive{}
-	mi := &file_record_proto_msgTypes[36]
+	mi := &file_record_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3439,7 +3509,7 @@ func (x *Arrive) String() string {
 func (*Arrive) ProtoMessage() {}
 
 func (x *Arrive) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[36]
+	mi := &file_record_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3452,7 +3522,7 @@ func (x *Arrive) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Arrive.ProtoReflect.Descriptor instead.
 func (*Arrive) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{36}
+	return file_record_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Arrive) GetFrom() uint32 {
@@ -3526,7 +3596,7 @@ type State struct {
 
 func (x *State) Reset() {
 	*x = State{}
-	mi := &file_record_proto_msgTypes[37]
+	mi := &file_record_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3538,7 +3608,7 @@ func (x *State) String() string {
 func (*State) ProtoMessage() {}
 
 func (x *State) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[37]
+	mi := &file_record_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3551,7 +3621,7 @@ func (x *State) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use State.ProtoReflect.Descriptor instead.
 func (*State) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{37}
+	return file_record_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *State) GetUpsert() *Upsert {
@@ -3610,7 +3680,7 @@ type Deed struct {
 
 func (x *Deed) Reset() {
 	*x = Deed{}
-	mi := &file_record_proto_msgTypes[38]
+	mi := &file_record_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3622,7 +3692,7 @@ func (x *Deed) String() string {
 func (*Deed) ProtoMessage() {}
 
 func (x *Deed) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[38]
+	mi := &file_record_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3635,7 +3705,7 @@ func (x *Deed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deed.ProtoReflect.Descriptor instead.
 func (*Deed) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{38}
+	return file_record_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Deed) GetName() string {
@@ -3684,7 +3754,7 @@ type Day struct {
 
 func (x *Day) Reset() {
 	*x = Day{}
-	mi := &file_record_proto_msgTypes[39]
+	mi := &file_record_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3696,7 +3766,7 @@ func (x *Day) String() string {
 func (*Day) ProtoMessage() {}
 
 func (x *Day) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[39]
+	mi := &file_record_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3709,7 +3779,7 @@ func (x *Day) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Day.ProtoReflect.Descriptor instead.
 func (*Day) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{39}
+	return file_record_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Day) GetDay() uint32 {
@@ -3742,7 +3812,7 @@ type Fields struct {
 
 func (x *Fields) Reset() {
 	*x = Fields{}
-	mi := &file_record_proto_msgTypes[40]
+	mi := &file_record_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3754,7 +3824,7 @@ func (x *Fields) String() string {
 func (*Fields) ProtoMessage() {}
 
 func (x *Fields) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[40]
+	mi := &file_record_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3767,7 +3837,7 @@ func (x *Fields) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Fields.ProtoReflect.Descriptor instead.
 func (*Fields) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{40}
+	return file_record_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Fields) GetFields() []*Attribute {
@@ -3789,7 +3859,7 @@ type Leave struct {
 
 func (x *Leave) Reset() {
 	*x = Leave{}
-	mi := &file_record_proto_msgTypes[41]
+	mi := &file_record_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3801,7 +3871,7 @@ func (x *Leave) String() string {
 func (*Leave) ProtoMessage() {}
 
 func (x *Leave) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[41]
+	mi := &file_record_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3814,7 +3884,7 @@ func (x *Leave) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Leave.ProtoReflect.Descriptor instead.
 func (*Leave) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{41}
+	return file_record_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *Leave) GetTo() uint32 {
@@ -3847,7 +3917,7 @@ type Superseded struct {
 
 func (x *Superseded) Reset() {
 	*x = Superseded{}
-	mi := &file_record_proto_msgTypes[42]
+	mi := &file_record_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3859,7 +3929,7 @@ func (x *Superseded) String() string {
 func (*Superseded) ProtoMessage() {}
 
 func (x *Superseded) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[42]
+	mi := &file_record_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3872,7 +3942,7 @@ func (x *Superseded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Superseded.ProtoReflect.Descriptor instead.
 func (*Superseded) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{42}
+	return file_record_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *Superseded) GetSubscription() []byte {
@@ -3927,7 +3997,7 @@ type Recycle struct {
 
 func (x *Recycle) Reset() {
 	*x = Recycle{}
-	mi := &file_record_proto_msgTypes[43]
+	mi := &file_record_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3939,7 +4009,7 @@ func (x *Recycle) String() string {
 func (*Recycle) ProtoMessage() {}
 
 func (x *Recycle) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[43]
+	mi := &file_record_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3952,7 +4022,7 @@ func (x *Recycle) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recycle.ProtoReflect.Descriptor instead.
 func (*Recycle) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{43}
+	return file_record_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *Recycle) GetGeneration() uint64 {
@@ -3972,7 +4042,7 @@ type Recipients struct {
 
 func (x *Recipients) Reset() {
 	*x = Recipients{}
-	mi := &file_record_proto_msgTypes[44]
+	mi := &file_record_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3984,7 +4054,7 @@ func (x *Recipients) String() string {
 func (*Recipients) ProtoMessage() {}
 
 func (x *Recipients) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[44]
+	mi := &file_record_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3997,7 +4067,7 @@ func (x *Recipients) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recipients.ProtoReflect.Descriptor instead.
 func (*Recipients) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{44}
+	return file_record_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *Recipients) GetRecipients() []*Recipient {
@@ -4019,7 +4089,7 @@ type PlanState struct {
 
 func (x *PlanState) Reset() {
 	*x = PlanState{}
-	mi := &file_record_proto_msgTypes[45]
+	mi := &file_record_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4031,7 +4101,7 @@ func (x *PlanState) String() string {
 func (*PlanState) ProtoMessage() {}
 
 func (x *PlanState) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[45]
+	mi := &file_record_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4044,7 +4114,7 @@ func (x *PlanState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanState.ProtoReflect.Descriptor instead.
 func (*PlanState) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{45}
+	return file_record_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *PlanState) GetNext() uint64 {
@@ -4081,7 +4151,7 @@ type Wait struct {
 
 func (x *Wait) Reset() {
 	*x = Wait{}
-	mi := &file_record_proto_msgTypes[46]
+	mi := &file_record_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4093,7 +4163,7 @@ func (x *Wait) String() string {
 func (*Wait) ProtoMessage() {}
 
 func (x *Wait) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[46]
+	mi := &file_record_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4106,7 +4176,7 @@ func (x *Wait) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Wait.ProtoReflect.Descriptor instead.
 func (*Wait) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{46}
+	return file_record_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *Wait) GetSend() []byte {
@@ -4150,7 +4220,7 @@ type ReceiptState struct {
 
 func (x *ReceiptState) Reset() {
 	*x = ReceiptState{}
-	mi := &file_record_proto_msgTypes[47]
+	mi := &file_record_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4162,7 +4232,7 @@ func (x *ReceiptState) String() string {
 func (*ReceiptState) ProtoMessage() {}
 
 func (x *ReceiptState) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[47]
+	mi := &file_record_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4175,7 +4245,7 @@ func (x *ReceiptState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReceiptState.ProtoReflect.Descriptor instead.
 func (*ReceiptState) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{47}
+	return file_record_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *ReceiptState) GetNext() uint64 {
@@ -4218,7 +4288,7 @@ type Briefs struct {
 
 func (x *Briefs) Reset() {
 	*x = Briefs{}
-	mi := &file_record_proto_msgTypes[48]
+	mi := &file_record_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4230,7 +4300,7 @@ func (x *Briefs) String() string {
 func (*Briefs) ProtoMessage() {}
 
 func (x *Briefs) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[48]
+	mi := &file_record_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4243,7 +4313,7 @@ func (x *Briefs) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Briefs.ProtoReflect.Descriptor instead.
 func (*Briefs) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{48}
+	return file_record_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *Briefs) GetIds() []byte {
@@ -4276,7 +4346,7 @@ type BriefRows struct {
 
 func (x *BriefRows) Reset() {
 	*x = BriefRows{}
-	mi := &file_record_proto_msgTypes[49]
+	mi := &file_record_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4288,7 +4358,7 @@ func (x *BriefRows) String() string {
 func (*BriefRows) ProtoMessage() {}
 
 func (x *BriefRows) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[49]
+	mi := &file_record_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4301,7 +4371,7 @@ func (x *BriefRows) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BriefRows.ProtoReflect.Descriptor instead.
 func (*BriefRows) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{49}
+	return file_record_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *BriefRows) GetSends() []*Brief {
@@ -4320,7 +4390,7 @@ type Brief struct {
 
 func (x *Brief) Reset() {
 	*x = Brief{}
-	mi := &file_record_proto_msgTypes[50]
+	mi := &file_record_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4332,7 +4402,7 @@ func (x *Brief) String() string {
 func (*Brief) ProtoMessage() {}
 
 func (x *Brief) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[50]
+	mi := &file_record_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4345,7 +4415,7 @@ func (x *Brief) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Brief.ProtoReflect.Descriptor instead.
 func (*Brief) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{50}
+	return file_record_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *Brief) GetRows() []*BriefRow {
@@ -4366,7 +4436,7 @@ type BriefRow struct {
 
 func (x *BriefRow) Reset() {
 	*x = BriefRow{}
-	mi := &file_record_proto_msgTypes[51]
+	mi := &file_record_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4378,7 +4448,7 @@ func (x *BriefRow) String() string {
 func (*BriefRow) ProtoMessage() {}
 
 func (x *BriefRow) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[51]
+	mi := &file_record_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4391,7 +4461,7 @@ func (x *BriefRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BriefRow.ProtoReflect.Descriptor instead.
 func (*BriefRow) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{51}
+	return file_record_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *BriefRow) GetKey() string {
@@ -4428,7 +4498,7 @@ type Dead struct {
 
 func (x *Dead) Reset() {
 	*x = Dead{}
-	mi := &file_record_proto_msgTypes[52]
+	mi := &file_record_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4440,7 +4510,7 @@ func (x *Dead) String() string {
 func (*Dead) ProtoMessage() {}
 
 func (x *Dead) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[52]
+	mi := &file_record_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4453,7 +4523,7 @@ func (x *Dead) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Dead.ProtoReflect.Descriptor instead.
 func (*Dead) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{52}
+	return file_record_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *Dead) GetProject() []byte {
@@ -4512,7 +4582,7 @@ type Counters struct {
 
 func (x *Counters) Reset() {
 	*x = Counters{}
-	mi := &file_record_proto_msgTypes[53]
+	mi := &file_record_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4524,7 +4594,7 @@ func (x *Counters) String() string {
 func (*Counters) ProtoMessage() {}
 
 func (x *Counters) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[53]
+	mi := &file_record_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4537,7 +4607,7 @@ func (x *Counters) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Counters.ProtoReflect.Descriptor instead.
 func (*Counters) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{53}
+	return file_record_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *Counters) GetSend() []byte {
@@ -4686,7 +4756,7 @@ type Tally struct {
 
 func (x *Tally) Reset() {
 	*x = Tally{}
-	mi := &file_record_proto_msgTypes[54]
+	mi := &file_record_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4698,7 +4768,7 @@ func (x *Tally) String() string {
 func (*Tally) ProtoMessage() {}
 
 func (x *Tally) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[54]
+	mi := &file_record_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4711,7 +4781,7 @@ func (x *Tally) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tally.ProtoReflect.Descriptor instead.
 func (*Tally) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{54}
+	return file_record_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *Tally) GetOutcome() uint32 {
@@ -4752,7 +4822,7 @@ type PageEnd struct {
 
 func (x *PageEnd) Reset() {
 	*x = PageEnd{}
-	mi := &file_record_proto_msgTypes[55]
+	mi := &file_record_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4764,7 +4834,7 @@ func (x *PageEnd) String() string {
 func (*PageEnd) ProtoMessage() {}
 
 func (x *PageEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[55]
+	mi := &file_record_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4777,7 +4847,7 @@ func (x *PageEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PageEnd.ProtoReflect.Descriptor instead.
 func (*PageEnd) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{55}
+	return file_record_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *PageEnd) GetRuns() []*PushRun {
@@ -4800,7 +4870,7 @@ type PushRun struct {
 
 func (x *PushRun) Reset() {
 	*x = PushRun{}
-	mi := &file_record_proto_msgTypes[56]
+	mi := &file_record_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4812,7 +4882,7 @@ func (x *PushRun) String() string {
 func (*PushRun) ProtoMessage() {}
 
 func (x *PushRun) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[56]
+	mi := &file_record_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4825,7 +4895,7 @@ func (x *PushRun) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PushRun.ProtoReflect.Descriptor instead.
 func (*PushRun) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{56}
+	return file_record_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *PushRun) GetCount() uint32 {
@@ -4889,7 +4959,7 @@ const file_record_proto_rawDesc = "" +
 	"\arecycle\x18\x19 \x01(\v2\x16.tocsin.record.RecycleH\x00R\arecycle\x12,\n" +
 	"\x05steer\x18\x1a \x01(\v2\x14.tocsin.record.SteerH\x00R\x05steer\x12,\n" +
 	"\x05erase\x18\x1b \x01(\v2\x14.tocsin.record.EraseH\x00R\x05eraseB\x06\n" +
-	"\x04body\"\xc7\x03\n" +
+	"\x04body\"\xfb\x03\n" +
 	"\x04Send\x12\x12\n" +
 	"\x04send\x18\x01 \x01(\fR\x04send\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1a\n" +
@@ -4907,7 +4977,11 @@ const file_record_proto_rawDesc = "" +
 	"\x03key\x18\v \x01(\tR\x03key\x12*\n" +
 	"\x05steer\x18\f \x01(\v2\x14.tocsin.record.SteerR\x05steer\x12-\n" +
 	"\x06stored\x18\r \x01(\v2\x15.tocsin.record.StoredR\x06stored\x12\x16\n" +
-	"\x06before\x18\x0e \x03(\x04R\x06before\"\xc2\x01\n" +
+	"\x06before\x18\x0e \x03(\x04R\x06before\x122\n" +
+	"\bsegments\x18\x0f \x03(\v2\x16.tocsin.record.SegmentR\bsegments\"3\n" +
+	"\aSegment\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
+	"\x05query\x18\x02 \x01(\tR\x05query\"\xc2\x01\n" +
 	"\tRecipient\x12\x18\n" +
 	"\aprofile\x18\x01 \x01(\tR\aprofile\x12\"\n" +
 	"\fsubscription\x18\x02 \x01(\fR\fsubscription\x12<\n" +
@@ -4951,7 +5025,7 @@ const file_record_proto_rawDesc = "" +
 	"\x05title\x18\x01 \x01(\tR\x05title\x12\x12\n" +
 	"\x04body\x18\x02 \x01(\tR\x04body\x12\x12\n" +
 	"\x04link\x18\x03 \x01(\tR\x04link\x12\x14\n" +
-	"\x05image\x18\x04 \x01(\tR\x05image\"\xc3\x03\n" +
+	"\x05image\x18\x04 \x01(\tR\x05image\"\xf7\x03\n" +
 	"\x05Slice\x12\x12\n" +
 	"\x04send\x18\x01 \x01(\fR\x04send\x12\x12\n" +
 	"\x04mark\x18\x02 \x01(\x04R\x04mark\x12\x10\n" +
@@ -4967,7 +5041,8 @@ const file_record_proto_rawDesc = "" +
 	"\x06origin\x18\n" +
 	" \x01(\v2\x15.tocsin.record.OriginR\x06origin\x12-\n" +
 	"\x06stored\x18\v \x01(\v2\x15.tocsin.record.StoredR\x06stored\x12\x16\n" +
-	"\x06before\x18\f \x01(\x04R\x06before\":\n" +
+	"\x06before\x18\f \x01(\x04R\x06before\x122\n" +
+	"\bsegments\x18\r \x03(\v2\x16.tocsin.record.SegmentR\bsegments\":\n" +
 	"\x06Origin\x12\x14\n" +
 	"\x05shard\x18\x01 \x01(\rR\x05shard\x12\x1a\n" +
 	"\bposition\x18\x02 \x01(\x04R\bposition\"\x83\x01\n" +
@@ -5299,157 +5374,160 @@ func file_record_proto_rawDescGZIP() []byte {
 	return file_record_proto_rawDescData
 }
 
-var file_record_proto_msgTypes = make([]protoimpl.MessageInfo, 61)
+var file_record_proto_msgTypes = make([]protoimpl.MessageInfo, 62)
 var file_record_proto_goTypes = []any{
 	(*Envelope)(nil),      // 0: tocsin.record.Envelope
 	(*Send)(nil),          // 1: tocsin.record.Send
-	(*Recipient)(nil),     // 2: tocsin.record.Recipient
-	(*Stored)(nil),        // 3: tocsin.record.Stored
-	(*Options)(nil),       // 4: tocsin.record.Options
-	(*Message)(nil),       // 5: tocsin.record.Message
-	(*Text)(nil),          // 6: tocsin.record.Text
-	(*Slice)(nil),         // 7: tocsin.record.Slice
-	(*Origin)(nil),        // 8: tocsin.record.Origin
-	(*Retry)(nil),         // 9: tocsin.record.Retry
-	(*Stamp)(nil),         // 10: tocsin.record.Stamp
-	(*Take)(nil),          // 11: tocsin.record.Take
-	(*Open)(nil),          // 12: tocsin.record.Open
-	(*Lot)(nil),           // 13: tocsin.record.Lot
-	(*Route)(nil),         // 14: tocsin.record.Route
-	(*Claim)(nil),         // 15: tocsin.record.Claim
-	(*Settle)(nil),        // 16: tocsin.record.Settle
-	(*Run)(nil),           // 17: tocsin.record.Run
-	(*Address)(nil),       // 18: tocsin.record.Address
-	(*Bucket)(nil),        // 19: tocsin.record.Bucket
-	(*Close)(nil),         // 20: tocsin.record.Close
-	(*Cancel)(nil),        // 21: tocsin.record.Cancel
-	(*Steer)(nil),         // 22: tocsin.record.Steer
-	(*Changes)(nil),       // 23: tocsin.record.Changes
-	(*Change)(nil),        // 24: tocsin.record.Change
-	(*Upsert)(nil),        // 25: tocsin.record.Upsert
-	(*Attribute)(nil),     // 26: tocsin.record.Attribute
-	(*TagSet)(nil),        // 27: tocsin.record.TagSet
-	(*Erase)(nil),         // 28: tocsin.record.Erase
-	(*OptIn)(nil),         // 29: tocsin.record.OptIn
-	(*Delete)(nil),        // 30: tocsin.record.Delete
-	(*ProfileUpdate)(nil), // 31: tocsin.record.ProfileUpdate
-	(*Event)(nil),         // 32: tocsin.record.Event
-	(*Names)(nil),         // 33: tocsin.record.Names
-	(*ListUpdate)(nil),    // 34: tocsin.record.ListUpdate
-	(*Move)(nil),          // 35: tocsin.record.Move
-	(*Arrive)(nil),        // 36: tocsin.record.Arrive
-	(*State)(nil),         // 37: tocsin.record.State
-	(*Deed)(nil),          // 38: tocsin.record.Deed
-	(*Day)(nil),           // 39: tocsin.record.Day
-	(*Fields)(nil),        // 40: tocsin.record.Fields
-	(*Leave)(nil),         // 41: tocsin.record.Leave
-	(*Superseded)(nil),    // 42: tocsin.record.Superseded
-	(*Recycle)(nil),       // 43: tocsin.record.Recycle
-	(*Recipients)(nil),    // 44: tocsin.record.Recipients
-	(*PlanState)(nil),     // 45: tocsin.record.PlanState
-	(*Wait)(nil),          // 46: tocsin.record.Wait
-	(*ReceiptState)(nil),  // 47: tocsin.record.ReceiptState
-	(*Briefs)(nil),        // 48: tocsin.record.Briefs
-	(*BriefRows)(nil),     // 49: tocsin.record.BriefRows
-	(*Brief)(nil),         // 50: tocsin.record.Brief
-	(*BriefRow)(nil),      // 51: tocsin.record.BriefRow
-	(*Dead)(nil),          // 52: tocsin.record.Dead
-	(*Counters)(nil),      // 53: tocsin.record.Counters
-	(*Tally)(nil),         // 54: tocsin.record.Tally
-	(*PageEnd)(nil),       // 55: tocsin.record.PageEnd
-	(*PushRun)(nil),       // 56: tocsin.record.PushRun
-	nil,                   // 57: tocsin.record.Recipient.ValuesEntry
-	nil,                   // 58: tocsin.record.Message.LanguagesEntry
-	nil,                   // 59: tocsin.record.Message.DefaultsEntry
-	nil,                   // 60: tocsin.record.Message.DataEntry
+	(*Segment)(nil),       // 2: tocsin.record.Segment
+	(*Recipient)(nil),     // 3: tocsin.record.Recipient
+	(*Stored)(nil),        // 4: tocsin.record.Stored
+	(*Options)(nil),       // 5: tocsin.record.Options
+	(*Message)(nil),       // 6: tocsin.record.Message
+	(*Text)(nil),          // 7: tocsin.record.Text
+	(*Slice)(nil),         // 8: tocsin.record.Slice
+	(*Origin)(nil),        // 9: tocsin.record.Origin
+	(*Retry)(nil),         // 10: tocsin.record.Retry
+	(*Stamp)(nil),         // 11: tocsin.record.Stamp
+	(*Take)(nil),          // 12: tocsin.record.Take
+	(*Open)(nil),          // 13: tocsin.record.Open
+	(*Lot)(nil),           // 14: tocsin.record.Lot
+	(*Route)(nil),         // 15: tocsin.record.Route
+	(*Claim)(nil),         // 16: tocsin.record.Claim
+	(*Settle)(nil),        // 17: tocsin.record.Settle
+	(*Run)(nil),           // 18: tocsin.record.Run
+	(*Address)(nil),       // 19: tocsin.record.Address
+	(*Bucket)(nil),        // 20: tocsin.record.Bucket
+	(*Close)(nil),         // 21: tocsin.record.Close
+	(*Cancel)(nil),        // 22: tocsin.record.Cancel
+	(*Steer)(nil),         // 23: tocsin.record.Steer
+	(*Changes)(nil),       // 24: tocsin.record.Changes
+	(*Change)(nil),        // 25: tocsin.record.Change
+	(*Upsert)(nil),        // 26: tocsin.record.Upsert
+	(*Attribute)(nil),     // 27: tocsin.record.Attribute
+	(*TagSet)(nil),        // 28: tocsin.record.TagSet
+	(*Erase)(nil),         // 29: tocsin.record.Erase
+	(*OptIn)(nil),         // 30: tocsin.record.OptIn
+	(*Delete)(nil),        // 31: tocsin.record.Delete
+	(*ProfileUpdate)(nil), // 32: tocsin.record.ProfileUpdate
+	(*Event)(nil),         // 33: tocsin.record.Event
+	(*Names)(nil),         // 34: tocsin.record.Names
+	(*ListUpdate)(nil),    // 35: tocsin.record.ListUpdate
+	(*Move)(nil),          // 36: tocsin.record.Move
+	(*Arrive)(nil),        // 37: tocsin.record.Arrive
+	(*State)(nil),         // 38: tocsin.record.State
+	(*Deed)(nil),          // 39: tocsin.record.Deed
+	(*Day)(nil),           // 40: tocsin.record.Day
+	(*Fields)(nil),        // 41: tocsin.record.Fields
+	(*Leave)(nil),         // 42: tocsin.record.Leave
+	(*Superseded)(nil),    // 43: tocsin.record.Superseded
+	(*Recycle)(nil),       // 44: tocsin.record.Recycle
+	(*Recipients)(nil),    // 45: tocsin.record.Recipients
+	(*PlanState)(nil),     // 46: tocsin.record.PlanState
+	(*Wait)(nil),          // 47: tocsin.record.Wait
+	(*ReceiptState)(nil),  // 48: tocsin.record.ReceiptState
+	(*Briefs)(nil),        // 49: tocsin.record.Briefs
+	(*BriefRows)(nil),     // 50: tocsin.record.BriefRows
+	(*Brief)(nil),         // 51: tocsin.record.Brief
+	(*BriefRow)(nil),      // 52: tocsin.record.BriefRow
+	(*Dead)(nil),          // 53: tocsin.record.Dead
+	(*Counters)(nil),      // 54: tocsin.record.Counters
+	(*Tally)(nil),         // 55: tocsin.record.Tally
+	(*PageEnd)(nil),       // 56: tocsin.record.PageEnd
+	(*PushRun)(nil),       // 57: tocsin.record.PushRun
+	nil,                   // 58: tocsin.record.Recipient.ValuesEntry
+	nil,                   // 59: tocsin.record.Message.LanguagesEntry
+	nil,                   // 60: tocsin.record.Message.DefaultsEntry
+	nil,                   // 61: tocsin.record.Message.DataEntry
 }
 var file_record_proto_depIdxs = []int32{
 	1,  // 0: tocsin.record.Envelope.send:type_name -> tocsin.record.Send
-	21, // 1: tocsin.record.Envelope.cancel:type_name -> tocsin.record.Cancel
-	7,  // 2: tocsin.record.Envelope.slice:type_name -> tocsin.record.Slice
-	11, // 3: tocsin.record.Envelope.take:type_name -> tocsin.record.Take
-	12, // 4: tocsin.record.Envelope.open:type_name -> tocsin.record.Open
-	15, // 5: tocsin.record.Envelope.claim:type_name -> tocsin.record.Claim
-	16, // 6: tocsin.record.Envelope.settle:type_name -> tocsin.record.Settle
-	20, // 7: tocsin.record.Envelope.close:type_name -> tocsin.record.Close
-	23, // 8: tocsin.record.Envelope.changes:type_name -> tocsin.record.Changes
-	43, // 9: tocsin.record.Envelope.recycle:type_name -> tocsin.record.Recycle
-	22, // 10: tocsin.record.Envelope.steer:type_name -> tocsin.record.Steer
-	28, // 11: tocsin.record.Envelope.erase:type_name -> tocsin.record.Erase
-	2,  // 12: tocsin.record.Send.recipients:type_name -> tocsin.record.Recipient
-	5,  // 13: tocsin.record.Send.message:type_name -> tocsin.record.Message
-	4,  // 14: tocsin.record.Send.options:type_name -> tocsin.record.Options
-	22, // 15: tocsin.record.Send.steer:type_name -> tocsin.record.Steer
-	3,  // 16: tocsin.record.Send.stored:type_name -> tocsin.record.Stored
-	57, // 17: tocsin.record.Recipient.values:type_name -> tocsin.record.Recipient.ValuesEntry
-	58, // 18: tocsin.record.Message.languages:type_name -> tocsin.record.Message.LanguagesEntry
-	59, // 19: tocsin.record.Message.defaults:type_name -> tocsin.record.Message.DefaultsEntry
-	60, // 20: tocsin.record.Message.data:type_name -> tocsin.record.Message.DataEntry
-	2,  // 21: tocsin.record.Slice.recipients:type_name -> tocsin.record.Recipient
-	5,  // 22: tocsin.record.Slice.message:type_name -> tocsin.record.Message
-	4,  // 23: tocsin.record.Slice.options:type_name -> tocsin.record.Options
-	9,  // 24: tocsin.record.Slice.retry:type_name -> tocsin.record.Retry
-	22, // 25: tocsin.record.Slice.steer:type_name -> tocsin.record.Steer
-	8,  // 26: tocsin.record.Slice.origin:type_name -> tocsin.record.Origin
-	3,  // 27: tocsin.record.Slice.stored:type_name -> tocsin.record.Stored
-	10, // 28: tocsin.record.Open.stamp:type_name -> tocsin.record.Stamp
-	13, // 29: tocsin.record.Open.lots:type_name -> tocsin.record.Lot
-	15, // 30: tocsin.record.Open.claim:type_name -> tocsin.record.Claim
-	22, // 31: tocsin.record.Open.steer:type_name -> tocsin.record.Steer
-	8,  // 32: tocsin.record.Open.origin:type_name -> tocsin.record.Origin
-	14, // 33: tocsin.record.Lot.route:type_name -> tocsin.record.Route
-	10, // 34: tocsin.record.Claim.stamp:type_name -> tocsin.record.Stamp
-	10, // 35: tocsin.record.Settle.stamp:type_name -> tocsin.record.Stamp
-	17, // 36: tocsin.record.Settle.runs:type_name -> tocsin.record.Run
-	18, // 37: tocsin.record.Settle.gone:type_name -> tocsin.record.Address
-	19, // 38: tocsin.record.Settle.written:type_name -> tocsin.record.Bucket
-	19, // 39: tocsin.record.Settle.decided:type_name -> tocsin.record.Bucket
-	10, // 40: tocsin.record.Close.stamp:type_name -> tocsin.record.Stamp
-	24, // 41: tocsin.record.Changes.changes:type_name -> tocsin.record.Change
-	25, // 42: tocsin.record.Change.upsert:type_name -> tocsin.record.Upsert
-	29, // 43: tocsin.record.Change.opt_in:type_name -> tocsin.record.OptIn
-	30, // 44: tocsin.record.Change.delete:type_name -> tocsin.record.Delete
-	18, // 45: tocsin.record.Change.gone:type_name -> tocsin.record.Address
-	31, // 46: tocsin.record.Change.profile:type_name -> tocsin.record.ProfileUpdate
-	32, // 47: tocsin.record.Change.event:type_name -> tocsin.record.Event
-	34, // 48: tocsin.record.Change.list:type_name -> tocsin.record.ListUpdate
-	33, // 49: tocsin.record.Change.names:type_name -> tocsin.record.Names
-	36, // 50: tocsin.record.Change.arrive:type_name -> tocsin.record.Arrive
-	41, // 51: tocsin.record.Change.leave:type_name -> tocsin.record.Leave
-	42, // 52: tocsin.record.Change.superseded:type_name -> tocsin.record.Superseded
-	28, // 53: tocsin.record.Change.erase:type_name -> tocsin.record.Erase
-	35, // 54: tocsin.record.Change.move:type_name -> tocsin.record.Move
-	26, // 55: tocsin.record.Upsert.attributes:type_name -> tocsin.record.Attribute
-	27, // 56: tocsin.record.Upsert.tags:type_name -> tocsin.record.TagSet
-	26, // 57: tocsin.record.ProfileUpdate.attributes:type_name -> tocsin.record.Attribute
-	27, // 58: tocsin.record.ProfileUpdate.tags:type_name -> tocsin.record.TagSet
-	26, // 59: tocsin.record.Event.fields:type_name -> tocsin.record.Attribute
-	37, // 60: tocsin.record.Arrive.state:type_name -> tocsin.record.State
-	24, // 61: tocsin.record.Arrive.change:type_name -> tocsin.record.Change
-	25, // 62: tocsin.record.State.upsert:type_name -> tocsin.record.Upsert
-	38, // 63: tocsin.record.State.deeds:type_name -> tocsin.record.Deed
-	39, // 64: tocsin.record.Deed.days:type_name -> tocsin.record.Day
-	40, // 65: tocsin.record.Day.fields:type_name -> tocsin.record.Fields
-	26, // 66: tocsin.record.Fields.fields:type_name -> tocsin.record.Attribute
-	2,  // 67: tocsin.record.Recipients.recipients:type_name -> tocsin.record.Recipient
-	46, // 68: tocsin.record.PlanState.waits:type_name -> tocsin.record.Wait
-	9,  // 69: tocsin.record.Wait.retry:type_name -> tocsin.record.Retry
-	53, // 70: tocsin.record.ReceiptState.open:type_name -> tocsin.record.Counters
-	52, // 71: tocsin.record.ReceiptState.dead:type_name -> tocsin.record.Dead
-	50, // 72: tocsin.record.BriefRows.sends:type_name -> tocsin.record.Brief
-	51, // 73: tocsin.record.Brief.rows:type_name -> tocsin.record.BriefRow
-	18, // 74: tocsin.record.Dead.addresses:type_name -> tocsin.record.Address
-	54, // 75: tocsin.record.Counters.tallies:type_name -> tocsin.record.Tally
-	19, // 76: tocsin.record.Counters.first:type_name -> tocsin.record.Bucket
-	19, // 77: tocsin.record.Counters.decided:type_name -> tocsin.record.Bucket
-	19, // 78: tocsin.record.Counters.quota:type_name -> tocsin.record.Bucket
-	56, // 79: tocsin.record.PageEnd.runs:type_name -> tocsin.record.PushRun
-	6,  // 80: tocsin.record.Message.LanguagesEntry.value:type_name -> tocsin.record.Text
-	81, // [81:81] is the sub-list for method output_type
-	81, // [81:81] is the sub-list for method input_type
-	81, // [81:81] is the sub-list for extension type_name
-	81, // [81:81] is the sub-list for extension extendee
-	0,  // [0:81] is the sub-list for field type_name
+	22, // 1: tocsin.record.Envelope.cancel:type_name -> tocsin.record.Cancel
+	8,  // 2: tocsin.record.Envelope.slice:type_name -> tocsin.record.Slice
+	12, // 3: tocsin.record.Envelope.take:type_name -> tocsin.record.Take
+	13, // 4: tocsin.record.Envelope.open:type_name -> tocsin.record.Open
+	16, // 5: tocsin.record.Envelope.claim:type_name -> tocsin.record.Claim
+	17, // 6: tocsin.record.Envelope.settle:type_name -> tocsin.record.Settle
+	21, // 7: tocsin.record.Envelope.close:type_name -> tocsin.record.Close
+	24, // 8: tocsin.record.Envelope.changes:type_name -> tocsin.record.Changes
+	44, // 9: tocsin.record.Envelope.recycle:type_name -> tocsin.record.Recycle
+	23, // 10: tocsin.record.Envelope.steer:type_name -> tocsin.record.Steer
+	29, // 11: tocsin.record.Envelope.erase:type_name -> tocsin.record.Erase
+	3,  // 12: tocsin.record.Send.recipients:type_name -> tocsin.record.Recipient
+	6,  // 13: tocsin.record.Send.message:type_name -> tocsin.record.Message
+	5,  // 14: tocsin.record.Send.options:type_name -> tocsin.record.Options
+	23, // 15: tocsin.record.Send.steer:type_name -> tocsin.record.Steer
+	4,  // 16: tocsin.record.Send.stored:type_name -> tocsin.record.Stored
+	2,  // 17: tocsin.record.Send.segments:type_name -> tocsin.record.Segment
+	58, // 18: tocsin.record.Recipient.values:type_name -> tocsin.record.Recipient.ValuesEntry
+	59, // 19: tocsin.record.Message.languages:type_name -> tocsin.record.Message.LanguagesEntry
+	60, // 20: tocsin.record.Message.defaults:type_name -> tocsin.record.Message.DefaultsEntry
+	61, // 21: tocsin.record.Message.data:type_name -> tocsin.record.Message.DataEntry
+	3,  // 22: tocsin.record.Slice.recipients:type_name -> tocsin.record.Recipient
+	6,  // 23: tocsin.record.Slice.message:type_name -> tocsin.record.Message
+	5,  // 24: tocsin.record.Slice.options:type_name -> tocsin.record.Options
+	10, // 25: tocsin.record.Slice.retry:type_name -> tocsin.record.Retry
+	23, // 26: tocsin.record.Slice.steer:type_name -> tocsin.record.Steer
+	9,  // 27: tocsin.record.Slice.origin:type_name -> tocsin.record.Origin
+	4,  // 28: tocsin.record.Slice.stored:type_name -> tocsin.record.Stored
+	2,  // 29: tocsin.record.Slice.segments:type_name -> tocsin.record.Segment
+	11, // 30: tocsin.record.Open.stamp:type_name -> tocsin.record.Stamp
+	14, // 31: tocsin.record.Open.lots:type_name -> tocsin.record.Lot
+	16, // 32: tocsin.record.Open.claim:type_name -> tocsin.record.Claim
+	23, // 33: tocsin.record.Open.steer:type_name -> tocsin.record.Steer
+	9,  // 34: tocsin.record.Open.origin:type_name -> tocsin.record.Origin
+	15, // 35: tocsin.record.Lot.route:type_name -> tocsin.record.Route
+	11, // 36: tocsin.record.Claim.stamp:type_name -> tocsin.record.Stamp
+	11, // 37: tocsin.record.Settle.stamp:type_name -> tocsin.record.Stamp
+	18, // 38: tocsin.record.Settle.runs:type_name -> tocsin.record.Run
+	19, // 39: tocsin.record.Settle.gone:type_name -> tocsin.record.Address
+	20, // 40: tocsin.record.Settle.written:type_name -> tocsin.record.Bucket
+	20, // 41: tocsin.record.Settle.decided:type_name -> tocsin.record.Bucket
+	11, // 42: tocsin.record.Close.stamp:type_name -> tocsin.record.Stamp
+	25, // 43: tocsin.record.Changes.changes:type_name -> tocsin.record.Change
+	26, // 44: tocsin.record.Change.upsert:type_name -> tocsin.record.Upsert
+	30, // 45: tocsin.record.Change.opt_in:type_name -> tocsin.record.OptIn
+	31, // 46: tocsin.record.Change.delete:type_name -> tocsin.record.Delete
+	19, // 47: tocsin.record.Change.gone:type_name -> tocsin.record.Address
+	32, // 48: tocsin.record.Change.profile:type_name -> tocsin.record.ProfileUpdate
+	33, // 49: tocsin.record.Change.event:type_name -> tocsin.record.Event
+	35, // 50: tocsin.record.Change.list:type_name -> tocsin.record.ListUpdate
+	34, // 51: tocsin.record.Change.names:type_name -> tocsin.record.Names
+	37, // 52: tocsin.record.Change.arrive:type_name -> tocsin.record.Arrive
+	42, // 53: tocsin.record.Change.leave:type_name -> tocsin.record.Leave
+	43, // 54: tocsin.record.Change.superseded:type_name -> tocsin.record.Superseded
+	29, // 55: tocsin.record.Change.erase:type_name -> tocsin.record.Erase
+	36, // 56: tocsin.record.Change.move:type_name -> tocsin.record.Move
+	27, // 57: tocsin.record.Upsert.attributes:type_name -> tocsin.record.Attribute
+	28, // 58: tocsin.record.Upsert.tags:type_name -> tocsin.record.TagSet
+	27, // 59: tocsin.record.ProfileUpdate.attributes:type_name -> tocsin.record.Attribute
+	28, // 60: tocsin.record.ProfileUpdate.tags:type_name -> tocsin.record.TagSet
+	27, // 61: tocsin.record.Event.fields:type_name -> tocsin.record.Attribute
+	38, // 62: tocsin.record.Arrive.state:type_name -> tocsin.record.State
+	25, // 63: tocsin.record.Arrive.change:type_name -> tocsin.record.Change
+	26, // 64: tocsin.record.State.upsert:type_name -> tocsin.record.Upsert
+	39, // 65: tocsin.record.State.deeds:type_name -> tocsin.record.Deed
+	40, // 66: tocsin.record.Deed.days:type_name -> tocsin.record.Day
+	41, // 67: tocsin.record.Day.fields:type_name -> tocsin.record.Fields
+	27, // 68: tocsin.record.Fields.fields:type_name -> tocsin.record.Attribute
+	3,  // 69: tocsin.record.Recipients.recipients:type_name -> tocsin.record.Recipient
+	47, // 70: tocsin.record.PlanState.waits:type_name -> tocsin.record.Wait
+	10, // 71: tocsin.record.Wait.retry:type_name -> tocsin.record.Retry
+	54, // 72: tocsin.record.ReceiptState.open:type_name -> tocsin.record.Counters
+	53, // 73: tocsin.record.ReceiptState.dead:type_name -> tocsin.record.Dead
+	51, // 74: tocsin.record.BriefRows.sends:type_name -> tocsin.record.Brief
+	52, // 75: tocsin.record.Brief.rows:type_name -> tocsin.record.BriefRow
+	19, // 76: tocsin.record.Dead.addresses:type_name -> tocsin.record.Address
+	55, // 77: tocsin.record.Counters.tallies:type_name -> tocsin.record.Tally
+	20, // 78: tocsin.record.Counters.first:type_name -> tocsin.record.Bucket
+	20, // 79: tocsin.record.Counters.decided:type_name -> tocsin.record.Bucket
+	20, // 80: tocsin.record.Counters.quota:type_name -> tocsin.record.Bucket
+	57, // 81: tocsin.record.PageEnd.runs:type_name -> tocsin.record.PushRun
+	7,  // 82: tocsin.record.Message.LanguagesEntry.value:type_name -> tocsin.record.Text
+	83, // [83:83] is the sub-list for method output_type
+	83, // [83:83] is the sub-list for method input_type
+	83, // [83:83] is the sub-list for extension type_name
+	83, // [83:83] is the sub-list for extension extendee
+	0,  // [0:83] is the sub-list for field type_name
 }
 
 func init() { file_record_proto_init() }
@@ -5471,8 +5549,8 @@ func file_record_proto_init() {
 		(*Envelope_Steer)(nil),
 		(*Envelope_Erase)(nil),
 	}
-	file_record_proto_msgTypes[5].OneofWrappers = []any{}
-	file_record_proto_msgTypes[24].OneofWrappers = []any{
+	file_record_proto_msgTypes[6].OneofWrappers = []any{}
+	file_record_proto_msgTypes[25].OneofWrappers = []any{
 		(*Change_Upsert)(nil),
 		(*Change_OptIn)(nil),
 		(*Change_Delete)(nil),
@@ -5487,8 +5565,8 @@ func file_record_proto_init() {
 		(*Change_Erase)(nil),
 		(*Change_Move)(nil),
 	}
-	file_record_proto_msgTypes[25].OneofWrappers = []any{}
-	file_record_proto_msgTypes[26].OneofWrappers = []any{
+	file_record_proto_msgTypes[26].OneofWrappers = []any{}
+	file_record_proto_msgTypes[27].OneofWrappers = []any{
 		(*Attribute_Text)(nil),
 		(*Attribute_Integer)(nil),
 		(*Attribute_Real)(nil),
@@ -5504,7 +5582,7 @@ func file_record_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_record_proto_rawDesc), len(file_record_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   61,
+			NumMessages:   62,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -15,13 +15,15 @@ import (
 type Library struct {
 	limits  Config
 	find    func(name string) (definition []byte, ok bool)
+	known   func() []string
 	read    map[string]*Query
 	reading []string // definitions that are being read, the outermost first
 }
 
-// NewLibrary takes definitions from find.
-func NewLibrary(limits Config, find func(name string) (definition []byte, ok bool)) *Library {
-	return &Library{limits: limits, find: find, read: make(map[string]*Query)}
+// NewLibrary takes definitions from find. known are the names of all, for telling
+// which one may have been meant; it may be nil.
+func NewLibrary(limits Config, find func(name string) (definition []byte, ok bool), known func() []string) *Library {
+	return &Library{limits: limits, find: find, known: known, read: make(map[string]*Query)}
 }
 
 // Parse is Parse with the segments that the query names, and those that they
@@ -46,7 +48,11 @@ func (p *parser) segment(path, name string) error {
 		}
 		definition, ok := l.find(name)
 		if !ok {
-			return &Error{path, strconv.Quote(name), "the name of a segment that there is"}
+			var names []string
+			if l.known != nil {
+				names = l.known()
+			}
+			return &Error{path, strconv.Quote(name), suggest("the name of a segment that there is", name, names...)}
 		}
 		if len(l.reading) > p.limits.Depth {
 			return p.tooDeep(path, len(l.reading))

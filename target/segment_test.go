@@ -3,6 +3,8 @@ package target
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -11,7 +13,7 @@ func library(limits Config, definitions map[string]string) *Library {
 	return NewLibrary(limits, func(name string) ([]byte, bool) {
 		text, ok := definitions[name]
 		return []byte(text), ok
-	})
+	}, func() []string { return slices.Sorted(maps.Keys(definitions)) })
 }
 
 func TestSegmentsBringTheirDefinitions(t *testing.T) {
@@ -58,6 +60,7 @@ func TestWrongSegmentsAreRefusedWithThePath(t *testing.T) {
 	for _, c := range []struct{ name, query, want string }{
 		{"", `{"$not":{"segment":"nobody"}}`, `query.$not.segment: found "nobody", want the name of a segment that there is`},
 		{"", `{"segment":{"$nin":["wide","lost"]}}`, `query.segment.$nin[1]: found "lost", and in it at query.segment "gone", want the name of a segment that there is`},
+		{"", `{"segment":"wied"}`, `query.segment: found "wied", want the name of a segment that there is; did you mean wide?`},
 		{"", `{"segment":"a"}`, `as in a, b, c, a`},
 		{"c", `{"segment":"a"}`, `query.segment: found "a", and in it at query.segment "b", and in it at query.$or[1].segment "c", want a segment that does not lead back to itself, as in c, a, b, c`},
 		{"self", `{"segment":{"$ne":"self"}}`, `query.segment.$ne: found "self", want a segment that does not lead back to itself, as in self, self`},
