@@ -58,8 +58,11 @@ func (s *Server) accept(ctx context.Context, in *sendInput, send *record.Send) (
 		case TakeMark:
 			done := MarkTaken{}
 			if !send.Scheduled { // plan takes the mark when it is due
-				ends, err := s.marks.take(ctx)
-				send.Mark, done.Failed = ends, refusalOf(err)
+				before, err := s.marks.take(ctx)
+				if err == nil {
+					send.Mark, err = s.marks.take(ctx)
+				}
+				send.Before, done.Failed = before, refusalOf(err)
 			}
 			event = done
 		case AppendSend:

@@ -3,10 +3,12 @@ package api
 import (
 	"context"
 	"slices"
+	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/audience"
 	"github.com/tocsin-push/tocsin/record"
 )
 
@@ -14,11 +16,13 @@ import (
 // It keeps them encoded: an import lives by the cost of each.
 type bundle struct {
 	project tocsin.ProjectID
+	at      time.Time       // when all of it is written
 	open    []*shardChanges // by shard; nil when there is none
 	ready   []*shardChanges
 	change  []byte // room to encode one
 	room    int    // of a record that is begun
 	waiting []*appending
+	moves   []tocsin.SubscriptionID // that it asks for
 }
 
 type shardChanges struct {
@@ -35,14 +39,20 @@ const (
 	bundleBytes   = 256 << 10
 )
 
-func newBundle(project tocsin.ProjectID, shards int) *bundle {
-	return &bundle{project: project, open: make([]*shardChanges, shards)}
+func newBundle(project tocsin.ProjectID, shards int, at time.Time) *bundle {
+	return &bundle{project: project, at: at, open: make([]*shardChanges, shards)}
 }
 
-// add takes a change whose names were let pass in an edition.
-func (b *bundle) add(u *record.Upsert, edition uint64) {
+// add takes a change that was placed, and the move that stands behind it. Its
+// names were let pass in an edition.
+func (b *bundle) add(u *record.Upsert, at audience.Placed, edition uint64) {
 	b.change = appendUpsert(b.change[:0], u)
-	b.append(u.Profile, changeUpsert, edition)
+	b.append(at.Shard, changeUpsert, edition)
+	if at.Move != nil {
+		b.change = appendMove(b.change[:0], at.Move)
+		b.append(at.Shard, changeMove, edition)
+		b.moves = append(b.moves, tocsin.SubscriptionID(at.Move.Subscription))
+	}
 }
 
 func (b *bundle) addEvent(e *record.Event, edition uint64) {
@@ -50,12 +60,11 @@ func (b *bundle) addEvent(e *record.Event, edition uint64) {
 	if _, err := e.MarshalToSizedBufferVT(b.change); err != nil {
 		panic(err) // strings were checked, and nothing else can be wrong
 	}
-	b.append(e.Profile, changeEvent, edition)
+	b.append(tocsin.ShardOf(b.project, e.Profile, len(b.open)), changeEvent, edition)
 }
 
 // append takes the encoded change, of the kind that has this field.
-func (b *bundle) append(profile string, kind protowire.Number, edition uint64) {
-	shard := tocsin.ShardOf(b.project, profile, len(b.open))
+func (b *bundle) append(shard tocsin.Shard, kind protowire.Number, edition uint64) {
 	now := b.open[shard]
 	if now == nil || now.edition != edition || now.count == bundleChanges || len(now.changes)+len(b.change) > bundleBytes {
 		now = &shardChanges{shard: shard, edition: edition, changes: make([]byte, 0, b.room)}
@@ -69,7 +78,7 @@ func (b *bundle) append(profile string, kind protowire.Number, edition uint64) {
 // send hands the records over in order, and does not wait for them.
 func (b *bundle) send(ctx context.Context, s *Server, in record.Scope) {
 	for _, r := range b.ready {
-		b.waiting = append(b.waiting, s.changes[r.shard].enqueueChanges(ctx, appendEdition(r.changes, r.edition), s.Now(), in))
+		b.waiting = append(b.waiting, s.changes[r.shard].enqueueChanges(ctx, appendEdition(r.changes, r.edition), b.at, in))
 	}
 	b.open, b.ready = nil, nil
 }

@@ -99,12 +99,11 @@ func (s *Server) registerDevice(ctx context.Context, in *rawInput) (*body[client
 	}
 	secret, hash := account.MintInstallSecret()
 	u.Secret, u.Active = hash, now.UnixNano()
-	at := tocsin.ShardOf(project, u.Profile, s.Shards)
-	ignored, edition, err := s.admitDevice(ctx, at, reader, u)
-	if err != nil {
-		return nil, err
-	}
-	if err := s.changeNamed(ctx, at, edition, upsert(u)); err != nil {
+	var ignored []string
+	if err := s.register(ctx, u, func(at tocsin.Shard) (edition uint64, err error) {
+		ignored, edition, err = s.admitDevice(ctx, at, reader, u)
+		return edition, err
+	}); err != nil {
 		return nil, err
 	}
 	return &body[client.Device]{client.Device{ID: id, Secret: secret.Reveal(), Ignored: ignored}}, nil
@@ -183,7 +182,7 @@ func (in *refreshInput) Resolve(ctx huma.Context) []error {
 }
 
 func (s *Server) refreshDevice(ctx context.Context, in *refreshInput) (*body[client.Registered], error) {
-	profile, at, err := s.own(ctx, &in.Install)
+	profile, _, err := s.own(ctx, &in.Install)
 	if err != nil {
 		return nil, err
 	}
@@ -197,14 +196,15 @@ func (s *Server) refreshDevice(ctx context.Context, in *refreshInput) (*body[cli
 		return nil, fieldProblem(err)
 	}
 	if userOf(u.Profile) != "" && u.Profile != profile {
-		return nil, invalid("user", "an install does not change hands by a refresh; register it again")
-	}
-	ignored, edition, err := s.admitDevice(ctx, at, reader, u)
-	if err != nil {
-		return nil, err
+		return nil, invalid("user", "an install does not change hands by a refresh; tell who has logged in")
 	}
 	u.Profile, u.Active = profile, s.Now().UnixNano()
-	return &body[client.Registered]{client.Registered{ID: in.Subscription, Ignored: ignored}}, s.changeNamed(ctx, at, edition, upsert(u))
+	var ignored []string
+	err = s.register(ctx, u, func(at tocsin.Shard) (edition uint64, err error) {
+		ignored, edition, err = s.admitDevice(ctx, at, reader, u)
+		return edition, err
+	})
+	return &body[client.Registered]{client.Registered{ID: in.Subscription, Ignored: ignored}}, err
 }
 
 func (s *Server) optDevice(ctx context.Context, in *struct {

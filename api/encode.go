@@ -16,6 +16,7 @@ import (
 const (
 	changeUpsert protowire.Number = 1
 	changeEvent  protowire.Number = 6
+	changeMove   protowire.Number = 14
 )
 
 // appendChange appends a Change that holds an encoded one of a kind to a Changes.
@@ -32,6 +33,12 @@ func appendChange(b []byte, kind protowire.Number, change []byte) []byte {
 func appendEdition(b []byte, edition uint64) []byte {
 	const changesNames = 2
 	return numberField(b, changesNames, edition)
+}
+
+func appendMove(b []byte, m *record.Move) []byte {
+	b = bytesField(b, 1, m.Subscription)
+	b = textField(b, 2, m.Profile)
+	return numberField(b, 3, uint64(m.Shard))
 }
 
 func appendUpsert(b []byte, u *record.Upsert) []byte {
@@ -62,6 +69,10 @@ func appendUpsert(b []byte, u *record.Upsert) []byte {
 	b = textField(b, 17, u.Region)
 	b = textField(b, 18, u.City)
 	b = textField(b, 19, u.AppVersion)
+	b = numberField(b, 30, u.Later)
+	if u.Found {
+		b = flagField(b, 31, true)
+	}
 	return b
 }
 

@@ -51,10 +51,12 @@ func TestUpsertsAreEncodedAsTheLibraryDoes(t *testing.T) {
 			u.Tags = append(u.Tags, &record.TagSet{Name: text.Draw(t, "set"), Replace: list.Draw(t, "replace"), Add: list.Draw(t, "add"),
 				Remove: list.Draw(t, "remove"), Clear: rapid.Bool().Draw(t, "clear")})
 		}
-		want := &record.Changes{Changes: []*record.Change{upsert(u), upsert(u)}, Names: rapid.Uint64().Draw(t, "edition")}
+		m := &record.Move{Subscription: u.Subscription, Profile: u.Profile, Shard: uint32(rapid.IntRange(0, 300).Draw(t, "shard"))}
+		want := &record.Changes{Changes: []*record.Change{{Change: &record.Change_Upsert{Upsert: u}}, {Change: &record.Change_Move{Move: m}}}, Names: rapid.Uint64().Draw(t, "edition")}
+		u.Later, u.Found = rapid.Uint64().Draw(t, "later"), rapid.Bool().Draw(t, "found")
 		one := appendUpsert(nil, u)
 		e := record.NewWriter(7).Next(new(record.Envelope), time.Unix(1, 2), record.Scope{Project: tocsin.ProjectID{1}})
-		got, err := record.Decode(record.EncodeChanges(e, appendEdition(appendChange(appendChange(nil, changeUpsert, one), changeUpsert, one), want.Names)))
+		got, err := record.Decode(record.EncodeChanges(e, appendEdition(appendChange(appendChange(nil, changeUpsert, one), changeMove, appendMove(nil, m)), want.Names)))
 		if err != nil || !proto.Equal(got.GetChanges(), want) || got.Writer != 7 {
 			t.Fatalf("%v: %v, want %v", err, got, want)
 		}

@@ -92,7 +92,7 @@ func (s *Server) takeEvents(ctx context.Context, data []byte, most int, reader *
 		return nil, invalid("events", fmt.Sprintf("more than %d", most))
 	}
 	var out client.EventResult
-	set, names := newBundle(reader.project, s.Shards), s.naming(ctx, via)
+	set, names := newBundle(reader.project, s.Shards, s.Now()), s.naming(ctx, via)
 	for i, line := range request.Events {
 		e, err := reader.event(line)
 		if about := new(fieldError); err != nil && !errors.As(err, &about) { // it is no object, or too deep
@@ -182,7 +182,7 @@ func (p *placing) event(ctx context.Context, e *record.Event) error {
 		return nil
 	}
 	u := &record.Upsert{Subscription: e.Subscription}
-	if err := p.place(ctx, u); err != nil {
+	if _, err := p.place(ctx, u); err != nil {
 		if one, ok := aboutOne(err); ok && one.field == "id" {
 			return wrong("subscription", "%s", one.reason)
 		}

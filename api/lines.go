@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/tocsin-push/tocsin/client"
@@ -22,6 +23,7 @@ type piece struct {
 	count int64 // lines behind it, blank ones included
 
 	parsed   chan struct{} // closed when the rest is there
+	at       time.Time     // of its changes; later than that of the piece before
 	changes  *bundle
 	held     []heldLine // from the first line on that names its subscription only; events that do
 	imported int64

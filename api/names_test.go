@@ -149,7 +149,7 @@ func TestNamesOfAnOlderBuildAreLearnt(t *testing.T) {
 		if n < 5 {
 			u.Attributes[0].Value = &record.Attribute_Text{Text: "unknown"}
 		}
-		e := writer.Next(&record.Envelope{Body: &record.Envelope_Changes{Changes: &record.Changes{Changes: []*record.Change{upsert(u)}}}},
+		e := writer.Next(&record.Envelope{Body: &record.Envelope_Changes{Changes: &record.Changes{Changes: []*record.Change{{Change: &record.Change_Upsert{Upsert: u}}}}}},
 			time.Now(), record.Scope{Project: p.ID, Environment: tocsin.Development})
 		at := journal.Partition{Topic: journal.Changes, Shard: tocsin.ShardOf(p.ID, u.Profile, testShards)}
 		if _, err := j.Append(t.Context(), at, record.Encode(e)); err != nil {

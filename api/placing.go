@@ -4,52 +4,54 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"strings"
+	"time"
 
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/audience"
 	"github.com/tocsin-push/tocsin/record"
 )
 
-// placing finds the profile, and so the shard, of changes that name only the
-// subscription. It must be there: such a change makes none. Show it the others
-// of a request too, in their order, so that it knows who came with them.
+// placing finds where the changes of one request go, in their order: those that
+// came with it count for those behind them. All are written at one instant.
 type placing struct {
 	server  *Server
 	project tocsin.ProjectID
-	fresh   bool                             // the shards have applied what was acknowledged before
-	made    map[tocsin.SubscriptionID]string // profiles of those with an address
+	at      time.Time
+	fresh   bool // the shards have applied what was acknowledged before
+	count   uint64
+	made    map[tocsin.SubscriptionID]audience.Made
 }
 
 func (s *Server) placing(project tocsin.ProjectID) *placing {
-	return &placing{server: s, project: project, made: map[tocsin.SubscriptionID]string{}}
+	return &placing{server: s, project: project, at: s.Now(), made: map[tocsin.SubscriptionID]audience.Made{}}
 }
 
-func (p *placing) place(ctx context.Context, u *record.Upsert) error {
-	id := tocsin.SubscriptionID(u.Subscription)
-	if len(u.Address) > 0 {
-		p.made[id] = u.Profile
-		return nil
-	}
-	profile, known := p.made[id]
-	if !known {
-		if !p.fresh {
-			if err := p.server.fresh(ctx); err != nil {
-				return err
-			}
-			p.fresh = true
+func (p *placing) place(ctx context.Context, u *record.Upsert) (audience.Placed, error) {
+	if !p.fresh {
+		if err := p.server.fresh(ctx); err != nil {
+			return audience.Placed{}, err
 		}
-		found, _, ok := p.server.find(p.project, id)
-		if !ok || !found.Live {
-			return notFound("subscription")
-		}
-		profile = found.Profile
+		p.fresh = true
 	}
-	if strings.HasPrefix(u.Profile, audience.UserKey("")) && u.Profile != profile {
-		return invalid("user", "the subscription belongs to somebody else; register its address again")
+	p.count++
+	u.Later = p.count // of the same address the last one counts, on whatever shard
+	at, ok := audience.Place(p.server.Audience, p.project, u, p.made, p.at)
+	if !ok {
+		return at, notFound("subscription")
 	}
-	u.Profile = profile
-	return nil
+	if at.Move != nil && len(u.Address) == 0 {
+		return at, invalid("user", "the subscription belongs to somebody else; tell who it is, or register its address again")
+	}
+	return at, nil
+}
+
+// placed is called for a change that is written.
+func (p *placing) placed(u *record.Upsert, at audience.Placed) {
+	made := audience.Made{At: u.Profile, Profile: u.Profile}
+	if at.Move != nil {
+		made.Profile = at.Move.Profile
+	}
+	p.made[tocsin.SubscriptionID(u.Subscription)] = made
 }
 
 // aboutOne makes of an error what is wrong with one subscription of many. Not

@@ -133,6 +133,7 @@ func New(c Config, d Deps) (*Server, error) {
 	s.statsRoutes()
 	s.subscriptionRoutes()
 	s.deviceRoutes()
+	s.identityRoutes()
 	s.importRoutes()
 	s.eventRoutes()
 	s.listRoutes()

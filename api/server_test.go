@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -107,6 +108,11 @@ func newWorldOn(t testing.TB, j journal.Journal, st store.Store, keyFile string,
 			}
 		})
 		w.ledgers[i] = record.NewWriter(uint64(2000 + i))
+	}
+	var identities atomic.Uint64
+	for i := range testShards {
+		ways := audience.NewWays(tocsin.Shard(i), deps.Audience, j, func() uint64 { return 3000 + identities.Add(1) }, log)
+		running.Go(func() { ways.Run(ctx) })
 	}
 	config := Default()
 	config.Poll = 5 * time.Millisecond

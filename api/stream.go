@@ -161,10 +161,15 @@ func (i *importing) pieces(ctx context.Context, source *cutter) error {
 			ahead.Done()
 		}
 	})
-	var err error
+	err := i.server.fresh(ctx)
+	var last time.Time
 	for err == nil && i.failure() == nil {
 		var p *piece
 		p, err = source.next()
+		if p.at = i.server.Now(); p.at.Before(last) {
+			p.at = last
+		}
+		last = p.at.Add(pieceRecords) // a nanosecond a record
 		slots <- struct{}{}
 		stages.Go(func() {
 			i.parse(ctx, p)
@@ -186,7 +191,7 @@ func (i *importing) pieces(ctx context.Context, source *cutter) error {
 
 // parse reads the lines of a piece.
 func (i *importing) parse(ctx context.Context, p *piece) {
-	p.changes = newBundle(i.scope.Project, i.server.Shards)
+	p.changes = newBundle(i.scope.Project, i.server.Shards, p.at)
 	if i.upload != nil {
 		i.upload.parse(p, i.columns)
 		return
@@ -200,14 +205,17 @@ func (i *importing) parse(ctx context.Context, p *piece) {
 	reader := *i.reader
 	reader.room = new(room)
 	var row []string
-	for _, s := range p.lines {
+	for n, s := range p.lines {
 		line := p.data[s.from:s.to]
 		if s.number == 1 {
 			line = bytes.TrimPrefix(line, []byte("\ufeff")) // as some programs begin a file
 		}
 		u, err := i.line(&reader, line, s.long, &row)
 		held := err == nil && (len(p.held) > 0 || len(u.Address) == 0)
+		var at audience.Placed
 		if err == nil && !held {
+			u.Later = uint64(n)
+			at, _ = audience.Place(i.server.Audience, i.scope.Project, u, nil, p.at)
 			if err = i.admit(ctx, names, u); err != nil && !errors.As(err, new(*fieldError)) {
 				i.fail(err) // it is not about this line
 				return
@@ -220,7 +228,7 @@ func (i *importing) parse(ctx context.Context, p *piece) {
 			p.held = append(p.held, heldLine{span: s, change: u})
 			reader.room = new(room) // this one stays with the line
 		default:
-			p.changes.add(u, names.edition())
+			p.changes.add(u, at, names.edition())
 			p.imported++
 		}
 	}
@@ -233,8 +241,10 @@ func (i *importing) place(ctx context.Context, p *piece) error {
 	if err := p.changes.wait(ctx); err != nil {
 		return err
 	}
-	p.changes = newBundle(i.scope.Project, i.server.Shards)
 	placing, names := i.server.placing(i.scope.Project), i.server.naming(ctx, catalogue.Import)
+	moves := p.changes.moves
+	p.changes = newBundle(i.scope.Project, i.server.Shards, placing.at)
+	p.changes.moves = moves
 	for _, line := range p.held {
 		err := i.placeLine(ctx, placing, names, p, line)
 		if err == nil {
@@ -263,12 +273,13 @@ func (i *importing) placeLine(ctx context.Context, placing *placing, names *nami
 		}
 		return err
 	}
-	err := placing.place(ctx, line.change)
+	at, err := placing.place(ctx, line.change)
 	if err == nil {
 		err = i.admit(ctx, names, line.change)
 	}
 	if err == nil {
-		p.changes.add(line.change, names.edition())
+		p.changes.add(line.change, at, names.edition())
+		placing.placed(line.change, at)
 	}
 	return err
 }
@@ -304,7 +315,11 @@ func (i *importing) settle(ctx context.Context, p *piece) {
 	if i.failure() != nil {
 		return
 	}
-	if err := p.changes.wait(ctx); err != nil {
+	err := p.changes.wait(ctx)
+	if err == nil {
+		err = i.server.moved(ctx, i.scope.Project, p.changes.moves...)
+	}
+	if err != nil {
 		i.fail(err)
 		return
 	}

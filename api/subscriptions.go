@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"sort"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -97,15 +98,10 @@ func (s *Server) putSubscription(ctx context.Context, in *rawInput) (*body[clien
 	if err != nil {
 		return nil, fieldProblem(err)
 	}
-	if err := s.placing(project).place(ctx, u); err != nil {
-		return nil, err
-	}
-	at := tocsin.ShardOf(project, u.Profile, s.Shards)
 	names := s.naming(ctx, catalogue.Server)
-	if err := s.fitUpsert(ctx, names, at, u, audience.MaxRoutes); err != nil {
-		return nil, about(err)
-	}
-	if err := s.changeNamed(ctx, at, names.edition(), upsert(u)); err != nil {
+	if err := s.register(ctx, u, func(at tocsin.Shard) (uint64, error) {
+		return names.edition(), about(s.fitUpsert(ctx, names, at, u, audience.MaxRoutes))
+	}); err != nil {
 		return nil, err
 	}
 	ids, err := s.standing(ctx, project, u)
@@ -115,8 +111,22 @@ func (s *Server) putSubscription(ctx context.Context, in *rawInput) (*body[clien
 	return &body[client.Registered]{client.Registered{ID: ids[0]}}, nil
 }
 
-func upsert(u *record.Upsert) *record.Change {
-	return &record.Change{Change: &record.Change_Upsert{Upsert: u}}
+// register makes one change of a subscription durable, once it fits where it
+// goes, and returns when it is on the shard of its profile.
+func (s *Server) register(ctx context.Context, u *record.Upsert, fits func(at tocsin.Shard) (edition uint64, err error)) error {
+	place := s.placing(caller(ctx).Project)
+	at, err := place.place(ctx, u)
+	var edition uint64
+	if err == nil {
+		edition, err = fits(at.Shard)
+	}
+	if err == nil {
+		err = s.changeNamed(ctx, at.Shard, place.at, edition, at.Changes(u)...)
+	}
+	if err == nil && at.Move != nil {
+		err = s.moved(ctx, place.project, tocsin.SubscriptionID(at.Move.Subscription))
+	}
+	return err
 }
 
 // fitUpsert refuses a subscription whose names or values do not fit its project,
@@ -152,14 +162,14 @@ func errRoutes() error {
 
 // change appends changes to one shard and returns once they are durable.
 func (s *Server) change(ctx context.Context, shard tocsin.Shard, changes ...*record.Change) error {
-	return s.changeNamed(ctx, shard, 0, changes...)
+	return s.changeNamed(ctx, shard, s.Now(), 0, changes...)
 }
 
 // changeNamed is change for those that hold attributes or tags, whose names were
-// let pass in an edition.
-func (s *Server) changeNamed(ctx context.Context, shard tocsin.Shard, edition uint64, changes ...*record.Change) error {
+// let pass in an edition, and that were placed for an instant.
+func (s *Server) changeNamed(ctx context.Context, shard tocsin.Shard, at time.Time, edition uint64, changes ...*record.Change) error {
 	e := &record.Envelope{Body: &record.Envelope_Changes{Changes: &record.Changes{Changes: changes, Names: edition}}}
-	return s.changes[shard].append(ctx, e, s.Now(), scope(ctx, 0))
+	return s.changes[shard].append(ctx, e, at, scope(ctx, 0))
 }
 
 func (s *Server) putBatch(ctx context.Context, in *rawInput) (*body[client.BatchResult], error) {
@@ -181,22 +191,24 @@ func (s *Server) putBatch(ctx context.Context, in *rawInput) (*body[client.Batch
 		return nil, err
 	}
 	var out client.BatchResult
-	names := s.naming(ctx, catalogue.Server)
-	set, place, taken := newBundle(project, s.Shards), s.placing(project), make([]*record.Upsert, len(request.Subscriptions))
+	names, place, taken := s.naming(ctx, catalogue.Server), s.placing(project), make([]*record.Upsert, len(request.Subscriptions))
+	set := newBundle(project, s.Shards, place.at)
 	for i, line := range request.Subscriptions {
 		u, err := reader.subscription(line)
+		var at audience.Placed
 		if err == nil {
-			err = place.place(ctx, u)
+			at, err = place.place(ctx, u)
 		} else if about := new(fieldError); !errors.As(err, &about) { // it is no object, or too deep
 			err = wrong("", "%v", err)
 		}
 		if err == nil {
-			err = s.fitUpsert(ctx, names, tocsin.ShardOf(project, u.Profile, s.Shards), u, audience.MaxRoutes)
+			err = s.fitUpsert(ctx, names, at.Shard, u, audience.MaxRoutes)
 		}
 		if err == nil {
 			taken[i] = u
 			out.Accepted++
-			set.add(u, names.edition())
+			set.add(u, at, names.edition())
+			place.placed(u, at)
 			continue
 		}
 		one, ok := aboutOne(err)
@@ -207,6 +219,9 @@ func (s *Server) putBatch(ctx context.Context, in *rawInput) (*body[client.Batch
 	}
 	set.send(ctx, s, scope(ctx, 0))
 	if err := set.wait(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.moved(ctx, project, set.moves...); err != nil {
 		return nil, err
 	}
 	out.IDs, err = s.standing(ctx, project, taken...)
@@ -324,5 +339,5 @@ func (s *Server) updateProfile(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, about(err)
 	}
-	return nil, s.changeNamed(ctx, shard, names.edition(), &record.Change{Change: &record.Change_Profile{Profile: update}})
+	return nil, s.changeNamed(ctx, shard, s.Now(), names.edition(), &record.Change{Change: &record.Change_Profile{Profile: update}})
 }

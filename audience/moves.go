@@ -113,7 +113,7 @@ func (p *project) owe(to tocsin.Shard, from origin, a *record.Arrive) uint64 {
 
 // subject is the subscription that a change is about, nil for one about others.
 func subject(c *record.Change) []byte {
-	switch c := c.Change.(type) {
+	switch c := c.GetChange().(type) {
 	case *record.Change_Upsert:
 		return c.Upsert.Subscription
 	case *record.Change_OptIn:
@@ -410,4 +410,19 @@ func (p *project) revive(ordinal uint32) (left uint64) {
 	delete(p.moves.left, ordinal)
 	p.empty(ordinal)
 	return d.position
+}
+
+// Owes reports whether the shard has something of a subscription for another.
+func (s *Shard) Owes(project tocsin.ProjectID, id tocsin.SubscriptionID) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	p := s.projects[project]
+	return p != nil && slices.ContainsFunc(p.moves.outbox, func(x Message) bool {
+		a := x.Arrive
+		of := subject(a.Change)
+		if a.State != nil {
+			of = a.State.Upsert.Subscription
+		}
+		return string(of) == string(id[:])
+	})
 }

@@ -23,18 +23,24 @@ func (p Placed) Changes(u *record.Upsert) []*record.Change {
 	return changes
 }
 
+// Made is a subscription that a request has registered, or moved, before.
+type Made struct {
+	At      string // key of a profile of the shard whose log tells of it
+	Profile string // that it is to have
+}
+
 // Place decides where a change to a subscription goes, and completes it with
 // what it has to know of other shards. All shards are those of an installation,
 // and have applied what was acknowledged before the request; now is when the
-// change will say that it was written. made, which may be nil, tells the
-// profiles of those that the same request registered before this change. ok is
+// change will say that it was written. made, which may be nil, tells
+// of those that the same request has written before this change. ok is
 // false for a change without an address to one that is not there.
 //
 // A subscription that lives is changed where it is, and moves if the change
 // names another user; one that names none leaves it with the one it has. An
 // address that somebody has is registered later than his, and with his opt-out
 // unless it says otherwise.
-func Place(shards []*Shard, project tocsin.ProjectID, u *record.Upsert, made map[tocsin.SubscriptionID]string, now time.Time) (at Placed, ok bool) {
+func Place(shards []*Shard, project tocsin.ProjectID, u *record.Upsert, made map[tocsin.SubscriptionID]Made, now time.Time) (at Placed, ok bool) {
 	of := func(key string) tocsin.Shard { return tocsin.ShardOf(project, key, len(shards)) }
 	named := strings.HasPrefix(u.Profile, userPrefix)
 	id := tocsin.SubscriptionID(u.Subscription)
@@ -48,17 +54,18 @@ func Place(shards []*Shard, project tocsin.ProjectID, u *record.Upsert, made map
 			u.Subscription = id.Bytes()
 		}
 	}
-	profile, found := made[id]
+	where, found := made[id]
 	if !found {
-		profile, found = profileOn(shards, project, id, of(u.Profile))
+		where.At, found = profileOn(shards, project, id, of(u.Profile))
+		where.Profile = where.At
 	}
 	switch {
 	case !found:
 		return Placed{Shard: of(u.Profile)}, len(u.Address) > 0
-	case named && u.Profile != profile:
+	case named && u.Profile != where.Profile:
 		at.Move = &record.Move{Subscription: u.Subscription, Profile: u.Profile, Shard: uint32(of(u.Profile))}
 	}
-	u.Found, u.Profile, at.Shard = true, profile, of(profile)
+	u.Found, u.Profile, at.Shard = true, where.At, of(where.At)
 	return at, true
 }
 
@@ -84,25 +91,30 @@ func inherit(u *record.Upsert, was holder, now time.Time) {
 	}
 }
 
-// profileOn finds the live subscription of an identifier, first on one shard.
+// profileOn finds the live subscription of an identifier, first on one shard;
+// where it stays, if that is known already.
 func profileOn(shards []*Shard, project tocsin.ProjectID, id tocsin.SubscriptionID, first tocsin.Shard) (key string, found bool) {
 	for i := range shards {
-		if key, found = shards[(int(first)+i)%len(shards)].profile(project, id); found {
+		one, there, leaving := shards[(int(first)+i)%len(shards)].profile(project, id)
+		if there && (!leaving || !found) {
+			key, found = one, true
+		}
+		if there && !leaving {
 			break
 		}
 	}
 	return key, found
 }
 
-func (s *Shard) profile(project tocsin.ProjectID, id tocsin.SubscriptionID) (key string, found bool) {
+func (s *Shard) profile(project tocsin.ProjectID, id tocsin.SubscriptionID) (key string, found, leaving bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if p := s.projects[project]; p != nil {
-		if o, ok := p.ordinal(id); ok && p.live.Contains(o) && !p.isMoved(o) {
-			return p.keyOf(o), true
+		if o, ok := p.ordinal(id); ok && p.live.Contains(o) {
+			return p.keyOf(o), true, p.isMoved(o)
 		}
 	}
-	return "", false
+	return "", false, false
 }
 
 // holderOn finds who has an address; of several, who registered last.

@@ -110,6 +110,16 @@ func (c *Client) DeleteSubscription(ctx context.Context, id tocsin.SubscriptionI
 	return c.do(ctx, call{method: http.MethodDelete, path: "/v1/subscriptions/" + id.String()}, nil)
 }
 
+// Identify gives a subscription to a user, with all that is known of it.
+func (c *Client) Identify(ctx context.Context, id tocsin.SubscriptionID, user string) error {
+	return c.do(ctx, call{method: http.MethodPut, path: "/v1/subscriptions/" + id.String() + "/user", body: Identity{user}}, nil)
+}
+
+// LogOut makes a subscription anonymous again.
+func (c *Client) LogOut(ctx context.Context, id tocsin.SubscriptionID) error {
+	return c.do(ctx, call{method: http.MethodDelete, path: "/v1/subscriptions/" + id.String() + "/user"}, nil)
+}
+
 // UpdateProfile sets attributes and tags of a person, on every device.
 func (c *Client) UpdateProfile(ctx context.Context, user string, r ProfileUpdate) error {
 	return c.do(ctx, call{method: http.MethodPatch, path: "/v1/profiles/" + url.PathEscape(user), body: r}, nil)
@@ -233,6 +243,16 @@ func (c *Client) RefreshDevice(ctx context.Context, d Device, s Subscription) er
 // OptDevice opts an install in or out.
 func (c *Client) OptDevice(ctx context.Context, d Device, in bool) error {
 	return c.do(ctx, call{method: http.MethodPut, path: devicePath(d) + "/opted-in", header: installed(d), body: OptIn{in}}, nil)
+}
+
+// IdentifyDevice tells who has logged in on an install.
+func (c *Client) IdentifyDevice(ctx context.Context, d Device, user string) error {
+	return c.do(ctx, call{method: http.MethodPut, path: devicePath(d) + "/user", header: installed(d), body: Identity{user}}, nil)
+}
+
+// LogOutDevice tells that nobody is logged in on an install any more.
+func (c *Client) LogOutDevice(ctx context.Context, d Device) error {
+	return c.do(ctx, call{method: http.MethodDelete, path: devicePath(d) + "/user", header: installed(d)}, nil)
 }
 
 // DeleteDevice forgets an install.

@@ -75,6 +75,11 @@ type OptIn struct {
 	OptedIn bool `json:"opted_in"`
 }
 
+// Identity says who a subscription belongs to.
+type Identity struct {
+	User string `json:"user" minLength:"1" maxLength:"256" doc:"Your identifier of the person"`
+}
+
 // Known is all that is known of a subscription, but for its address.
 type Known struct {
 	ID         tocsin.SubscriptionID `json:"id"`

@@ -117,6 +117,9 @@ func Run(ctx context.Context, c Config, log *slog.Logger, up func(Up)) error {
 		shards[i] = f.Shard()
 	}
 	parts.startEach("audience", c.Shards, func(ctx context.Context, i int) error { return followers[i].Run(ctx) })
+	parts.startEach("moves", c.Shards, func(ctx context.Context, i int) error {
+		return audience.NewWays(tocsin.Shard(i), shards, journal, incarnation, log).Run(ctx)
+	})
 
 	// The road: receipt and plan fold the ledger, fanout writes it.
 	receipts := make([]*receipt.Shell, c.Shards)

@@ -27,8 +27,9 @@ type (
 		Records []Record
 		Next    uint64
 	}
-	// Ended answers Ends: the end of changes, by shard; nil when the question failed.
-	Ended struct{ Ends []uint64 }
+	// Ended answers Ends: the end of changes, by shard, asked twice, one time after
+	// the other; nil when the question failed.
+	Ended struct{ Before, Ends []uint64 }
 	// Appended answers Append.
 	Appended struct {
 		Shard  tocsin.Shard
@@ -149,7 +150,7 @@ func (m *Machine) Step(now time.Time, event Event) []Effect {
 		m.retries.fold.Advance(e.Next)
 		m.retries.next = max(m.retries.next, e.Next)
 	case Ended:
-		m.marked(now, e.Ends)
+		m.marked(now, e)
 	case Appended:
 		m.appended(now, e)
 	case Recalled:

@@ -131,7 +131,8 @@ func (m *Machine) cutDue(now time.Time) {
 	kept := m.sends.now[:0]
 	for _, w := range m.sends.now {
 		if !w.gone && !w.cut {
-			m.cut(now, w, w.envelope.GetSend().Mark)
+			send := w.envelope.GetSend()
+			m.cut(now, w, send.Before, send.Mark)
 		}
 		if !w.gone {
 			kept = append(kept, w)
@@ -172,21 +173,21 @@ func (s *sends) firstDue() *waiting {
 }
 
 // marked cuts the scheduled sends that are due with the ends just learned.
-func (m *Machine) marked(now time.Time, ends []uint64) {
+func (m *Machine) marked(now time.Time, e Ended) {
 	m.asking = false
-	if ends == nil {
+	if e.Ends == nil {
 		m.askAt = now.Add(m.config.Again)
 		return
 	}
 	for w := m.dueNow(now); w != nil; w = m.dueNow(now) {
-		m.cut(now, w, ends)
+		m.cut(now, w, e.Before, e.Ends)
 	}
 }
 
 // cut queues the slices of a send: one for each shard that can hold a
 // recipient. Explicit recipients carry their profile, which decides the shard;
 // those that stand in the store were counted by shard.
-func (m *Machine) cut(now time.Time, w *waiting, mark []uint64) {
+func (m *Machine) cut(now time.Time, w *waiting, before, mark []uint64) {
 	w.cut = true
 	send, scope := w.envelope.GetSend(), record.Of(w.envelope)
 	explicit := len(send.Query) == 0
@@ -208,6 +209,9 @@ func (m *Machine) cut(now time.Time, w *waiting, mark []uint64) {
 			Message: send.Message, Options: send.Options, Steer: send.Steer}
 		if i < len(mark) {
 			slice.Mark = mark[i]
+		}
+		if i < len(before) {
+			slice.Before = before[i]
 		}
 		if !send.Scheduled {
 			slice.Origin = &record.Origin{Shard: uint32(m.shard), Position: w.position}

@@ -165,18 +165,20 @@ func (s *Shell) recall(ctx context.Context, e Recall) Event {
 	return Recalled{Minute: e.Minute, Rows: rows, Failed: err != nil}
 }
 
-// ends asks for the end of changes of every shard.
+// ends asks for the end of changes of every shard, twice.
 func (s *Shell) ends(ctx context.Context) Event {
-	ends := make([]uint64, s.config.Shards)
-	for i := range ends {
-		end, err := s.journal.End(ctx, journal.Partition{Topic: journal.Changes, Shard: tocsin.Shard(i)})
-		if err != nil {
-			if ctx.Err() == nil {
-				s.log.Warn("asking for the end of changes failed, repeated", "error", err)
+	var asked [2][]uint64
+	for k := range asked {
+		for i := range s.config.Shards {
+			end, err := s.journal.End(ctx, journal.Partition{Topic: journal.Changes, Shard: tocsin.Shard(i)})
+			if err != nil {
+				if ctx.Err() == nil {
+					s.log.Warn("asking for the end of changes failed, repeated", "error", err)
+				}
+				return Ended{}
 			}
-			return Ended{}
+			asked[k] = append(asked[k], uint64(end))
 		}
-		ends[i] = uint64(end)
 	}
-	return Ended{Ends: ends}
+	return Ended{Before: asked[0], Ends: asked[1]}
 }
