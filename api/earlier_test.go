@@ -10,6 +10,8 @@ import (
 
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/audience"
+	"github.com/tocsin-push/tocsin/client"
+	"github.com/tocsin-push/tocsin/journal"
 	"github.com/tocsin-push/tocsin/receipt"
 	"github.com/tocsin-push/tocsin/record"
 )
@@ -89,6 +91,29 @@ func TestEarlierSendsOfOneProject(t *testing.T) {
 	w.opens(p.ID, earlier.ID, "anna")
 	if got := finds(t, c, fmt.Sprintf(`{"opened":{"$ne":"%s"}}`, earlier.ID)); got != "ben" {
 		t.Error(got)
+	}
+	// Whoever tells of a send that the project does not have has opened none.
+	told, err := c.PutEvents(t.Context(), client.EventBatch{Events: []client.Event{
+		{User: "ben", Name: "opened", Send: tocsin.MakeID[tocsin.SendID](time.Now(), [10]byte{1})}, {User: "ben", Name: "opened", Send: earlier.ID}}})
+	if err != nil || told.Accepted != 2 {
+		t.Error(told, err)
+	}
+	if told, err = stranger.PutEvents(t.Context(), client.EventBatch{Events: []client.Event{{User: "anna", Name: "opened", Send: earlier.ID}}}); err != nil || told.Accepted != 1 {
+		t.Error(told, err)
+	}
+	if got := finds(t, c, fmt.Sprintf(`{"opened":"%s"}`, earlier.ID)); got != "anna ben" {
+		t.Error(got)
+	}
+	about := 0
+	for _, e := range w.logged(journal.Changes) {
+		for _, change := range e.GetChanges().Changes {
+			if len(change.GetEvent().GetSend()) > 0 {
+				about++
+			}
+		}
+	}
+	if about != 2 {
+		t.Errorf("%d events name a send", about)
 	}
 	if got := refusal(t, stranger, sent); got != fmt.Sprintf(`target.query.sent: found "%s", want a send of this project`, earlier.ID) {
 		t.Error(got)

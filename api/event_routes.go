@@ -102,6 +102,9 @@ func (s *Server) takeEvents(ctx context.Context, data []byte, most int, reader *
 			err = place(e)
 		}
 		if err == nil {
+			err = s.aboutSend(ctx, reader.project, e)
+		}
+		if err == nil {
 			err = names.admitEvent(ctx, e.Name)
 		}
 		if err == nil {
@@ -132,6 +135,12 @@ func (i *importing) parseEvents(ctx context.Context, p *piece) {
 		err := wrong("", "longer than %d bytes", i.server.Line)
 		if !s.long {
 			e, err = reader.event(line)
+		}
+		if err == nil {
+			if err := i.server.aboutSend(ctx, i.scope.Project, e); err != nil {
+				i.fail(err)
+				return
+			}
 		}
 		held := err == nil && len(e.Subscription) > 0
 		if err == nil && !held {

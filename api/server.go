@@ -86,7 +86,8 @@ type Server struct {
 	requests  *gate // of keys; the next of devices
 	devices   *gate
 	streams   *gate
-	addresses *addresses      // of devices
+	addresses *addresses // of devices
+	known     knownSends
 	large     chan struct{}   // a place for each large body that may be worked on
 	tasks     *sync.WaitGroup // appends and askings under way
 }
