@@ -26,6 +26,7 @@ type Folder struct {
 	gate    chan struct{}
 	metrics *metrics
 	small   int // bytes of a project up to which it is stored as one part
+	buffer  int // bytes that are written at once
 }
 
 const (
@@ -47,7 +48,7 @@ func OpenFolder(fs vfs.FS, dir string, r prometheus.Registerer) (*Folder, error)
 	if err != nil {
 		return nil, fmt.Errorf("audience: %w", err)
 	}
-	f := &Folder{fs: fs, dir: dir, gate: make(chan struct{}, 1), metrics: m, small: bundleBytes}
+	f := &Folder{fs: fs, dir: dir, gate: make(chan struct{}, 1), metrics: m, small: bundleBytes, buffer: 1 << 20}
 	if err := fs.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("audience: %w", err)
 	}

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
-	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/tocsin-push/tocsin"
@@ -403,92 +402,6 @@ func TestNothingGoodLeftIsAnError(t *testing.T) {
 	f := open(t, j, folderOn(t, fs), slog.New(slog.DiscardHandler))
 	if err := f.Run(t.Context()); !errors.Is(err, journal.ErrTrimmed) {
 		t.Errorf("it goes on without what was trimmed: %v", err)
-	}
-}
-
-// A crash after any operation on the folder leaves only whole snapshots.
-func TestCrashAtEveryOperation(t *testing.T) {
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	random := rand.New(rand.NewPCG(seed, 0))
-	disk := vfs.NewCrashableMem()
-	var durable uint64 // position of the newest snapshot whose write returned
-	crashes := 0
-	var fs vfs.FS
-	fs = errorfs.Wrap(disk, errorfs.InjectorFunc(func(op errorfs.Op) error {
-		crashed := folderOn(t, disk.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: random.IntN(101), RNG: random}))
-		positions, err := crashed.list(3)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if durable > 0 && (len(positions) == 0 || positions[0].applied < durable) {
-			t.Errorf("after a crash in %v there are %v, and %d was durable", op, positions, durable)
-		}
-		for _, p := range positions {
-			if _, _, err := crashed.load(3, p); err != nil {
-				t.Errorf("after a crash in %v: %v", op, err)
-			}
-		}
-		crashes++
-		return nil
-	}))
-	j := mem.New()
-	w := newAppender(j)
-	f := open(t, j, folderOn(t, fs), slog.New(slog.DiscardHandler))
-	stop := running(t, f)
-	for range 4 {
-		if err := errors.Join(f.Shard().Await(t.Context(), w.append(t, story(random, 400)...)), f.Snapshot(t.Context())); err != nil {
-			t.Fatal(err)
-		}
-		durable = f.good[0].id.applied
-	}
-	stop()
-	if crashes < 30 {
-		t.Errorf("only %d crashes", crashes)
-	}
-}
-
-// Any operation may fail: the snapshot before it stays, and the log.
-func TestFailureOfEveryOperation(t *testing.T) {
-	for fail := 0; ; fail++ {
-		disk, count := vfs.NewMem(), -1
-		full := errors.New("no space left on device")
-		fs := errorfs.Wrap(disk, errorfs.InjectorFunc(func(errorfs.Op) error {
-			if count >= 0 {
-				if count++; count == fail+1 {
-					return full
-				}
-			}
-			return nil
-		}))
-		j := mem.New()
-		w := newAppender(j)
-		f := open(t, j, folderOn(t, fs), slog.New(slog.DiscardHandler))
-		stop := running(t, f)
-		for n := range 3 {
-			if err := f.Shard().Await(t.Context(), w.append(t, phone(n))); err != nil {
-				t.Fatal(err)
-			}
-			if n == 2 {
-				count = 0
-			}
-			if err := f.Snapshot(t.Context()); err != nil && (n < 2 || !errors.Is(err, full)) {
-				t.Fatal(err)
-			}
-		}
-		stop()
-		again := open(t, j, folderOn(t, disk), slog.New(slog.DiscardHandler))
-		stop = running(t, again)
-		if c := counted(t, again.Shard(), nil); c.Matched != 3 {
-			t.Errorf("after operation %d failed: %+v", fail, c)
-		}
-		stop()
-		if count <= fail {
-			if fail < 5 {
-				t.Errorf("only %d operations failed", fail)
-			}
-			return
-		}
 	}
 }
 

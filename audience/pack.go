@@ -51,7 +51,7 @@ func (p *packer) draft(path string, m *moment) error {
 	if err != nil {
 		return fmt.Errorf("audience: %w", err)
 	}
-	p.out = bufio.NewWriterSize(file, 1<<20)
+	p.out = bufio.NewWriterSize(file, p.folder.buffer)
 	p.share()
 	err = p.write([]byte(fileHead))
 	for _, id := range m.projects {

@@ -7,7 +7,7 @@ import (
 )
 
 // Files puts a failpoint before and after each step that makes a snapshot
-// file, names it or removes it.
+// file, writes some of it, names it or removes it.
 func Files(fs vfs.FS) vfs.FS { return &filePoints{fs, Process} }
 
 type filePoints struct {
@@ -47,6 +47,14 @@ type filePoint struct {
 	vfs.File
 	points *Points
 	what   string
+}
+
+func (f *filePoint) Write(b []byte) (n int, err error) {
+	err = f.points.around("files: write ", []string{f.what}, func() error {
+		n, err = f.File.Write(b)
+		return err
+	})
+	return n, err
 }
 
 func (f *filePoint) Sync() error {

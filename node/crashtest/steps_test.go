@@ -38,7 +38,7 @@ func missingSteps(t *testing.T, names []string) (missing []string) {
 		}
 	}
 	for _, step := range []string{"journal: sends: append cancel", "journal: ledger: append cancel", "journal: sends: trim", "journal: slices: trim",
-		"journal: ledger: trim", "journal: changes: trim", "files: create draft", "files: sync draft", "files: rename draft", "files: sync folder",
+		"journal: ledger: trim", "journal: changes: trim", "files: create draft", "files: write draft", "files: sync draft", "files: rename draft", "files: sync folder",
 		"files: remove snapshot", "store: idempotency: put", "connection: write"} {
 		if !has(step+" / before") || !has(step+" / after") {
 			missing = append(missing, step)
