@@ -47,8 +47,8 @@ func (w *world) record() (r recorded) {
 	w.start("", 0)
 	w.setUp()
 	r[setUp] = passed()
-	// Rounds until everything was saved, and a third snapshot of a shard made:
-	// then the first is removed and the log below the second trimmed.
+	// Rounds until everything was saved, and a third snapshot of a shard made: then
+	// the log below the second is trimmed and, of a small shard, the first removed.
 	number := 1
 	for ; r[sending]["journal: changes: trim / after"] == 0; number++ {
 		if number > 10 {

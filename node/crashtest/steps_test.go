@@ -39,10 +39,15 @@ func missingSteps(t *testing.T, names []string) (missing []string) {
 	}
 	for _, step := range []string{"journal: sends: append cancel", "journal: ledger: append cancel", "journal: sends: trim", "journal: slices: trim",
 		"journal: ledger: trim", "journal: changes: trim", "files: create draft", "files: write draft", "files: sync draft", "files: rename draft", "files: sync folder",
-		"files: remove snapshot", "store: idempotency: put", "connection: write"} {
+		"store: idempotency: put", "connection: write"} {
 		if !has(step+" / before") || !has(step+" / after") {
 			missing = append(missing, step)
 		}
+	}
+	// A snapshot of a large shard shares parts with an earlier one, whose file then
+	// stays for as long as that pays.
+	if *people <= 5000 && !has("files: remove snapshot / after") {
+		missing = append(missing, "files: remove snapshot")
 	}
 	for _, name := range names {
 		if step, ok := strings.CutSuffix(name, " / before"); ok && !has(step+" / after") {
