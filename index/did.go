@@ -168,6 +168,7 @@ func (d *doers) evaluate(number uint32, rows *words) {
 		for _, day := range d.days() {
 			d.count(day, number)
 		}
+		d.tally.join()
 		d.tally.within(t.count, rows)
 	default:
 		rows.fill()
@@ -246,14 +247,52 @@ func (d *doers) count(day *eventDay, number uint32) {
 	}
 	wanted := d.wantedOf(day.fields)
 	b := &day.fields.blocks[at]
-	for place, low := range b.rows {
-		switch passes := b.pass(wanted, uint32(place)); {
-		case passes && !d.test.bare:
-			t.add(low, 1)
-		case !passes && d.test.bare:
-			t.take(low)
+	if d.test.bare {
+		for place, low := range b.rows {
+			if !b.pass(wanted, uint32(place)) {
+				t.take(low)
+			}
+		}
+		return
+	}
+	for from := 0; from < len(b.rows); from += blockRows {
+		passing := b.passing(wanted, from)
+		for w, word := range passing[:(min(len(b.rows)-from, blockRows)+63)/64] {
+			for ; word != 0; word &= word - 1 {
+				t.add(b.rows[from+w<<6+bits.TrailingZeros64(word)], 1)
+			}
 		}
 	}
+}
+
+// passing are the places from one on that pass, a bit each.
+func (b *fieldBlock) passing(wanted []wantedField, from int) (places words) {
+	count := min(len(b.rows)-from, blockRows)
+	for w := range count / 64 {
+		places[w] = ^uint64(0)
+	}
+	if rest := count % 64; rest > 0 {
+		places[count/64] = 1<<rest - 1
+	}
+	for _, w := range wanted {
+		switch {
+		case w.codes[0]&1 != 0: // so does what has no such field
+			pick(&places, func(at uint32) bool { return b.pass([]wantedField{w}, uint32(from)+at) })
+		case w.field < 0 || w.field >= len(b.codes):
+			return words{}
+		default:
+			c, number := &b.codes[w.field], uint32(from/blockRows)
+			switch c.width {
+			case 1:
+				choose(&places, c.narrow.Block(number), w.codes)
+			case 2:
+				choose(&places, c.middle.Block(number), w.codes)
+			default:
+				choose(&places, c.wide.Block(number), w.codes)
+			}
+		}
+	}
+	return places
 }
 
 func (b *fieldBlock) pass(wanted []wantedField, place uint32) bool {
@@ -321,26 +360,43 @@ func (d *did) narrow(number uint32, rows *words) {
 	}
 	cells := d.profile.Block(number)
 	var own, people *words
-	last := uint32(math.MaxUint32) // block of people
+	block := uint32(math.MaxUint32) // of people
 	for w := range rows {
-		found := uint64(0)
-		for asked := rows[w]; asked != 0; asked &= asked - 1 {
-			low := uint32(w)<<6 | uint32(bits.TrailingZeros64(asked))
-			if int(low) >= len(cells) || cells[low] == 0 {
-				if own == nil {
-					own = d.own.block(number)
-				}
-				found |= own[low>>6] & (asked & -asked)
-				continue
+		asked, found, alone := rows[w], uint64(0), uint64(0)
+		if bits.OnesCount64(asked) <= few {
+			for left := asked; left != 0; left &= left - 1 {
+				of, row := d.doer(number<<16 | uint32(w<<6|bits.TrailingZeros64(left)))
+				found |= of.block(row >> 16)[uint16(row)>>6] >> (row & 63) & 1 << bits.TrailingZeros64(left)
 			}
-			person := cells[low] - 1
-			if person>>16 != last {
-				last = person >> 16
-				people = d.people.block(last)
-			}
-			found |= people[uint16(person)>>6] >> (person & 63) & 1 << (low & 63)
+			rows[w] = found
+			continue
 		}
-		rows[w] = found
+		here := cells[min(w<<6, len(cells)):]
+		if len(here) < 64 {
+			alone = ^uint64(0) << len(here)
+		}
+		for i, person := range here[:min(64, len(here))] {
+			// Nobody is looked up as the first of the block, and then taken out:
+			// nobody could foretell a branch.
+			nobody := uint32((uint64(person) - 1) >> 63)
+			number := person - 1 + nobody*(block<<16+1)
+			if number>>16 != block {
+				if alone |= uint64(nobody) << i; asked>>i&1 == 0 || nobody != 0 {
+					continue
+				}
+				block = number >> 16
+				people = d.people.block(block)
+			}
+			found |= people[uint16(number)>>6] >> (number & 63) & 1 << i
+			alone |= uint64(nobody) << i
+		}
+		if alone &= asked; alone != 0 {
+			if own == nil {
+				own = d.own.block(number)
+			}
+			found = found&^alone | own[w]&alone
+		}
+		rows[w] = found & asked
 	}
 }
 

@@ -19,7 +19,7 @@ func TestTallyCounts(t *testing.T) {
 	for range 20 {
 		counter.reset()
 		want := make([]int, blockRows)
-		for range 1 + random.IntN(40) {
+		for range 1 + random.IntN(90) {
 			var dense block
 			if random.IntN(2) == 0 {
 				dense.set = new(words)
@@ -39,11 +39,12 @@ func TestTallyCounts(t *testing.T) {
 		for range 3000 {
 			row, times := random.IntN(blockRows), random.IntN(1<<random.IntN(17))
 			counter.add(uint16(row), uint16(times))
-			if want[row] += times; want[row] > 0 && want[row] < 1<<tallyPlanes { // beyond, what is exact is not known
+			if want[row] += times; want[row] > 0 && want[row] < 1<<tallyBits { // beyond, what is exact is not known
 				counter.take(uint16(row))
 				want[row]--
 			}
 		}
+		counter.join()
 		for range 40 {
 			counts := span{int64(min(random.IntN(1<<random.IntN(15)), target.MaxCount)), math.MaxInt64}
 			if random.IntN(2) == 0 {
