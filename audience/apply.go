@@ -48,9 +48,38 @@ func (p *project) apply(pos uint64, at int64, changes *record.Changes) {
 		p.announce(change)
 		p.change(origin{pos, at, changes.Names, pos, at}, change)
 	}
+	p.write()
+}
+
+// write gives the subscriptions that came of late what was gathered of them.
+func (p *project) write() {
+	p.gathered.Write(p.known, func(string) bool { return true })
+}
+
+// gather keeps the attributes and tags of a subscription that was not there before
+// until write: an import is of such, and hundreds of them in a record are written
+// faster together. Whatever else touches subscriptions writes first.
+func (p *project) gather(ordinal uint32, attributes []*record.Attribute, tags []*record.TagSet) bool {
+	for _, a := range attributes {
+		if _, ok := valueOf(a); !ok || target.Reserved(a.Name) {
+			return false
+		}
+	}
+	p.gathered.Row()
+	for _, a := range attributes {
+		v, _ := valueOf(a)
+		p.gathered.Set(ordinal, a.Name, v)
+	}
+	for _, t := range tags {
+		p.gathered.ChangeTags(ordinal, t.Name, index.TagChange{Clear: t.Clear || len(t.Replace) > 0, Replace: t.Replace, Add: t.Add, Remove: t.Remove})
+	}
+	return true
 }
 
 func (p *project) change(from origin, change *record.Change) {
+	if change.GetUpsert() == nil {
+		p.write()
+	}
 	if p.sendAfter(from, change) {
 		return
 	}
@@ -114,6 +143,10 @@ func (p *project) upsert(from origin, u *record.Upsert) {
 		ordinal, known, alive = other, true, true
 	} else if held {
 		optedIn = p.reachable.Contains(other)
+		p.write()
+	}
+	if known {
+		p.write()
 	}
 	if len(u.Address) > 0 {
 		if alive {
@@ -154,7 +187,10 @@ func (p *project) upsert(from origin, u *record.Upsert) {
 		p.optIn(ordinal, optedIn)
 	}
 	p.rows.active.Set(ordinal, max(p.rows.active.At(ordinal), seconds(u.Active)))
-	setAll(p.known, ordinal, p.names.attributes(from.edition, u.Attributes), p.names.tags(from.edition, u.Tags))
+	attributes, tags := p.names.attributes(from.edition, u.Attributes), p.names.tags(from.edition, u.Tags)
+	if known || !p.gather(ordinal, attributes, tags) {
+		setAll(p.known, ordinal, attributes, tags)
+	}
 	p.setFields(ordinal, u)
 	p.touch(ordinal)
 }

@@ -39,6 +39,7 @@ func wasAttribute(name string) bool {
 type project struct {
 	seed      maphash.Seed
 	known     *index.Index // of subscriptions: attributes, tags and native fields
+	gathered  index.Batch  // that is to be written to it before the end of a record
 	live      *roaring.Bitmap
 	reachable *roaring.Bitmap // live and opted in
 	rows      rows
