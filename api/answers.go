@@ -39,6 +39,10 @@ func (a answers) Spread(ctx context.Context, project tocsin.ProjectID, q *target
 	return a.audience.Spread(ctx, project, q, recipients, at)
 }
 
+func (a answers) Cost(ctx context.Context, project tocsin.ProjectID, q *target.Query, at time.Time, explain bool, most time.Duration) (ask.Cost, error) {
+	return a.audience.Cost(ctx, project, q, at, explain, most)
+}
+
 func (a answers) Explain(ctx context.Context, project tocsin.ProjectID, q *target.Query, sample int, at time.Time) (ask.Funnel, error) {
 	return a.audience.Explain(ctx, project, q, sample, at)
 }

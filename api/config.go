@@ -30,6 +30,8 @@ type Config struct {
 	Forecast    time.Duration // that the answer to a send waits for its forecast
 	Profile     int           // bytes of values and tags that a person, or a subscription, may have
 	Names       catalogue.Config
+	Dear        time.Duration // of processor time: a question about a target that costs more goes the slow lane
+	Dearest     time.Duration // a target that costs more is refused, that of a send too
 	Target      target.Config
 }
 
@@ -39,13 +41,14 @@ func Default() Config {
 		Body: 8 << 20, Batch: 16 << 20, Depth: 32, Values: 400_000,
 		BodyTime: 30 * time.Second, RequestTime: 30 * time.Second,
 		Requests: 256, Streams: 32, DeviceRate: 20, DeviceBurst: 200, Line: 64 << 10, Lists: 1000, Segments: 1000, Entries: 10_000_000, Poll: 200 * time.Millisecond, Forecast: 20 * time.Millisecond,
+		Dear: 250 * time.Millisecond, Dearest: 5 * time.Second,
 		Profile: 64 << 10, Names: catalogue.Default(), Target: target.Default(),
 	}
 }
 
 // Validate refuses limits that would refuse every request.
 func (c Config) Validate() error {
-	if min(c.Body, c.Batch, c.Depth, c.Values, c.Requests, c.Streams, c.DeviceRate, c.DeviceBurst, c.Line, c.Lists, c.Segments, c.Entries, c.Profile) < 1 || min(c.BodyTime, c.RequestTime, c.Poll, c.Forecast) <= 0 {
+	if min(c.Body, c.Batch, c.Depth, c.Values, c.Requests, c.Streams, c.DeviceRate, c.DeviceBurst, c.Line, c.Lists, c.Segments, c.Entries, c.Profile) < 1 || min(c.BodyTime, c.RequestTime, c.Poll, c.Forecast, c.Dear, c.Dearest) <= 0 {
 		return errors.New("api: every limit is above 0")
 	}
 	if c.Lists > store.MaxScan {

@@ -19,7 +19,11 @@ func (s *Server) explainTarget(ctx context.Context, in *body[client.ExplainReque
 	if err != nil {
 		return nil, err
 	}
-	f, err := s.ask.Explain(ctx, project, sel.Query, in.Body.Sample, sel.At)
+	var f ask.Funnel
+	err = s.ponder(ctx, project, sel, explaining, func() (err error) {
+		f, err = s.ask.Explain(ctx, project, sel.Query, in.Body.Sample, sel.At)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -89,15 +93,21 @@ func (s *Server) judgeTarget(ctx context.Context, in *body[client.VerdictRequest
 		about, shard = []audience.Subscription{found}, at
 	}
 	out := &body[client.Verdicts]{}
-	for _, one := range about[:min(len(about), most)] {
-		v, live, err := s.Audience[shard].Verdict(ctx, project, one.ID, sel.Query, sel.At)
-		if err != nil {
-			return nil, err
+	err = s.ponder(ctx, project, sel, judging, func() error {
+		for _, one := range about[:min(len(about), most)] {
+			v, live, err := s.Audience[shard].Verdict(ctx, project, one.ID, sel.Query, sel.At)
+			if err != nil {
+				return err
+			}
+			if live {
+				out.Body.Subscriptions = append(out.Body.Subscriptions, client.SubscriptionVerdict{
+					Sampled: client.Sampled{Subscription: one.ID, User: userOf(one.Profile)}, OptedIn: one.OptedIn, Verdict: verdictBody(&v)})
+			}
 		}
-		if live {
-			out.Body.Subscriptions = append(out.Body.Subscriptions, client.SubscriptionVerdict{
-				Sampled: client.Sampled{Subscription: one.ID, User: userOf(one.Profile)}, OptedIn: one.OptedIn, Verdict: verdictBody(&v)})
-		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	if len(out.Body.Subscriptions) == 0 {
 		return nil, notFound("live subscription")

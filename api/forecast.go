@@ -79,14 +79,20 @@ func (s *Server) foretold(ctx context.Context, who record.Scope, send *record.Se
 }
 
 // dryRun answers as if the send had been made.
-func (s *Server) dryRun(ctx context.Context, send *record.Send) (*sendAnswer, error) {
+func (s *Server) dryRun(ctx context.Context, send *record.Send, sel ask.Target) (*sendAnswer, error) {
 	if err := s.fresh(ctx); err != nil {
 		return nil, err
 	}
-	who := scope(ctx, tocsin.Class(send.Options.Class))
-	told := s.foretell(ctx, who, send, time.Unix(0, send.Due), byShard(who.Project, send.Recipients, s.Shards))
-	if told == nil {
-		return nil, unavailable()
+	who, due := scope(ctx, tocsin.Class(send.Options.Class)), time.Unix(0, send.Due)
+	var told *forecast
+	err := s.ponder(ctx, who.Project, sel, counting, func() error {
+		if told = s.foretell(ctx, who, send, due, byShard(who.Project, send.Recipients, s.Shards)); told == nil {
+			return unavailable()
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	out := sendBody(mustRow(who, &record.Envelope{Body: &record.Envelope_Send{Send: send}}, s.Shards))
 	out.ID, out.Status, out.Forecast = tocsin.SendID{}, client.SendDryRun, &told.Forecast

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -110,6 +111,8 @@ func problemOf(err error) (f failure, known bool) {
 		return full(), true
 	case errors.Is(err, journal.ErrTooLarge), errors.Is(err, store.ErrTooLarge):
 		return fail(http.StatusRequestEntityTooLarge, "too_large", "what the request asks to keep is larger than one record may be (512 KiB)"), true
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return unavailable(), true // the client has gone, or its time is up
 	case errors.Is(err, journal.ErrClosed), errors.Is(err, store.ErrClosed):
 		return unavailable(), true
 	}

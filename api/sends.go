@@ -12,6 +12,7 @@ import (
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/account"
 	"github.com/tocsin-push/tocsin/ask"
+	"github.com/tocsin-push/tocsin/audience"
 	"github.com/tocsin-push/tocsin/client"
 	"github.com/tocsin-push/tocsin/record"
 )
@@ -79,8 +80,18 @@ func (s *Server) createSend(ctx context.Context, in *sendInput) (*sendAnswer, er
 	if err := s.routeRecipients(ctx, c.Project, send.Recipients); err != nil {
 		return nil, err
 	}
+	var sel ask.Target
+	if len(send.Query) > 0 {
+		sel.At = time.Unix(0, send.Due)
+		if sel.Query, err = audience.Query(send.Query, send.Segments); err != nil {
+			return nil, err
+		}
+		if _, err := s.afford(ctx, c.Project, sel, false); err != nil {
+			return nil, err
+		}
+	}
 	if in.DryRun {
-		return s.dryRun(ctx, send)
+		return s.dryRun(ctx, send, sel)
 	}
 	if s.Damaged() != nil {
 		return nil, busy(http.StatusServiceUnavailable, "unavailable", "the storage is damaged, see /readyz; nothing was accepted", time.Minute)

@@ -86,6 +86,8 @@ type Server struct {
 	requests  *gate // of keys; the next of devices
 	devices   *gate
 	streams   *gate
+	quick     *lane // of questions about targets; the next of dear ones
+	slow      *lane
 	addresses *addresses // of devices
 	known     knownSends
 	large     chan struct{}   // a place for each large body that may be worked on
@@ -103,7 +105,7 @@ func New(c Config, d Deps) (*Server, error) {
 	if d.Shards < 1 || d.Shards > tocsin.MaxShards {
 		return nil, errors.New("api: number of shards is out of range")
 	}
-	s := &Server{Config: c, Deps: d, listing: listing{d.Store}, steering: steering{d.Store}, imports: &imports{store: d.Store, running: map[tocsin.ImportID]*importRow{}}, requests: newGate(c.Requests), devices: newGate(c.Requests), streams: newGate(c.Streams), addresses: newAddresses(c.DeviceRate, c.DeviceBurst, mostAddresses), large: make(chan struct{}, largeBodies), tasks: new(sync.WaitGroup)}
+	s := &Server{Config: c, Deps: d, listing: listing{d.Store}, steering: steering{d.Store}, imports: &imports{store: d.Store, running: map[tocsin.ImportID]*importRow{}}, requests: newGate(c.Requests), devices: newGate(c.Requests), streams: newGate(c.Streams), quick: quickLane(), slow: slowLane(), addresses: newAddresses(c.DeviceRate, c.DeviceBurst, mostAddresses), large: make(chan struct{}, largeBodies), tasks: new(sync.WaitGroup)}
 	var err error
 	s.names, err = catalogue.New(c.Names, catalogue.Deps{Store: d.Store, Now: d.Now, Learn: s.learnNames, Write: s.writeNames})
 	if err != nil {

@@ -32,7 +32,11 @@ func (s *Server) countTarget(ctx context.Context, in *body[client.CountRequest])
 	if err != nil {
 		return nil, err
 	}
-	out, err := s.count(ctx, project, sel)
+	var out client.Count
+	err = s.ponder(ctx, project, sel, counting, func() (err error) {
+		out, err = s.count(ctx, project, sel)
+		return err
+	})
 	out.Hints = s.hints(project, sel)
 	return &body[client.Count]{out}, err
 }
@@ -108,21 +112,19 @@ func (s *Server) previewTarget(ctx context.Context, in *body[client.PreviewReque
 	if err != nil {
 		return nil, err
 	}
-	total, err := s.count(ctx, project, sel)
-	if err != nil {
-		return nil, err
-	}
-	out := &body[client.Preview]{client.Preview{Count: total.Count, Recipients: []client.PreviewRecipient{}}}
-	for shard := 0; shard < s.Shards && len(out.Body.Recipients) < limit; shard++ {
-		some, err := s.sample(ctx, project, sel, tocsin.Shard(shard), limit-len(out.Body.Recipients))
-		if err != nil {
-			return nil, err
+	out := &body[client.Preview]{client.Preview{Recipients: []client.PreviewRecipient{}}}
+	return out, s.ponder(ctx, project, sel, counting, func() error {
+		total, err := s.count(ctx, project, sel)
+		out.Body.Count = total.Count
+		for shard := 0; err == nil && shard < s.Shards && len(out.Body.Recipients) < limit; shard++ {
+			var some []sampled
+			some, err = s.sample(ctx, project, sel, tocsin.Shard(shard), limit-len(out.Body.Recipients))
+			for _, one := range some {
+				out.Body.Recipients = append(out.Body.Recipients, previewBody(one, compiled))
+			}
 		}
-		for _, one := range some {
-			out.Body.Recipients = append(out.Body.Recipients, previewBody(one, compiled))
-		}
-	}
-	return out, nil
+		return err
+	})
 }
 
 // sampled is a recipient with the values that came with it.

@@ -46,6 +46,10 @@ type Shard interface {
 	// is exact, the parts of a large one are from a sample.
 	Spread(ctx context.Context, project tocsin.ProjectID, q *target.Query, recipients []*record.Recipient, at time.Time) ([]Share, error)
 
+	// Cost is about what a query costs here. What takes longer than most to make
+	// ready has no Run.
+	Cost(ctx context.Context, project tocsin.ProjectID, q *target.Query, at time.Time, explain bool, most time.Duration) (Cost, error)
+
 	// Explain tells what each clause of a query leaves, with samples of at most so
 	// many people, or returns the error of ctx.
 	Explain(ctx context.Context, project tocsin.ProjectID, q *target.Query, sample int, at time.Time) (Funnel, error)

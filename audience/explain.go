@@ -44,6 +44,31 @@ func (s *Shard) Explain(ctx context.Context, id tocsin.ProjectID, q *target.Quer
 	return out, err
 }
 
+// Cost is about what a query costs on this shard. What takes longer than most to
+// make ready has no Run.
+func (s *Shard) Cost(ctx context.Context, id tocsin.ProjectID, q *target.Query, at time.Time, explain bool, most time.Duration) (c ask.Cost, err error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	p := s.projects[id]
+	if p == nil {
+		return c, nil
+	}
+	if c.Setup = p.known.Setup(q); c.Setup > most {
+		return c, nil
+	}
+	block := time.Duration(0)
+	if around := p.around(s, at, nil); explain { // who got a send costs little
+		f := index.NewFunnel(ctx, q, 0)
+		f.Compile(p.known, around)
+		block = f.Cost()
+	} else {
+		block = p.known.Compile(ctx, q, around).Cost()
+	}
+	const rows = 64 * index.BlockWords // of a block
+	c.Run = c.Setup + block*time.Duration(p.live.GetCardinality())/rows
+	return c, ctx.Err()
+}
+
 func clauseOf(c *index.Clause) ask.Clause {
 	out := ask.Clause{Node: c.Node, Matched: c.Matched}
 	for i := range c.Inner {

@@ -20,7 +20,7 @@ import (
 // one slice. What it finds is of one moment all the same, that of its end: rows that
 // changed meanwhile are looked at again, until none has.
 const (
-	slice   = 500 * time.Microsecond // about; or as long as the query takes to compile
+	slice   = 500 * time.Microsecond // about; or half as long as the query takes to compile
 	most    = 8                      // rounds over changed rows; what is left then is looked at in one slice
 	restart = 3                      // times that a pass begins anew; then it is one slice
 )
@@ -94,7 +94,7 @@ func (s *Shard) sliced(ctx context.Context, p *project, words int, setup time.Du
 				version, block = p.version, ready()
 			}
 		}
-		to := min(words, from+portion(from, block, max(s.slice, setup)))
+		to := min(words, from+portion(from, block, max(s.slice, setup/2)))
 		if !part(from, to) {
 			return nil
 		}

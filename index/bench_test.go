@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math/bits"
 	"math/rand/v2"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -59,6 +61,14 @@ func crowd(rows uint32) (x *Index, around *Around, all, reachable *roaring.Bitma
 	return x, around, all, reachable
 }
 
+func many(n int, one func(i int) string) string {
+	parts := make([]string, n)
+	for i := range parts {
+		parts[i] = one(i)
+	}
+	return strings.Join(parts, ",")
+}
+
 var cities = func() (all [3000]string) {
 	for i := range all {
 		all[i] = fmt.Sprintf("city-%04d", i)
@@ -84,6 +94,16 @@ func BenchmarkCount(b *testing.B) {
 		{"version", `{"app_version":{"$version":{"$gte":"4.10.2"}}}`},
 		{"near", `{"home":{"$near":{"lat":48.8566,"lon":2.3522,"km":50}}}`},
 		{"near, in one country", `{"home":{"$near":{"lat":48.8566,"lon":2.3522,"km":50}},"country":"FR"}`},
+		{"8,000 of values that all differ", `{"mail":{"$in":[` + many(8_000, func(i int) string { return fmt.Sprintf(`"%s.%d@example.org"`, cities[i%3000], i*997) }) + `]}}`},
+		{"10,000 times", `{"since":{"$in":[` + many(10_000, func(i int) string {
+			return strconv.Quote(epoch.Add(-time.Duration(i) * time.Hour).Format(time.RFC3339))
+		}) + `]}}`},
+		{"256 prefixes, all different", `{"$or":[` + many(256, func(i int) string { return fmt.Sprintf(`{"mail":{"$startsWith":"x%d"}}`, i) }) + `]}`},
+		{"256 days in all zones", `{"$or":[` + many(256, func(i int) string { return fmt.Sprintf(`{"since":{"$between":["today-%dd","now-%dd"]}}`, 4*i+1, 4*i) }) + `]}`},
+		{"256 ranges of versions", `{"$or":[` + many(256, func(i int) string {
+			return fmt.Sprintf(`{"app_version":{"$version":{"$between":["9.%d","9.%d.1"]}}}`, i, i)
+		}) + `]}`},
+		{"256 distances", `{"$or":[` + many(256, func(i int) string { return fmt.Sprintf(`{"home":{"$near":{"lat":%d,"lon":2,"km":2}}}`, i%90) }) + `]}`},
 	} {
 		q, err := target.Parse(target.Default(), []byte(c.query))
 		if err != nil {
@@ -102,6 +122,9 @@ func BenchmarkCount(b *testing.B) {
 			}
 			b.ReportMetric(float64(matched), "matched")
 			b.ReportMetric(b.Elapsed().Seconds()*1000/float64(b.N), "ms")
+			p := x.Compile(b.Context(), q, around)
+			b.ReportMetric((x.Setup(q)+p.Cost()*time.Duration(len(Dense(all))/blockWords)).Seconds()*1000, "estimated-ms")
+			b.ReportMetric(x.Setup(q).Seconds()*1e6, "setup-us")
 		})
 	}
 	b.Run("five clauses on kept bitmaps of roaring", func(b *testing.B) { onRoaring(b, x, around, all) })

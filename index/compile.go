@@ -178,7 +178,7 @@ func (c *compiler) seconds(n *target.Node, column *Cells[uint32]) *node {
 }
 
 func secondsNode(column *Cells[uint32], low, high uint32) *node {
-	return &node{leaf: &seconds{column, low, high}, share: 0.5, cost: blockRows * costRow}
+	return &node{leaf: &seconds{column, low, high}, share: 0.5, guess: true, cost: blockRows * costRow}
 }
 
 // zoned compiles a clause that may ask for the day in the person's own zone:
@@ -280,7 +280,7 @@ func (c *column) numbers(s span, passes func(int64) bool) *node {
 		return nobody()
 	}
 	rows := c.plain.order.within(s)
-	n := &node{leaf: &numbers{c.has, c.plain, s, passes}, share: float64(rows) / float64(c.plain.keys.Len()), cost: blockRows * costRow}
+	n := &node{leaf: &numbers{c.has, c.plain, s, passes}, share: float64(rows) / float64(c.plain.keys.Len()), guess: true, cost: blockRows * costRow}
 	if passes != nil {
 		n.cost += n.share * blockRows * costLook
 	}
@@ -376,7 +376,11 @@ func (c *column) tested(passes func(Value) bool) *node {
 		return nobody()
 	}
 	if c.sets == nil {
-		return &node{leaf: &coded{codes: &c.codes, dict: c.dict, passes: passes}, share: 0.25, cost: 4 * blockRows * costRow}
+		cost := 4.0 * costRow
+		if c.dict.distinct() > stretch { // each row's value lies elsewhere in memory
+			cost = 5 * costLook
+		}
+		return &node{leaf: &coded{codes: &c.codes, dict: c.dict, passes: passes}, share: 0.25, guess: true, cost: blockRows * cost}
 	}
 	var codes []uint32
 	for code, kind := range c.dict.kinds {

@@ -177,7 +177,8 @@ func (f *Funnel) Cost() time.Duration {
 
 func (c *Clause) cost() (nanoseconds float64) {
 	if c.program != nil {
-		return c.program.cost
+		cost, _, _ := c.program.worst()
+		return cost
 	}
 	for i := range c.Inner {
 		nanoseconds += c.Inner[i].cost() + 2*costWords

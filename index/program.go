@@ -16,6 +16,7 @@ type node struct {
 	leaf  leaf
 	not   bool
 	share float64 // about the part of all rows that match
+	guess bool    // nobody knows that part
 	cost  float64 // about the nanoseconds for a block
 }
 

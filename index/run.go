@@ -48,12 +48,15 @@ func (x *Index) Compile(ctx context.Context, q *target.Query, around *Around) *P
 	return &Program{(&compiler{x, around, q}).compile(q.Root()), run{ctx: ctx}}
 }
 
-// Cost is about how long a block of 65,536 rows takes.
-func (p *Program) Cost() time.Duration { return time.Duration(p.root.cost) }
+// Cost is about how long a block of 65,536 rows takes, or less.
+func (p *Program) Cost() time.Duration {
+	cost, _, _ := p.root.worst()
+	return time.Duration(cost)
+}
 
 // Few is about how long a block takes of which so many rows are asked about.
 func (p *Program) Few(rows int) time.Duration {
-	return time.Duration(float64(p.root.leaves())*2*costWords + p.root.cost*float64(costLook*rows)/blockRows)
+	return time.Duration(float64(p.root.leaves())*2*costWords + float64(p.Cost())*float64(costLook*rows)/blockRows)
 }
 
 func (n *node) leaves() int {
