@@ -45,6 +45,9 @@ func TestTargetingExamples(t *testing.T) {
 	w.delivered(p.ID, earlier.ID, "anna", "ben")
 	w.opens(p.ID, earlier.ID, "anna")
 	document = strings.ReplaceAll(document, "snd_01m7zbfx000000000000000001", earlier.ID.String())
+	for _, s := range regexp.MustCompile("(?m)^\\| `(\\w+)` \\| `\\{\"query\": (\\{.*\\})\\}` \\|$").FindAllStringSubmatch(document, -1) {
+		put(t, c, s[1], s[2])
+	}
 	examples := regexp.MustCompile("(?m)^\\|.* ?`(\\{.*\\})` \\| ([a-z, ]+) \\|$").FindAllStringSubmatch(document, -1)
 	asked := ""
 	for _, e := range examples {
@@ -67,7 +70,7 @@ func TestTargetingExamples(t *testing.T) {
 	}
 	for _, word := range strings.Fields(`$and $or $not $eq $ne $in $nin $gt $gte $lt $lte $between $startsWith $version $near
 		$contains $containsAny $containsAll $exists provider platform language zone region city app_version opted_in has_profile created last_active
-		list sent opened event name count within where first last`) {
+		list segment sent opened event name count within where first last`) {
 		if !strings.Contains(asked, `"`+word+`"`) {
 			t.Errorf("%s has no example", word)
 		}

@@ -256,10 +256,10 @@ func (f *Follower) forget(files []snapshotID) error {
 	return nil
 }
 
-// catchUp keeps segments from lagging behind. It takes a twentieth of a core at
+// catchUp keeps segments from lagging behind. It takes a fiftieth of a core at
 // most: after each piece of work it rests so much longer.
 func (f *Follower) catchUp(ctx context.Context) {
-	const share = 20
+	const share = 50
 	for ctx.Err() == nil {
 		began := time.Now()
 		worked, err := f.shard.CatchUp(ctx)
