@@ -3,13 +3,18 @@ package audience
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/tocsin-push/tocsin/journal/mem"
 	"github.com/tocsin-push/tocsin/record"
 	"github.com/tocsin-push/tocsin/target"
 )
@@ -222,4 +227,54 @@ func TestWhichSegmentsAreKept(t *testing.T) {
 		t.Error("there is more than fits")
 	}
 	ask(`{"country":"1"}`, 1+8*prompt)
+}
+
+// The follower's task finds the rows of a segment that was asked for again, keeps
+// them from lagging behind, and does nothing after a restart until somebody asks.
+func TestTheFollowerCatchesUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j, fs := mem.New(), vfs.NewMem()
+		w := newAppender(j)
+		w.append(t, phone(0, with("country", "1")), phone(1))
+		f := open(t, j, folderOn(t, fs), slog.New(slog.DiscardHandler))
+		stop := running(t, f)
+		q := segmented(t, map[string]string{"x": `{"country":"1"}`}, `{"segment":"x"}`)
+		in := func(f *Follower) int {
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			for _, k := range f.Shard().projects[news].segments.kept {
+				if k.rows == nil || k.upTo != f.Shard().projects[news].segments.end() {
+					return -1
+				}
+				return k.rows.Len()
+			}
+			return 0
+		}
+		counted(t, f.Shard(), q)
+		if n := in(f); n != 0 {
+			t.Errorf("%d rows are kept after one asking", n)
+		}
+		counted(t, f.Shard(), q)
+		if n := in(f); n != 1 {
+			t.Errorf("%d rows are kept", n)
+		}
+		var changes []*record.Change
+		for n := range prompt / 4 {
+			changes = append(changes, phone(2+n, with("country", "1")))
+		}
+		w.append(t, changes...)
+		if n := in(f); n != 1+prompt/4 {
+			t.Errorf("%d rows are kept after %d came", n, prompt/4)
+		}
+		if err := f.Snapshot(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		stop()
+		again := open(t, j, folderOn(t, fs), slog.New(slog.DiscardHandler))
+		stop = running(t, again)
+		defer stop()
+		if n := in(again); n != 0 || counted(t, again.Shard(), q).Matched != 1+prompt/4 {
+			t.Errorf("%d rows are kept after a restart", n)
+		}
+	})
 }
