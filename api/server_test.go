@@ -22,6 +22,7 @@ import (
 	"github.com/tocsin-push/tocsin/ask"
 	"github.com/tocsin-push/tocsin/audience"
 	"github.com/tocsin-push/tocsin/client"
+	"github.com/tocsin-push/tocsin/index"
 	"github.com/tocsin-push/tocsin/journal"
 	journalmem "github.com/tocsin-push/tocsin/journal/mem"
 	"github.com/tocsin-push/tocsin/pace"
@@ -101,7 +102,9 @@ func newWorldOn(t testing.TB, j journal.Journal, st store.Store, keyFile string,
 		running.Go(func() { project(ctx, t, j, tocsin.Shard(i), shard) })
 		shell := receipt.NewShell(receipt.Default(), tocsin.Shard(i), uint64(1000+i), j, st, log)
 		deps.Receipts = append(deps.Receipts, shell)
-		shard.TellReached(shell.Reached)
+		shard.TellReached(func(ctx context.Context, shard tocsin.Shard, project tocsin.ProjectID, send tocsin.SendID) (*index.Rows, error) {
+			return deps.Receipts[shard].Reached(ctx, project, send)
+		})
 		running.Go(func() {
 			if err := shell.Run(ctx); err != nil && ctx.Err() == nil {
 				t.Error(err)

@@ -42,6 +42,7 @@ func (p *project) apply(pos uint64, at int64, changes *record.Changes) {
 	}
 	if day := p.done.heard.day; p.done.advance(at) != day {
 		p.touchAllMoving() // what is older than the windows of events is gone
+		p.forgetPlaces(at)
 	}
 	p.age(at)
 	for _, change := range changes.Changes {

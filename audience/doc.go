@@ -32,7 +32,8 @@
 //     comes after it (moves.go);
 //   - who opened a send is known for 30 days of the log: people, with all that
 //     they have, and subscriptions that are nobody's, as long as they live. Who
-//     got one is not kept here: node hands in who tells it;
+//     got one is not kept here: node hands in who tells it. Both go along with
+//     whoever moves to another shard;
 //   - who is erased leaves ordinals that are nobody's, and nothing else;
 //   - opted in is true until somebody says otherwise.
 //

@@ -22,6 +22,7 @@ func (p *project) erase(e *record.Erase) {
 		p.stays(o)
 		p.byID.Delete(p.hashOfID(o), o, p.hashOfID)
 		r := &p.rows
+		p.eraseFormer(o)
 		r.ids.Set(o, tocsin.SubscriptionID{})
 		r.version.Set(o, 0)
 		r.profile.Set(o, 0)

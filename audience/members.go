@@ -8,9 +8,9 @@ import (
 	"github.com/tocsin-push/tocsin/target"
 )
 
-// Reached tells who on this shard got a push of a send, as ordinals, or returns
-// an error. Nobody changes the rows.
-type Reached func(ctx context.Context, project tocsin.ProjectID, send tocsin.SendID) (*index.Rows, error)
+// Reached tells who on a shard got a push of a send, as ordinals, or returns an
+// error. Nobody changes the rows.
+type Reached func(ctx context.Context, shard tocsin.Shard, project tocsin.ProjectID, send tocsin.SendID) (*index.Rows, error)
 
 // TellReached has the shard ask who got earlier sends; without it nobody did. It
 // is called before anybody asks for targets.
@@ -26,20 +26,47 @@ func (s *Shard) whoGot(ctx context.Context, project tocsin.ProjectID, q *target.
 		return nil, nil
 	}
 	var found gotten
+	var moved []former
 	for _, m := range q.Members() {
 		if m.Field != target.Sent {
 			continue
 		}
-		rows, err := s.reached(ctx, project, sendOf(m))
+		if found == nil {
+			found, moved = make(gotten), s.formers(project)
+		}
+		rows, err := s.reached(ctx, s.number, project, sendOf(m))
 		if err != nil {
 			return nil, err
 		}
-		if found == nil {
-			found = make(gotten)
+		// And those whom it reached before they moved here.
+		own := false
+		for _, before := range shards(moved) {
+			there, err := s.reached(ctx, before, project, sendOf(m))
+			if err != nil {
+				return nil, err
+			}
+			for _, b := range moved {
+				if tocsin.Shard(b.shard) != before || !there.Has(b.was) {
+					continue
+				}
+				if !own {
+					rows, own = rows.Clone(), true
+				}
+				rows.Add(b.ordinal)
+			}
 		}
 		found[m] = rows
 	}
 	return found, nil
+}
+
+func (s *Shard) formers(project tocsin.ProjectID) []former {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if p := s.projects[project]; p != nil {
+		return p.formers.all
+	}
+	return nil
 }
 
 // sendOf is the send that a target names; zero is none.

@@ -206,12 +206,12 @@ func (p *project) move(from origin, m *record.Move) {
 		p.touch(ordinal)
 		return
 	}
-	number := p.owe(to, from, &record.Arrive{Names: p.names.edition, State: p.state(ordinal, m.Profile)})
+	number := p.owe(to, from, &record.Arrive{Names: p.names.edition, State: p.state(from, ordinal, m.Profile)})
 	p.moves.departing[ordinal] = departing{to, number}
 }
 
 // state is all that is known of a live subscription, for the shard of a profile.
-func (p *project) state(ordinal uint32, profile string) *record.State {
+func (p *project) state(from origin, ordinal uint32, profile string) *record.State {
 	r, v := &p.rows, p.view(ordinal)
 	u := &record.Upsert{Subscription: v.ID.Bytes(), Profile: profile, Provider: uint32(v.Route.Provider), Address: slices.Clone(v.Address),
 		Host: v.Route.Host, Topic: v.Route.Topic, Language: v.Language, Zone: v.Zone, Active: int64(r.active.At(ordinal)) * int64(time.Second),
@@ -231,7 +231,7 @@ func (p *project) state(ordinal uint32, profile string) *record.State {
 	slices.SortFunc(u.Attributes, func(a, b *record.Attribute) int { return strings.Compare(a.Name, b.Name) })
 	slices.SortFunc(u.Tags, func(a, b *record.TagSet) int { return strings.Compare(a.Name, b.Name) })
 	return &record.State{Upsert: u, Version: r.version.At(ordinal), Vouched: r.vouched.At(ordinal), Created: r.created.At(ordinal), Since: r.since.At(ordinal),
-		Deeds: deedsOf(p.done.own.Of(ordinal))}
+		Deeds: deedsOf(p.done.own.Of(ordinal)), Opened: p.openedAlone(ordinal), Places: p.placesOf(ordinal, from.now)}
 }
 
 // attributeOf is what valueOf reads.
@@ -291,7 +291,7 @@ func (p *project) settle(from origin, shard tocsin.Shard, s *record.State) {
 		}
 	}
 	if alive && p.rows.since.At(ordinal) >= since {
-		p.fill(ordinal, from.edition, s)
+		p.fill(from.now, ordinal, from.edition, s)
 		p.lookFor(ordinal, true) // each of two may have been given to the other
 		return
 	}
@@ -316,12 +316,14 @@ func (p *project) settle(from origin, shard tocsin.Shard, s *record.State) {
 	p.setFields(ordinal, u)
 	p.belong(ordinal, u.Profile, !alive)
 	p.did(ordinal, s.Deeds)
+	p.hadOpened(from.now, ordinal, s.Opened)
+	p.cameFrom(ordinal, s.Places)
 	p.optIn(ordinal, u.GetOptedIn())
 	p.lookFor(ordinal, true)
 }
 
 // fill gives a subscription what is known of it elsewhere and not here.
-func (p *project) fill(ordinal uint32, edition uint64, s *record.State) {
+func (p *project) fill(now int64, ordinal uint32, edition uint64, s *record.State) {
 	u := s.Upsert
 	attributes := slices.DeleteFunc(slices.Clone(p.names.attributes(edition, u.Attributes)), func(a *record.Attribute) bool {
 		_, has := p.known.Column(a.Name).Get(ordinal)
@@ -334,6 +336,8 @@ func (p *project) fill(ordinal uint32, edition uint64, s *record.State) {
 	tags := slices.DeleteFunc(slices.Clone(p.names.tags(edition, u.Tags)), func(t *record.TagSet) bool { return have[t.Name] })
 	setAll(p.known, ordinal, attributes, tags)
 	p.did(ordinal, s.Deeds)
+	p.hadOpened(now, ordinal, s.Opened)
+	p.cameFrom(ordinal, s.Places)
 	p.touch(ordinal)
 	if !u.GetOptedIn() {
 		p.optIn(ordinal, false)

@@ -41,11 +41,14 @@ func (p *project) noteOpened(at int64, e *record.Event, row uint32, person bool)
 	if e.Name != openedEvent || len(e.Send) != len(tocsin.SendID{}) {
 		return
 	}
+	p.open(at, tocsin.SendID(e.Send), row, person)
+}
+
+func (p *project) open(at int64, send tocsin.SendID, row uint32, person bool) {
 	o := &p.opened
 	if o.sends == nil {
 		o.sends = make(map[tocsin.SendID]*openers)
 	}
-	send := tocsin.SendID(e.Send)
 	by := o.sends[send]
 	if by == nil {
 		if len(o.sends) == openedMost {
@@ -84,6 +87,34 @@ func (p *project) openedJoins(ordinal, person uint32) {
 			by.people.known.Add(person)
 			p.opened.people.Add(person)
 			p.devices(person, func(other uint32) { p.look(by.list, other) })
+		}
+	}
+}
+
+// openedAlone are the sends that a subscription opened that is nobody's, for the
+// shard that it goes to.
+func (p *project) openedAlone(ordinal uint32) (sends [][]byte) {
+	if !p.opened.singles.Has(ordinal) {
+		return nil
+	}
+	for send, by := range p.opened.sends {
+		if by.singles.known.Has(ordinal) {
+			sends = append(sends, send.Bytes())
+		}
+	}
+	slices.SortFunc(sends, bytes.Compare)
+	return sends
+}
+
+// hadOpened takes in what a subscription opened where it was before.
+func (p *project) hadOpened(at int64, ordinal uint32, sends [][]byte) {
+	row, person := ordinal, p.rows.profile.At(ordinal)
+	if person != 0 {
+		row = person - 1
+	}
+	for _, send := range sends {
+		if len(send) == len(tocsin.SendID{}) {
+			p.open(at, tocsin.SendID(send), row, person != 0)
 		}
 	}
 }

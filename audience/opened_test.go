@@ -166,7 +166,7 @@ func TestSent(t *testing.T) {
 	sent := func(n int) string { return fmt.Sprintf(`{"sent":"%s"}`, sendID(n)) }
 	w.expect(sent(1)) // nobody tells
 	asked := 0
-	w.shard.TellReached(func(_ context.Context, project tocsin.ProjectID, send tocsin.SendID) (*index.Rows, error) {
+	w.shard.TellReached(func(_ context.Context, shard tocsin.Shard, project tocsin.ProjectID, send tocsin.SendID) (*index.Rows, error) {
 		asked++
 		switch {
 		case project != news:

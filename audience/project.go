@@ -53,6 +53,7 @@ type project struct {
 	names     names
 	lists     lists
 	opened    opened
+	formers   formers
 	done      done
 	members   map[target.Member]*index.Rows // of named sets; some may be deleted since
 	segments  segments

@@ -94,7 +94,7 @@ func (p *project) freeze(m *index.Moment) []index.Stream {
 		r.created.Freeze("created", m), r.active.Freeze("active", m), r.route.Freeze("route", m), r.profile.Freeze("profile", m),
 		r.next.Freeze("next", m), p.addresses.Freeze("addresses"),
 		w.key.Freeze("people/key", m), w.first.Freeze("people/first", m), w.keys.Freeze("people/keys"),
-		p.opened.freeze(m),
+		p.opened.freeze(m), p.formers.freeze(),
 	}, p.lists.freeze(m), p.done.freeze(m), p.freezeMoves(m), p.known.Freeze("known/", m), w.known.Freeze("people/known/", m))
 }
 
@@ -120,6 +120,7 @@ func restore(id tocsin.ProjectID, shard tocsin.Shard, from *index.Saved) *projec
 	p.known = index.Load(from, "known/")
 	w.known = index.Load(from, "people/known/")
 	p.lists.load(from, w.key.Len(), r.ids.Len())
+	from.Whole("places", func(d *index.Decoder) { p.formers.decode(d, r.ids.Len()) })
 	from.Whole("opened", func(d *index.Decoder) { p.opened.decode(d, w.key.Len(), r.ids.Len()) })
 	p.done = loadDone(from)
 	p.loadMoves(from)

@@ -25,6 +25,7 @@ import (
 	"github.com/tocsin-push/tocsin/api"
 	"github.com/tocsin-push/tocsin/audience"
 	"github.com/tocsin-push/tocsin/fanout"
+	"github.com/tocsin-push/tocsin/index"
 	journaldisk "github.com/tocsin-push/tocsin/journal/disk"
 	"github.com/tocsin-push/tocsin/ledger"
 	"github.com/tocsin-push/tocsin/plan"
@@ -140,8 +141,10 @@ func Run(ctx context.Context, c Config, log *slog.Logger, up func(Up)) error {
 		}
 		owners[i] = fanout.NewOwner(c.Fanout, shard, incarnation(), journal, store, shards[i], lanes, newest, log)
 	}
-	for i, shard := range shards {
-		shard.TellReached(receipts[i].Reached)
+	for _, shard := range shards {
+		shard.TellReached(func(ctx context.Context, shard tocsin.Shard, project tocsin.ProjectID, send tocsin.SendID) (*index.Rows, error) {
+			return receipts[shard].Reached(ctx, project, send)
+		})
 	}
 	parts.startEach("receipt", c.Shards, func(ctx context.Context, i int) error { return receipts[i].Run(ctx) })
 	parts.startEach("plan", c.Shards, func(ctx context.Context, i int) error { return plans[i].Run(ctx) })

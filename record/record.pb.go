@@ -3588,8 +3588,10 @@ type State struct {
 	Version       uint64                 `protobuf:"varint,2,opt,name=version,proto3" json:"version,omitempty"` // of the address
 	Vouched       uint32                 `protobuf:"varint,3,opt,name=vouched,proto3" json:"vouched,omitempty"` // in seconds, as are the next
 	Created       uint32                 `protobuf:"varint,4,opt,name=created,proto3" json:"created,omitempty"`
-	Since         int64                  `protobuf:"varint,5,opt,name=since,proto3" json:"since,omitempty"` // when the address was brought
-	Deeds         []*Deed                `protobuf:"bytes,6,rep,name=deeds,proto3" json:"deeds,omitempty"`  // what it did while it was nobody's
+	Since         int64                  `protobuf:"varint,5,opt,name=since,proto3" json:"since,omitempty"`  // when the address was brought
+	Deeds         []*Deed                `protobuf:"bytes,6,rep,name=deeds,proto3" json:"deeds,omitempty"`   // what it did while it was nobody's
+	Opened        [][]byte               `protobuf:"bytes,7,rep,name=opened,proto3" json:"opened,omitempty"` // sends that it opened meanwhile
+	Places        []*Place               `protobuf:"bytes,8,rep,name=places,proto3" json:"places,omitempty"` // where it was of late, the shard that it leaves included
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3666,6 +3668,81 @@ func (x *State) GetDeeds() []*Deed {
 	return nil
 }
 
+func (x *State) GetOpened() [][]byte {
+	if x != nil {
+		return x.Opened
+	}
+	return nil
+}
+
+func (x *State) GetPlaces() []*Place {
+	if x != nil {
+		return x.Places
+	}
+	return nil
+}
+
+// Place is where a subscription was.
+type Place struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Shard         uint32                 `protobuf:"varint,1,opt,name=shard,proto3" json:"shard,omitempty"`
+	Ordinal       uint32                 `protobuf:"varint,2,opt,name=ordinal,proto3" json:"ordinal,omitempty"`
+	At            uint32                 `protobuf:"varint,3,opt,name=at,proto3" json:"at,omitempty"` // when it left, in seconds
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Place) Reset() {
+	*x = Place{}
+	mi := &file_record_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Place) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Place) ProtoMessage() {}
+
+func (x *Place) ProtoReflect() protoreflect.Message {
+	mi := &file_record_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Place.ProtoReflect.Descriptor instead.
+func (*Place) Descriptor() ([]byte, []int) {
+	return file_record_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *Place) GetShard() uint32 {
+	if x != nil {
+		return x.Shard
+	}
+	return 0
+}
+
+func (x *Place) GetOrdinal() uint32 {
+	if x != nil {
+		return x.Ordinal
+	}
+	return 0
+}
+
+func (x *Place) GetAt() uint32 {
+	if x != nil {
+		return x.At
+	}
+	return 0
+}
+
 // Deed is everything that a subscription did under one name.
 type Deed struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -3680,7 +3757,7 @@ type Deed struct {
 
 func (x *Deed) Reset() {
 	*x = Deed{}
-	mi := &file_record_proto_msgTypes[39]
+	mi := &file_record_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3692,7 +3769,7 @@ func (x *Deed) String() string {
 func (*Deed) ProtoMessage() {}
 
 func (x *Deed) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[39]
+	mi := &file_record_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3705,7 +3782,7 @@ func (x *Deed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deed.ProtoReflect.Descriptor instead.
 func (*Deed) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{39}
+	return file_record_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Deed) GetName() string {
@@ -3754,7 +3831,7 @@ type Day struct {
 
 func (x *Day) Reset() {
 	*x = Day{}
-	mi := &file_record_proto_msgTypes[40]
+	mi := &file_record_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3766,7 +3843,7 @@ func (x *Day) String() string {
 func (*Day) ProtoMessage() {}
 
 func (x *Day) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[40]
+	mi := &file_record_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3779,7 +3856,7 @@ func (x *Day) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Day.ProtoReflect.Descriptor instead.
 func (*Day) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{40}
+	return file_record_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Day) GetDay() uint32 {
@@ -3812,7 +3889,7 @@ type Fields struct {
 
 func (x *Fields) Reset() {
 	*x = Fields{}
-	mi := &file_record_proto_msgTypes[41]
+	mi := &file_record_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3824,7 +3901,7 @@ func (x *Fields) String() string {
 func (*Fields) ProtoMessage() {}
 
 func (x *Fields) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[41]
+	mi := &file_record_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3837,7 +3914,7 @@ func (x *Fields) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Fields.ProtoReflect.Descriptor instead.
 func (*Fields) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{41}
+	return file_record_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *Fields) GetFields() []*Attribute {
@@ -3859,7 +3936,7 @@ type Leave struct {
 
 func (x *Leave) Reset() {
 	*x = Leave{}
-	mi := &file_record_proto_msgTypes[42]
+	mi := &file_record_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3871,7 +3948,7 @@ func (x *Leave) String() string {
 func (*Leave) ProtoMessage() {}
 
 func (x *Leave) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[42]
+	mi := &file_record_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3884,7 +3961,7 @@ func (x *Leave) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Leave.ProtoReflect.Descriptor instead.
 func (*Leave) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{42}
+	return file_record_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *Leave) GetTo() uint32 {
@@ -3917,7 +3994,7 @@ type Superseded struct {
 
 func (x *Superseded) Reset() {
 	*x = Superseded{}
-	mi := &file_record_proto_msgTypes[43]
+	mi := &file_record_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3929,7 +4006,7 @@ func (x *Superseded) String() string {
 func (*Superseded) ProtoMessage() {}
 
 func (x *Superseded) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[43]
+	mi := &file_record_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3942,7 +4019,7 @@ func (x *Superseded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Superseded.ProtoReflect.Descriptor instead.
 func (*Superseded) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{43}
+	return file_record_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *Superseded) GetSubscription() []byte {
@@ -3997,7 +4074,7 @@ type Recycle struct {
 
 func (x *Recycle) Reset() {
 	*x = Recycle{}
-	mi := &file_record_proto_msgTypes[44]
+	mi := &file_record_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4009,7 +4086,7 @@ func (x *Recycle) String() string {
 func (*Recycle) ProtoMessage() {}
 
 func (x *Recycle) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[44]
+	mi := &file_record_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4022,7 +4099,7 @@ func (x *Recycle) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recycle.ProtoReflect.Descriptor instead.
 func (*Recycle) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{44}
+	return file_record_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *Recycle) GetGeneration() uint64 {
@@ -4042,7 +4119,7 @@ type Recipients struct {
 
 func (x *Recipients) Reset() {
 	*x = Recipients{}
-	mi := &file_record_proto_msgTypes[45]
+	mi := &file_record_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4054,7 +4131,7 @@ func (x *Recipients) String() string {
 func (*Recipients) ProtoMessage() {}
 
 func (x *Recipients) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[45]
+	mi := &file_record_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4067,7 +4144,7 @@ func (x *Recipients) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recipients.ProtoReflect.Descriptor instead.
 func (*Recipients) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{45}
+	return file_record_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *Recipients) GetRecipients() []*Recipient {
@@ -4089,7 +4166,7 @@ type PlanState struct {
 
 func (x *PlanState) Reset() {
 	*x = PlanState{}
-	mi := &file_record_proto_msgTypes[46]
+	mi := &file_record_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4101,7 +4178,7 @@ func (x *PlanState) String() string {
 func (*PlanState) ProtoMessage() {}
 
 func (x *PlanState) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[46]
+	mi := &file_record_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4114,7 +4191,7 @@ func (x *PlanState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanState.ProtoReflect.Descriptor instead.
 func (*PlanState) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{46}
+	return file_record_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *PlanState) GetNext() uint64 {
@@ -4151,7 +4228,7 @@ type Wait struct {
 
 func (x *Wait) Reset() {
 	*x = Wait{}
-	mi := &file_record_proto_msgTypes[47]
+	mi := &file_record_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4163,7 +4240,7 @@ func (x *Wait) String() string {
 func (*Wait) ProtoMessage() {}
 
 func (x *Wait) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[47]
+	mi := &file_record_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4176,7 +4253,7 @@ func (x *Wait) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Wait.ProtoReflect.Descriptor instead.
 func (*Wait) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{47}
+	return file_record_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *Wait) GetSend() []byte {
@@ -4220,7 +4297,7 @@ type ReceiptState struct {
 
 func (x *ReceiptState) Reset() {
 	*x = ReceiptState{}
-	mi := &file_record_proto_msgTypes[48]
+	mi := &file_record_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4232,7 +4309,7 @@ func (x *ReceiptState) String() string {
 func (*ReceiptState) ProtoMessage() {}
 
 func (x *ReceiptState) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[48]
+	mi := &file_record_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4245,7 +4322,7 @@ func (x *ReceiptState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReceiptState.ProtoReflect.Descriptor instead.
 func (*ReceiptState) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{48}
+	return file_record_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *ReceiptState) GetNext() uint64 {
@@ -4288,7 +4365,7 @@ type Briefs struct {
 
 func (x *Briefs) Reset() {
 	*x = Briefs{}
-	mi := &file_record_proto_msgTypes[49]
+	mi := &file_record_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4300,7 +4377,7 @@ func (x *Briefs) String() string {
 func (*Briefs) ProtoMessage() {}
 
 func (x *Briefs) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[49]
+	mi := &file_record_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4313,7 +4390,7 @@ func (x *Briefs) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Briefs.ProtoReflect.Descriptor instead.
 func (*Briefs) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{49}
+	return file_record_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *Briefs) GetIds() []byte {
@@ -4346,7 +4423,7 @@ type BriefRows struct {
 
 func (x *BriefRows) Reset() {
 	*x = BriefRows{}
-	mi := &file_record_proto_msgTypes[50]
+	mi := &file_record_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4358,7 +4435,7 @@ func (x *BriefRows) String() string {
 func (*BriefRows) ProtoMessage() {}
 
 func (x *BriefRows) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[50]
+	mi := &file_record_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4371,7 +4448,7 @@ func (x *BriefRows) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BriefRows.ProtoReflect.Descriptor instead.
 func (*BriefRows) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{50}
+	return file_record_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *BriefRows) GetSends() []*Brief {
@@ -4390,7 +4467,7 @@ type Brief struct {
 
 func (x *Brief) Reset() {
 	*x = Brief{}
-	mi := &file_record_proto_msgTypes[51]
+	mi := &file_record_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4402,7 +4479,7 @@ func (x *Brief) String() string {
 func (*Brief) ProtoMessage() {}
 
 func (x *Brief) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[51]
+	mi := &file_record_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4415,7 +4492,7 @@ func (x *Brief) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Brief.ProtoReflect.Descriptor instead.
 func (*Brief) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{51}
+	return file_record_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *Brief) GetRows() []*BriefRow {
@@ -4436,7 +4513,7 @@ type BriefRow struct {
 
 func (x *BriefRow) Reset() {
 	*x = BriefRow{}
-	mi := &file_record_proto_msgTypes[52]
+	mi := &file_record_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4448,7 +4525,7 @@ func (x *BriefRow) String() string {
 func (*BriefRow) ProtoMessage() {}
 
 func (x *BriefRow) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[52]
+	mi := &file_record_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4461,7 +4538,7 @@ func (x *BriefRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BriefRow.ProtoReflect.Descriptor instead.
 func (*BriefRow) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{52}
+	return file_record_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *BriefRow) GetKey() string {
@@ -4498,7 +4575,7 @@ type Dead struct {
 
 func (x *Dead) Reset() {
 	*x = Dead{}
-	mi := &file_record_proto_msgTypes[53]
+	mi := &file_record_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4510,7 +4587,7 @@ func (x *Dead) String() string {
 func (*Dead) ProtoMessage() {}
 
 func (x *Dead) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[53]
+	mi := &file_record_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4523,7 +4600,7 @@ func (x *Dead) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Dead.ProtoReflect.Descriptor instead.
 func (*Dead) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{53}
+	return file_record_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *Dead) GetProject() []byte {
@@ -4582,7 +4659,7 @@ type Counters struct {
 
 func (x *Counters) Reset() {
 	*x = Counters{}
-	mi := &file_record_proto_msgTypes[54]
+	mi := &file_record_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4594,7 +4671,7 @@ func (x *Counters) String() string {
 func (*Counters) ProtoMessage() {}
 
 func (x *Counters) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[54]
+	mi := &file_record_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4607,7 +4684,7 @@ func (x *Counters) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Counters.ProtoReflect.Descriptor instead.
 func (*Counters) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{54}
+	return file_record_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *Counters) GetSend() []byte {
@@ -4756,7 +4833,7 @@ type Tally struct {
 
 func (x *Tally) Reset() {
 	*x = Tally{}
-	mi := &file_record_proto_msgTypes[55]
+	mi := &file_record_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4768,7 +4845,7 @@ func (x *Tally) String() string {
 func (*Tally) ProtoMessage() {}
 
 func (x *Tally) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[55]
+	mi := &file_record_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4781,7 +4858,7 @@ func (x *Tally) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tally.ProtoReflect.Descriptor instead.
 func (*Tally) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{55}
+	return file_record_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *Tally) GetOutcome() uint32 {
@@ -4822,7 +4899,7 @@ type PageEnd struct {
 
 func (x *PageEnd) Reset() {
 	*x = PageEnd{}
-	mi := &file_record_proto_msgTypes[56]
+	mi := &file_record_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4834,7 +4911,7 @@ func (x *PageEnd) String() string {
 func (*PageEnd) ProtoMessage() {}
 
 func (x *PageEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[56]
+	mi := &file_record_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4847,7 +4924,7 @@ func (x *PageEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PageEnd.ProtoReflect.Descriptor instead.
 func (*PageEnd) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{56}
+	return file_record_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *PageEnd) GetRuns() []*PushRun {
@@ -4870,7 +4947,7 @@ type PushRun struct {
 
 func (x *PushRun) Reset() {
 	*x = PushRun{}
-	mi := &file_record_proto_msgTypes[57]
+	mi := &file_record_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4882,7 +4959,7 @@ func (x *PushRun) String() string {
 func (*PushRun) ProtoMessage() {}
 
 func (x *PushRun) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[57]
+	mi := &file_record_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4895,7 +4972,7 @@ func (x *PushRun) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PushRun.ProtoReflect.Descriptor instead.
 func (*PushRun) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{57}
+	return file_record_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *PushRun) GetCount() uint32 {
@@ -5252,14 +5329,20 @@ const file_record_proto_rawDesc = "" +
 	"\x05names\x18\x05 \x01(\x04R\x05names\x12*\n" +
 	"\x05state\x18\x06 \x01(\v2\x14.tocsin.record.StateR\x05state\x12-\n" +
 	"\x06change\x18\a \x01(\v2\x15.tocsin.record.ChangeR\x06change\x12\x16\n" +
-	"\x06forget\x18\b \x01(\fR\x06forget\"\xc5\x01\n" +
+	"\x06forget\x18\b \x01(\fR\x06forget\"\x8b\x02\n" +
 	"\x05State\x12-\n" +
 	"\x06upsert\x18\x01 \x01(\v2\x15.tocsin.record.UpsertR\x06upsert\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x04R\aversion\x12\x18\n" +
 	"\avouched\x18\x03 \x01(\rR\avouched\x12\x18\n" +
 	"\acreated\x18\x04 \x01(\rR\acreated\x12\x14\n" +
 	"\x05since\x18\x05 \x01(\x03R\x05since\x12)\n" +
-	"\x05deeds\x18\x06 \x03(\v2\x13.tocsin.record.DeedR\x05deeds\"\x82\x01\n" +
+	"\x05deeds\x18\x06 \x03(\v2\x13.tocsin.record.DeedR\x05deeds\x12\x16\n" +
+	"\x06opened\x18\a \x03(\fR\x06opened\x12,\n" +
+	"\x06places\x18\b \x03(\v2\x14.tocsin.record.PlaceR\x06places\"G\n" +
+	"\x05Place\x12\x14\n" +
+	"\x05shard\x18\x01 \x01(\rR\x05shard\x12\x18\n" +
+	"\aordinal\x18\x02 \x01(\rR\aordinal\x12\x0e\n" +
+	"\x02at\x18\x03 \x01(\rR\x02at\"\x82\x01\n" +
 	"\x04Deed\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05count\x18\x02 \x01(\rR\x05count\x12\x14\n" +
@@ -5374,7 +5457,7 @@ func file_record_proto_rawDescGZIP() []byte {
 	return file_record_proto_rawDescData
 }
 
-var file_record_proto_msgTypes = make([]protoimpl.MessageInfo, 62)
+var file_record_proto_msgTypes = make([]protoimpl.MessageInfo, 63)
 var file_record_proto_goTypes = []any{
 	(*Envelope)(nil),      // 0: tocsin.record.Envelope
 	(*Send)(nil),          // 1: tocsin.record.Send
@@ -5415,29 +5498,30 @@ var file_record_proto_goTypes = []any{
 	(*Move)(nil),          // 36: tocsin.record.Move
 	(*Arrive)(nil),        // 37: tocsin.record.Arrive
 	(*State)(nil),         // 38: tocsin.record.State
-	(*Deed)(nil),          // 39: tocsin.record.Deed
-	(*Day)(nil),           // 40: tocsin.record.Day
-	(*Fields)(nil),        // 41: tocsin.record.Fields
-	(*Leave)(nil),         // 42: tocsin.record.Leave
-	(*Superseded)(nil),    // 43: tocsin.record.Superseded
-	(*Recycle)(nil),       // 44: tocsin.record.Recycle
-	(*Recipients)(nil),    // 45: tocsin.record.Recipients
-	(*PlanState)(nil),     // 46: tocsin.record.PlanState
-	(*Wait)(nil),          // 47: tocsin.record.Wait
-	(*ReceiptState)(nil),  // 48: tocsin.record.ReceiptState
-	(*Briefs)(nil),        // 49: tocsin.record.Briefs
-	(*BriefRows)(nil),     // 50: tocsin.record.BriefRows
-	(*Brief)(nil),         // 51: tocsin.record.Brief
-	(*BriefRow)(nil),      // 52: tocsin.record.BriefRow
-	(*Dead)(nil),          // 53: tocsin.record.Dead
-	(*Counters)(nil),      // 54: tocsin.record.Counters
-	(*Tally)(nil),         // 55: tocsin.record.Tally
-	(*PageEnd)(nil),       // 56: tocsin.record.PageEnd
-	(*PushRun)(nil),       // 57: tocsin.record.PushRun
-	nil,                   // 58: tocsin.record.Recipient.ValuesEntry
-	nil,                   // 59: tocsin.record.Message.LanguagesEntry
-	nil,                   // 60: tocsin.record.Message.DefaultsEntry
-	nil,                   // 61: tocsin.record.Message.DataEntry
+	(*Place)(nil),         // 39: tocsin.record.Place
+	(*Deed)(nil),          // 40: tocsin.record.Deed
+	(*Day)(nil),           // 41: tocsin.record.Day
+	(*Fields)(nil),        // 42: tocsin.record.Fields
+	(*Leave)(nil),         // 43: tocsin.record.Leave
+	(*Superseded)(nil),    // 44: tocsin.record.Superseded
+	(*Recycle)(nil),       // 45: tocsin.record.Recycle
+	(*Recipients)(nil),    // 46: tocsin.record.Recipients
+	(*PlanState)(nil),     // 47: tocsin.record.PlanState
+	(*Wait)(nil),          // 48: tocsin.record.Wait
+	(*ReceiptState)(nil),  // 49: tocsin.record.ReceiptState
+	(*Briefs)(nil),        // 50: tocsin.record.Briefs
+	(*BriefRows)(nil),     // 51: tocsin.record.BriefRows
+	(*Brief)(nil),         // 52: tocsin.record.Brief
+	(*BriefRow)(nil),      // 53: tocsin.record.BriefRow
+	(*Dead)(nil),          // 54: tocsin.record.Dead
+	(*Counters)(nil),      // 55: tocsin.record.Counters
+	(*Tally)(nil),         // 56: tocsin.record.Tally
+	(*PageEnd)(nil),       // 57: tocsin.record.PageEnd
+	(*PushRun)(nil),       // 58: tocsin.record.PushRun
+	nil,                   // 59: tocsin.record.Recipient.ValuesEntry
+	nil,                   // 60: tocsin.record.Message.LanguagesEntry
+	nil,                   // 61: tocsin.record.Message.DefaultsEntry
+	nil,                   // 62: tocsin.record.Message.DataEntry
 }
 var file_record_proto_depIdxs = []int32{
 	1,  // 0: tocsin.record.Envelope.send:type_name -> tocsin.record.Send
@@ -5449,7 +5533,7 @@ var file_record_proto_depIdxs = []int32{
 	17, // 6: tocsin.record.Envelope.settle:type_name -> tocsin.record.Settle
 	21, // 7: tocsin.record.Envelope.close:type_name -> tocsin.record.Close
 	24, // 8: tocsin.record.Envelope.changes:type_name -> tocsin.record.Changes
-	44, // 9: tocsin.record.Envelope.recycle:type_name -> tocsin.record.Recycle
+	45, // 9: tocsin.record.Envelope.recycle:type_name -> tocsin.record.Recycle
 	23, // 10: tocsin.record.Envelope.steer:type_name -> tocsin.record.Steer
 	29, // 11: tocsin.record.Envelope.erase:type_name -> tocsin.record.Erase
 	3,  // 12: tocsin.record.Send.recipients:type_name -> tocsin.record.Recipient
@@ -5458,10 +5542,10 @@ var file_record_proto_depIdxs = []int32{
 	23, // 15: tocsin.record.Send.steer:type_name -> tocsin.record.Steer
 	4,  // 16: tocsin.record.Send.stored:type_name -> tocsin.record.Stored
 	2,  // 17: tocsin.record.Send.segments:type_name -> tocsin.record.Segment
-	58, // 18: tocsin.record.Recipient.values:type_name -> tocsin.record.Recipient.ValuesEntry
-	59, // 19: tocsin.record.Message.languages:type_name -> tocsin.record.Message.LanguagesEntry
-	60, // 20: tocsin.record.Message.defaults:type_name -> tocsin.record.Message.DefaultsEntry
-	61, // 21: tocsin.record.Message.data:type_name -> tocsin.record.Message.DataEntry
+	59, // 18: tocsin.record.Recipient.values:type_name -> tocsin.record.Recipient.ValuesEntry
+	60, // 19: tocsin.record.Message.languages:type_name -> tocsin.record.Message.LanguagesEntry
+	61, // 20: tocsin.record.Message.defaults:type_name -> tocsin.record.Message.DefaultsEntry
+	62, // 21: tocsin.record.Message.data:type_name -> tocsin.record.Message.DataEntry
 	3,  // 22: tocsin.record.Slice.recipients:type_name -> tocsin.record.Recipient
 	6,  // 23: tocsin.record.Slice.message:type_name -> tocsin.record.Message
 	5,  // 24: tocsin.record.Slice.options:type_name -> tocsin.record.Options
@@ -5493,8 +5577,8 @@ var file_record_proto_depIdxs = []int32{
 	35, // 50: tocsin.record.Change.list:type_name -> tocsin.record.ListUpdate
 	34, // 51: tocsin.record.Change.names:type_name -> tocsin.record.Names
 	37, // 52: tocsin.record.Change.arrive:type_name -> tocsin.record.Arrive
-	42, // 53: tocsin.record.Change.leave:type_name -> tocsin.record.Leave
-	43, // 54: tocsin.record.Change.superseded:type_name -> tocsin.record.Superseded
+	43, // 53: tocsin.record.Change.leave:type_name -> tocsin.record.Leave
+	44, // 54: tocsin.record.Change.superseded:type_name -> tocsin.record.Superseded
 	29, // 55: tocsin.record.Change.erase:type_name -> tocsin.record.Erase
 	36, // 56: tocsin.record.Change.move:type_name -> tocsin.record.Move
 	27, // 57: tocsin.record.Upsert.attributes:type_name -> tocsin.record.Attribute
@@ -5505,29 +5589,30 @@ var file_record_proto_depIdxs = []int32{
 	38, // 62: tocsin.record.Arrive.state:type_name -> tocsin.record.State
 	25, // 63: tocsin.record.Arrive.change:type_name -> tocsin.record.Change
 	26, // 64: tocsin.record.State.upsert:type_name -> tocsin.record.Upsert
-	39, // 65: tocsin.record.State.deeds:type_name -> tocsin.record.Deed
-	40, // 66: tocsin.record.Deed.days:type_name -> tocsin.record.Day
-	41, // 67: tocsin.record.Day.fields:type_name -> tocsin.record.Fields
-	27, // 68: tocsin.record.Fields.fields:type_name -> tocsin.record.Attribute
-	3,  // 69: tocsin.record.Recipients.recipients:type_name -> tocsin.record.Recipient
-	47, // 70: tocsin.record.PlanState.waits:type_name -> tocsin.record.Wait
-	10, // 71: tocsin.record.Wait.retry:type_name -> tocsin.record.Retry
-	54, // 72: tocsin.record.ReceiptState.open:type_name -> tocsin.record.Counters
-	53, // 73: tocsin.record.ReceiptState.dead:type_name -> tocsin.record.Dead
-	51, // 74: tocsin.record.BriefRows.sends:type_name -> tocsin.record.Brief
-	52, // 75: tocsin.record.Brief.rows:type_name -> tocsin.record.BriefRow
-	19, // 76: tocsin.record.Dead.addresses:type_name -> tocsin.record.Address
-	55, // 77: tocsin.record.Counters.tallies:type_name -> tocsin.record.Tally
-	20, // 78: tocsin.record.Counters.first:type_name -> tocsin.record.Bucket
-	20, // 79: tocsin.record.Counters.decided:type_name -> tocsin.record.Bucket
-	20, // 80: tocsin.record.Counters.quota:type_name -> tocsin.record.Bucket
-	57, // 81: tocsin.record.PageEnd.runs:type_name -> tocsin.record.PushRun
-	7,  // 82: tocsin.record.Message.LanguagesEntry.value:type_name -> tocsin.record.Text
-	83, // [83:83] is the sub-list for method output_type
-	83, // [83:83] is the sub-list for method input_type
-	83, // [83:83] is the sub-list for extension type_name
-	83, // [83:83] is the sub-list for extension extendee
-	0,  // [0:83] is the sub-list for field type_name
+	40, // 65: tocsin.record.State.deeds:type_name -> tocsin.record.Deed
+	39, // 66: tocsin.record.State.places:type_name -> tocsin.record.Place
+	41, // 67: tocsin.record.Deed.days:type_name -> tocsin.record.Day
+	42, // 68: tocsin.record.Day.fields:type_name -> tocsin.record.Fields
+	27, // 69: tocsin.record.Fields.fields:type_name -> tocsin.record.Attribute
+	3,  // 70: tocsin.record.Recipients.recipients:type_name -> tocsin.record.Recipient
+	48, // 71: tocsin.record.PlanState.waits:type_name -> tocsin.record.Wait
+	10, // 72: tocsin.record.Wait.retry:type_name -> tocsin.record.Retry
+	55, // 73: tocsin.record.ReceiptState.open:type_name -> tocsin.record.Counters
+	54, // 74: tocsin.record.ReceiptState.dead:type_name -> tocsin.record.Dead
+	52, // 75: tocsin.record.BriefRows.sends:type_name -> tocsin.record.Brief
+	53, // 76: tocsin.record.Brief.rows:type_name -> tocsin.record.BriefRow
+	19, // 77: tocsin.record.Dead.addresses:type_name -> tocsin.record.Address
+	56, // 78: tocsin.record.Counters.tallies:type_name -> tocsin.record.Tally
+	20, // 79: tocsin.record.Counters.first:type_name -> tocsin.record.Bucket
+	20, // 80: tocsin.record.Counters.decided:type_name -> tocsin.record.Bucket
+	20, // 81: tocsin.record.Counters.quota:type_name -> tocsin.record.Bucket
+	58, // 82: tocsin.record.PageEnd.runs:type_name -> tocsin.record.PushRun
+	7,  // 83: tocsin.record.Message.LanguagesEntry.value:type_name -> tocsin.record.Text
+	84, // [84:84] is the sub-list for method output_type
+	84, // [84:84] is the sub-list for method input_type
+	84, // [84:84] is the sub-list for extension type_name
+	84, // [84:84] is the sub-list for extension extendee
+	0,  // [0:84] is the sub-list for field type_name
 }
 
 func init() { file_record_proto_init() }
@@ -5582,7 +5667,7 @@ func file_record_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_record_proto_rawDesc), len(file_record_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   62,
+			NumMessages:   63,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
