@@ -170,18 +170,12 @@ func (p *project) rebuild(fail func(string, ...any)) {
 			return
 		}
 	}
-	p.byID.Reserve(count)
-	p.byAddress.Reserve(count)
-	w.byKey.Reserve(w.key.Len())
 	for o := range uint32(count) {
 		address := r.address.At(o)
 		if !p.addresses.Holds(address) || int(r.profile.At(o)) > w.key.Len() || int(r.next.At(o)) > count ||
 			address != 0 && int(r.route.At(o)) >= len(p.routes) {
 			fail("a subscription refers to what is not there")
 			return
-		}
-		if id := r.ids.At(o); !id.IsZero() { // else erased
-			p.byID.Insert(p.hashID(&id), o, p.hashOfID)
 		}
 		if address == 0 {
 			continue
@@ -190,7 +184,6 @@ func (p *project) rebuild(fail func(string, ...any)) {
 			p.routeUses[r.route.At(o)]++
 			continue
 		}
-		p.byAddress.Insert(p.hashOfAddress(o), o, p.hashOfAddress)
 		p.live.Add(o)
 		p.routeUses[r.route.At(o)]++
 		if in, _ := optedIn.Get(o); in.Bits != 0 {
@@ -206,8 +199,16 @@ func (p *project) rebuild(fail func(string, ...any)) {
 			fail("a profile refers to what is not there")
 			return
 		}
-		if w.key.At(n) != 0 { // else erased
-			p.people.byKey.Insert(p.hashOfKey(n), n, p.hashOfKey)
-		}
 	}
+	p.byID.Fill(0, uint32(count), func(o uint32) (uint64, bool) {
+		id := r.ids.At(o)
+		return p.hashID(&id), !id.IsZero() // else erased
+	})
+	p.byAddress.Fill(0, uint32(count), func(o uint32) (uint64, bool) {
+		if _, left := p.moves.left[o]; left || r.address.At(o) == 0 {
+			return 0, false
+		}
+		return p.hashOfAddress(o), true
+	})
+	w.byKey.Fill(0, uint32(w.key.Len()), func(n uint32) (uint64, bool) { return p.hashOfKey(n), w.key.At(n) != 0 })
 }

@@ -119,6 +119,35 @@ func (s *rowSet) add(row uint32) {
 	}
 }
 
+// makeRoom gives each set a block for so many rows, which next then puts in. The
+// number of the block is above all others.
+func makeRoom(sets []rowSet, number uint32, counts []uint32) {
+	for i := range sets {
+		if counts[i] == 0 {
+			continue
+		}
+		b := block{number: number}
+		if counts[i] > maxListed {
+			b.set = new(words)
+		} else {
+			b.listed = make([]uint16, 0, counts[i])
+		}
+		sets[i].blocks = append(sets[i].blocks, b)
+	}
+}
+
+// next puts a row in that is above all others, into a block that has room for it.
+func (s *rowSet) next(row uint32) {
+	b, low := &s.blocks[len(s.blocks)-1], uint16(row)
+	s.count++
+	b.count++
+	if b.set != nil {
+		b.set[low>>6] |= 1 << (low & 63)
+	} else {
+		b.listed = append(b.listed, low)
+	}
+}
+
 // remove takes a row out that is there.
 func (s *rowSet) remove(row uint32) {
 	place, _ := s.at(row >> 16)

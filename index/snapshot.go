@@ -173,19 +173,21 @@ func (d *dictionary) rebuild(fail func(string, ...any)) {
 		fail("dictionary has %d kinds and %d values", len(d.kinds), d.values.Len())
 		return
 	}
-	d.table.Reserve(len(d.kinds))
 	for i, kind := range d.kinds[1:] {
-		code := uint32(i + 1)
-		switch {
+		switch code := uint32(i + 1); {
 		case kind == 0:
 			d.free = append(d.free, code)
-			continue
 		case (kind == Text || kind == URL) && !d.arena.Holds(Ref(d.values.At(code))):
 			fail("dictionary refers to text that is not there")
 			return
 		}
-		d.table.Insert(d.hashOf(code), code, d.hashOf)
 	}
+	d.table.Fill(1, uint32(len(d.kinds)), func(code uint32) (uint64, bool) {
+		if d.kinds[code] == 0 {
+			return 0, false
+		}
+		return d.hashOf(code), true
+	})
 }
 
 // rebuild counts the codes and fills the sets of rows.
@@ -194,43 +196,67 @@ func (c *column) rebuild(fail func(string, ...any), name string) {
 	if c.dict.distinct() <= c.shape.sets && !c.mixed {
 		c.sets = make([]rowSet, len(c.dict.kinds))
 	}
-	for row := range uint32(c.codes.rows()) {
-		code := c.codes.get(row)
-		if code == 0 {
-			continue
+	rows, counts := c.codes.rows(), make([]uint32, len(c.dict.kinds))
+	for from := 0; from < rows; from += blockRows {
+		clear(counts)
+		for row := from; row < min(from+blockRows, rows); row++ {
+			code := c.codes.get(uint32(row))
+			if int(code) >= len(c.dict.kinds) || code != 0 && c.dict.kinds[code] == 0 {
+				fail("column %.40q has a code without a value", name)
+				return
+			}
+			counts[code]++
 		}
-		if int(code) >= len(c.dict.kinds) || c.dict.kinds[code] == 0 {
-			fail("column %.40q has a code without a value", name)
-			return
+		counts[0] = 0
+		for code, n := range counts {
+			c.dict.counts[code] += n
 		}
-		c.dict.counts[code]++
-		c.has.set(row)
-		if c.sets != nil {
-			c.sets[code].add(row)
+		makeRoom(c.sets, uint32(from>>16), counts)
+		for row := from; row < min(from+blockRows, rows); row++ {
+			if code := c.codes.get(uint32(row)); code != 0 {
+				c.has.set(uint32(row))
+				if c.sets != nil {
+					c.sets[code].next(uint32(row))
+				}
+			}
 		}
 	}
 }
 
 func (s *set) rebuild(fail func(string, ...any), name string) {
 	s.tagged = make([]rowSet, len(s.dict.kinds))
-	for row := range uint32(s.lists.Len()) {
-		ref := s.lists.At(row)
-		if !s.arena.Holds(ref) {
-			fail("tag set %.40q refers to a list that is not there", name)
-			return
-		}
-		if ref == 0 {
-			continue
-		}
-		s.has.set(row)
-		for list := s.arena.Get(ref); len(list) > 0; {
-			code, n := binary.Uvarint(list)
-			if list = list[max(n, 1):]; n <= 0 || code >= uint64(len(s.dict.kinds)) || s.dict.kinds[code] == 0 {
-				fail("tag set %.40q has a code without a tag", name)
+	counts := make([]uint32, len(s.dict.kinds))
+	for from := 0; from < s.lists.Len(); from += blockRows {
+		clear(counts)
+		block := s.lists.Block(uint32(from >> 16))
+		for _, ref := range block {
+			if !s.arena.Holds(ref) {
+				fail("tag set %.40q refers to a list that is not there", name)
 				return
 			}
-			s.tagged[code].add(row)
-			s.dict.counts[code]++
+			for list := s.arena.Get(ref); len(list) > 0; {
+				code, n := binary.Uvarint(list)
+				if list = list[max(n, 1):]; n <= 0 || code >= uint64(len(s.dict.kinds)) || s.dict.kinds[code] == 0 {
+					fail("tag set %.40q has a code without a tag", name)
+					return
+				}
+				counts[code]++
+			}
+		}
+		for code, n := range counts {
+			s.dict.counts[code] += n
+		}
+		makeRoom(s.tagged, uint32(from>>16), counts)
+		for low, ref := range block {
+			if ref == 0 {
+				continue
+			}
+			s.has.set(uint32(from + low))
+			for list := s.arena.Get(ref); len(list) > 0; {
+				code, n := binary.Uvarint(list)
+				list = list[n:]
+				s.tagged[code].next(uint32(from + low))
+			}
 		}
 	}
 }

@@ -26,13 +26,41 @@ func (t *Table) Find(hash uint64, equal func(number uint32) bool) (number uint32
 	return 0, false
 }
 
-// Reserve makes an empty table large enough for so many entries.
-func (t *Table) Reserve(entries int) {
+// Fill makes a table of the numbers from first to below end, but for those for
+// which hashOf says no. It sorts them by where they go, a region at a time: to
+// write all over a large table takes three times as long.
+func (t *Table) Fill(first, end uint32, hashOf func(number uint32) (hash uint64, in bool)) {
+	const region = 13 // bits of the slots that are written together: 40 KiB
+	type entry struct {
+		at, slot uint32
+		mark     uint8
+	}
+	entries := make([]entry, 0, end-first)
 	size := 8
-	for entries*4 > size*3 {
+	for int(end-first)*4 > size*3 {
 		size *= 2
 	}
-	t.slots, t.marks = make([]uint32, size), make([]uint8, size)
+	starts := make([]uint32, size>>region+2)
+	for number := first; number < end; number++ {
+		if hash, in := hashOf(number); in {
+			e := entry{uint32(hash & uint64(size-1)), number + 1, mark(hash)}
+			entries = append(entries, e)
+			starts[e.at>>region+1]++
+		}
+	}
+	for i := 1; i < len(starts); i++ {
+		starts[i] += starts[i-1]
+	}
+	sorted := make([]entry, len(entries))
+	for _, e := range entries {
+		place := &starts[e.at>>region]
+		sorted[*place] = e
+		*place++
+	}
+	*t = Table{slots: make([]uint32, size), marks: make([]uint8, size), count: len(sorted)}
+	for _, e := range sorted {
+		t.placeAt(uint64(e.at), e.mark, e.slot)
+	}
 }
 
 // Insert adds a number that Find does not find; hashOf gives any number's
@@ -53,12 +81,15 @@ func (t *Table) Insert(hash uint64, number uint32, hashOf func(number uint32) ui
 }
 
 func (t *Table) place(hash uint64, slot uint32) {
+	t.placeAt(hash&uint64(len(t.slots)-1), mark(hash), slot)
+}
+
+func (t *Table) placeAt(at uint64, mark uint8, slot uint32) {
 	mask := uint64(len(t.slots) - 1)
-	at := hash & mask
 	for t.slots[at] != 0 {
 		at = (at + 1) & mask
 	}
-	t.slots[at], t.marks[at] = slot, mark(hash)
+	t.slots[at], t.marks[at] = slot, mark
 }
 
 // Delete removes a number if it is there. Entries behind it move up, so that
