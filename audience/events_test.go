@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/record"
 )
 
@@ -38,9 +39,22 @@ func event(name string, at time.Time, by any, more ...func(*record.Event)) *reco
 func told(number uint64) func(*record.Event) { return func(e *record.Event) { e.Repeat = number } }
 
 // did is what a subscription's person did, in words.
-func (w *world) did(s *Shard, n int) string {
-	p := s.projects[news]
-	o, _ := p.ordinal(subscription(n))
+func (w *world) did(s *Shard, n int) string { return deeds(s)[subscription(n)] }
+
+// deeds is what the person of everybody did.
+func deeds(s *Shard) map[tocsin.SubscriptionID]string {
+	all := make(map[tocsin.SubscriptionID]string)
+	if p := s.projects[news]; p != nil {
+		for o := range uint32(p.rows.ids.Len()) {
+			if text := p.deeds(o); text != "" {
+				all[p.rows.ids.At(o)] = text
+			}
+		}
+	}
+	return all
+}
+
+func (p *project) deeds(o uint32) string {
 	deeds := p.done.own.Of(o)
 	if person := p.rows.profile.At(o); person != 0 {
 		deeds = append(deeds, p.done.people.Of(person-1)...)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"reflect"
 	"strings"
@@ -113,6 +114,16 @@ func story(random *rand.Rand, n int) (changes []*record.Change) {
 			changes = append(changes, &record.Change{Change: &record.Change_Erase{Erase: &record.Erase{Profile: key}}})
 			continue
 		}
+		if random.IntN(8) == 0 {
+			by := any(who)
+			if random.IntN(2) == 0 {
+				by = fmt.Sprint(random.IntN(10))
+			}
+			changes = append(changes, event(string(rune('a'+random.IntN(3))), noon.Add(-time.Duration(random.IntN(500))*time.Hour), by, func(e *record.Event) {
+				e.Fields = []*record.Attribute{{Name: "n", Value: &record.Attribute_Integer{Integer: int64(random.IntN(5))}}}[:random.IntN(2)]
+			}))
+			continue
+		}
 		switch random.IntN(8) {
 		case 0:
 			changes = append(changes, remove(who))
@@ -194,6 +205,9 @@ func TestSnapshotsRestartsAndDamageChangeNothing(t *testing.T) {
 				t.Fatal(err)
 			}
 			stop()
+			if have, want := deeds(f.Shard()), deeds(whole); !maps.Equal(have, want) {
+				t.Fatalf("people did %v, want %v", have, want)
+			}
 			if have, want := everybody(f.Shard()), everybody(whole); !reflect.DeepEqual(have, want) {
 				t.Fatalf("after a restart it is\n%+v\nwant\n%+v", have, want)
 			}
@@ -261,14 +275,18 @@ func TestFrozenIsOneMoment(t *testing.T) {
 	w := newWorld(t)
 	w.apply(news, story(random, 200)...)
 	for range 10 {
-		want, m := everybody(w.shard), w.shard.begin()
+		did, want, m := deeds(w.shard), everybody(w.shard), w.shard.begin()
 		done := make(chan *Shard)
 		go func() { done <- readBack(t, m) }()
 		for range 20 {
 			w.apply(news, story(random, 20)...)
 		}
-		have := everybody(<-done)
+		back := <-done
+		have := everybody(back)
 		m.end()
+		if now := deeds(back); !maps.Equal(now, did) {
+			t.Fatalf("people did %v, want %v", now, did)
+		}
 		if !reflect.DeepEqual(have, want) {
 			t.Fatalf("it is\n%+v\nwant\n%+v", have, want)
 		}

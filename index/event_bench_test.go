@@ -71,8 +71,13 @@ func BenchmarkEvents(b *testing.B) {
 	b.Logf("%d times in %v, %.1f bytes a row", times, time.Since(began).Round(time.Second), float64(around.Own.Size()+around.People.Size())/float64(*benchRows))
 	for _, of := range []*Events{around.Own, around.People} {
 		for name, one := range of.names {
-			alone := Events{names: map[string]*event{name: one}}
-			b.Logf("%s: %d rows, %.1f bytes a row of all", name, one.rows, float64(alone.Size())/float64(*benchRows))
+			alone, sum := Events{names: map[string]*event{name: one}}, 0
+			for i := range one.totals {
+				for _, t := range one.totals[i].list {
+					sum += int(t.count)
+				}
+			}
+			b.Logf("%s: %d times by %d rows, %.1f bytes a row of all", name, sum, one.rows, float64(alone.Size())/float64(*benchRows))
 		}
 	}
 	x := New()
