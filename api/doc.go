@@ -5,8 +5,9 @@
 //
 // Reads: the store (idempotency keys, sends of a project, imports), the
 // shards of audience and receipt, the ends of the log, sends. Writes: sends,
-// cancels, erasures, changes; its own tables send_list, idempotency, import, segment, segment_size and
-// erasure; recipients of a send that its record does not hold (see audience.StoreExplicit). A send
+// cancels, erasures, changes (names of the catalogue too); its own tables send_list,
+// idempotency, import, segment, segment_size and erasure; recipients of a send that its
+// record does not hold (see audience.StoreExplicit). A send
 // is accepted by the Accept machine, which does no I/O, so that trial can
 // drive it; send_list follows the log of sends, beside the requests, and
 // whoever reads it waits for what is in the log.

@@ -57,6 +57,10 @@ type Deps struct {
 	// is accepted then may never be done.
 	Damaged func() error
 
+	// Scheduled calls each for the sends of a project that wait for their time on a
+	// shard; one accepted in the last seconds may be missing.
+	Scheduled func(ctx context.Context, shard tocsin.Shard, project tocsin.ProjectID, each func(*record.Send)) error
+
 	Metrics http.Handler                // serves /metrics
 	Ready   func(context.Context) error // why the node does not serve yet; nil when it does
 	Log     *slog.Logger
@@ -82,6 +86,7 @@ type Server struct {
 	teacher   *teacher
 	imports   *imports
 	names     *catalogue.Service
+	surveys   chan struct{} // a place for the one who looks through a project
 	eraser    *eraser
 	requests  *gate // of keys; the next of devices
 	devices   *gate
@@ -106,6 +111,7 @@ func New(c Config, d Deps) (*Server, error) {
 		return nil, errors.New("api: number of shards is out of range")
 	}
 	s := &Server{Config: c, Deps: d, listing: listing{d.Store}, steering: steering{d.Store}, imports: &imports{store: d.Store, running: map[tocsin.ImportID]*importRow{}}, requests: newGate(c.Requests), devices: newGate(c.Requests), streams: newGate(c.Streams), quick: quickLane(), slow: slowLane(), addresses: newAddresses(c.DeviceRate, c.DeviceBurst, mostAddresses), large: make(chan struct{}, largeBodies), tasks: new(sync.WaitGroup)}
+	s.surveys = make(chan struct{}, 1)
 	var err error
 	s.names, err = catalogue.New(c.Names, catalogue.Deps{Store: d.Store, Now: d.Now, Learn: s.learnNames, Write: s.writeNames})
 	if err != nil {
@@ -143,6 +149,7 @@ func New(c Config, d Deps) (*Server, error) {
 	s.erasureRoutes()
 	s.targetRoutes()
 	s.segmentRoutes()
+	s.catalogueRoutes()
 	s.sendRoutes()
 	if err := s.plainRoutes(mux); err != nil {
 		return nil, err

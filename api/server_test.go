@@ -94,7 +94,8 @@ func newWorldOn(t testing.TB, j journal.Journal, st store.Store, keyFile string,
 			return o, nil
 		},
 		Crowded: func(tocsin.ProjectID, tocsin.Class) (pace.Refusal, bool) { return pace.Refusal{}, false },
-		Full:    func() error { return nil }, Damaged: func() error { return nil }, Metrics: http.NotFoundHandler(), Ready: func(context.Context) error { return nil }}
+		Full:    func() error { return nil }, Damaged: func() error { return nil },
+		Scheduled: func(context.Context, tocsin.Shard, tocsin.ProjectID, func(*record.Send)) error { return nil }, Metrics: http.NotFoundHandler(), Ready: func(context.Context) error { return nil }}
 	var running sync.WaitGroup
 	for i := range testShards {
 		shard := audience.NewShard(tocsin.Shard(i))

@@ -100,7 +100,8 @@ func (s *Server) putSubscription(ctx context.Context, in *rawInput) (*body[clien
 	}
 	names := s.naming(ctx, catalogue.Server)
 	if err := s.register(ctx, u, func(at tocsin.Shard) (uint64, error) {
-		return names.edition(), about(s.fitUpsert(ctx, names, at, u, audience.MaxRoutes))
+		err = about(s.fitUpsert(ctx, names, at, u, audience.MaxRoutes))
+		return names.edition(), err // known only now
 	}); err != nil {
 		return nil, err
 	}

@@ -106,7 +106,7 @@ func (s Shards) Survey(ctx context.Context, project tocsin.ProjectID, name Name,
 		for kind, n := range one.Kinds {
 			sum.Kinds[kind] += n
 		}
-		if sum.Sketch == nil {
+		if len(sum.Sketch) == 0 {
 			sum.Sketch = make([]byte, len(one.Sketch))
 		}
 		for at, rank := range one.Sketch {

@@ -38,6 +38,7 @@ type commands struct {
 	Credential credential `cmd:"" help:"Set and list provider credentials."`
 	Import     imports    `cmd:"" help:"Import subscriptions, or events, from a file."`
 	Lists      lists      `cmd:"" help:"Upload, list and delete lists of users and subscriptions."`
+	Catalogue  catalogue  `cmd:"" help:"Attributes, sets of tags and events in use; rename or delete one."`
 	Count      count      `cmd:"" help:"Count the subscriptions that a target reaches now."`
 	Segments   segments   `cmd:"" help:"Save targets with names, list and delete them, tell their sizes."`
 	Explain    explain    `cmd:"" help:"Tell what each clause of a target leaves; of one subscription or user, why the target matches or not."`

@@ -405,7 +405,7 @@ func TestExitStatuses(t *testing.T) {
 		})
 	}
 	_, out, _ := s.run("completion")
-	for _, command := range []string{"complete ", "serve", "demo", "sim", "project", "key", "credential", "import", "lists", "count", "segments", "send", "status", "sends", "cancel", "pause", "resume", "rate", "outcomes", "why"} {
+	for _, command := range []string{"complete ", "serve", "demo", "sim", "project", "key", "credential", "import", "lists", "catalogue", "count", "segments", "send", "status", "sends", "cancel", "pause", "resume", "rate", "outcomes", "why"} {
 		if !strings.Contains(out, command) {
 			t.Errorf("the completion script lacks %q: %s", command, out)
 		}

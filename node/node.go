@@ -34,6 +34,7 @@ import (
 	"github.com/tocsin-push/tocsin/provider/fcm"
 	"github.com/tocsin-push/tocsin/provider/webpush"
 	"github.com/tocsin-push/tocsin/receipt"
+	"github.com/tocsin-push/tocsin/record"
 	storedisk "github.com/tocsin-push/tocsin/store/disk"
 )
 
@@ -164,6 +165,9 @@ func Run(ctx context.Context, c Config, log *slog.Logger, up func(Up)) error {
 		},
 		Purge:   func(ctx context.Context) error { return errors.Join(journal.Purge(ctx), store.Purge(ctx)) },
 		Damaged: func() error { return errors.Join(journal.Damaged(), store.Damaged()) },
+		Scheduled: func(ctx context.Context, shard tocsin.Shard, project tocsin.ProjectID, each func(*record.Send)) error {
+			return plan.Scheduled(ctx, store, shard, project, each)
+		},
 		Metrics: promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}), Ready: func(context.Context) error { return caughtUp(followers) },
 		Log: log, Now: time.Now, Random: rand.Reader,
 	})
