@@ -122,7 +122,8 @@ func (s *Server) createErasure(ctx context.Context, in *body[client.ErasureReque
 			e.Subscriptions = append(e.Subscriptions, id.Bytes())
 		}
 	}
-	if err := s.change(ctx, tocsin.ShardOf(project, key, s.Shards), &record.Change{Change: &record.Change_Erase{Erase: e}}); err != nil {
+	// Lists on every shard may hold subscriptions of the person's.
+	if err := s.changeAll(ctx, &record.Change{Change: &record.Change_Erase{Erase: e}}); err != nil {
 		return nil, err
 	}
 	person := &Erasing{Project: project, Person: e}

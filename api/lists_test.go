@@ -348,3 +348,25 @@ func TestTargetsNameListsThatAreThere(t *testing.T) {
 		}
 	}
 }
+
+// An erased person is in no list, and neither is a subscription of theirs on the
+// shards where it never was.
+func TestErasedAreInNoList(t *testing.T) {
+	w := newWorld(t)
+	p, c := w.newProject("a")
+	ids := enrol(t, c, "anna", "ben")
+	w.put("PUT", "/v1/lists/vip", p.Key, csv, fmt.Sprintf("user,id\nanna,\nben,\nstranger,\n,%s\n,%s\n", ids[0], ids[1]))
+	for _, user := range []string{"anna", "stranger"} {
+		if _, err := c.Erase(t.Context(), client.ErasureRequest{User: user}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if l, err := c.List(t.Context(), "vip"); err != nil || l.Entries != 2 || l.Known != 2 {
+		t.Error(l, err)
+	}
+	for i, shard := range w.server.Audience {
+		if l, _ := shard.List(p.ID, "vip"); l.Size.Singles != 1 {
+			t.Errorf("shard %d has %+v", i, l.Size)
+		}
+	}
+}

@@ -13,7 +13,7 @@ import (
 // leaves memory; what was known once and was replaced does with the next snapshots that are rewritten.
 func (p *project) erase(e *record.Erase) {
 	ordinals := p.everOf(e.Profile)
-	p.eraseFromLists(e.Profile, ordinals)
+	p.eraseFromLists(e, ordinals)
 	for _, o := range ordinals {
 		if p.live.Contains(o) {
 			p.wipe(o)

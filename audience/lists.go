@@ -262,9 +262,9 @@ func (p *project) changedHands(ordinal, before, now uint32) {
 }
 
 // eraseFromLists takes a profile, known or not, and the subscriptions that it has
-// or had out of all lists.
-func (p *project) eraseFromLists(profile string, ordinals []uint32) {
-	number, known := p.person(profile)
+// or had, here or elsewhere, out of all lists.
+func (p *project) eraseFromLists(e *record.Erase, ordinals []uint32) {
+	number, known := p.person(e.Profile)
 	for _, l := range p.lists.all {
 		l.own()
 		if known {
@@ -275,13 +275,22 @@ func (p *project) eraseFromLists(profile string, ordinals []uint32) {
 			l.rows.Remove(o)
 		}
 	}
-	if id, is := strings.CutPrefix(profile, anonymousPrefix); is {
+	p.lists.people.erase(p, keyOfPerson(e.Profile), p.lists.all, ofPeople)
+	singles := slices.Clone(e.Subscriptions)
+	for _, o := range ordinals {
+		id := p.rows.ids.At(o)
+		singles = append(singles, id[:])
+	}
+	if id, is := strings.CutPrefix(e.Profile, anonymousPrefix); is {
 		var single tocsin.SubscriptionID
 		if single.UnmarshalText([]byte(id)) == nil {
-			p.lists.singles.erase(p, single, p.lists.all, ofSingles)
+			singles = append(singles, single[:])
 		}
-	} else {
-		p.lists.people.erase(p, keyOfPerson(profile), p.lists.all, ofPeople)
+	}
+	for _, id := range singles {
+		if len(id) == len(tocsin.SubscriptionID{}) {
+			p.lists.singles.erase(p, [16]byte(id), p.lists.all, ofSingles)
+		}
 	}
 }
 

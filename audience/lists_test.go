@@ -103,6 +103,8 @@ func TestErasedFromLists(t *testing.T) {
 		t.Errorf("the snapshot that was begun before has %+v", l.Size)
 	}
 	m.end()
+	w.apply(news, listChange("vip", 1, ListAdd, 0, "sub 20"), &record.Change{Change: &record.Change_Erase{Erase: &record.Erase{
+		Profile: UserKey("somebody of another shard"), Subscriptions: [][]byte{subscription(20).Bytes()}}}})
 	have, _ := w.shard.List(news, "vip")
 	if want := (ListSize{1, 0, 1, 0}); have.Size != want {
 		t.Errorf("%+v", have.Size)
