@@ -27,7 +27,10 @@ func put(t *testing.T, c *client.Client, name, query string) client.Segment {
 
 func TestSegments(t *testing.T) {
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
-	w := newWorld(t, func(_ *Config, d *Deps) { d.Now = func() time.Time { return now } })
+	var mu sync.Mutex
+	w := newWorld(t, func(_ *Config, d *Deps) {
+		d.Now = func() time.Time { mu.Lock(); defer mu.Unlock(); return now }
+	})
 	p, c := w.newProject("a")
 	_, other := w.newProject("b")
 	enrol(t, c, "anna", "ben", "carla")
@@ -40,7 +43,9 @@ func TestSegments(t *testing.T) {
 	if made.Name != "adults" || string(made.Query) != `{"age":{"$gte":18}}` || made.CreatedAt != now || made.UpdatedAt != now || made.UpdatedBy.IsZero() {
 		t.Errorf("%+v", made)
 	}
+	mu.Lock()
 	now = now.Add(time.Hour)
+	mu.Unlock()
 	put(t, c, "elders", `{"segment":"adults","age":{"$gt":40}}`)
 	put(t, c, "adults", `{ "age": {"$gte": 18} }`) // the same
 	for query, want := range map[string]string{`{"segment":"adults"}`: "anna carla", `{"segment":{"$ne":"elders"}}`: "ben carla",

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -77,7 +78,18 @@ func (s *Server) sampleAll(ctx context.Context, rest int) error {
 
 // noteSize notes the size of one segment for this hour.
 func (s *Server) noteSize(ctx context.Context, project tocsin.ProjectID, rows segmentRows, r *segmentRow) error {
-	size, err := s.sizeOf(ctx, project, rows, r)
+	t, err := s.segmentTarget(rows, r)
+	if err == nil {
+		_, err = s.afford(ctx, project, t, false)
+	}
+	var refused failure
+	if errors.As(err, &refused) { // too dear, or its limits have changed: there is no size
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	size, err := s.sizeOf(ctx, project, t)
 	if err != nil {
 		return err
 	}
@@ -89,15 +101,18 @@ func (s *Server) noteSize(ctx context.Context, project tocsin.ProjectID, rows se
 	return s.Store.Write(ctx, sizePlace(project, r), store.Write{Key: sizeKey(size.At), Value: value, Version: uint64(s.Now().UnixNano()), Expires: size.At.Add(sizeLife)})
 }
 
-// sizeOf counts a segment.
-func (s *Server) sizeOf(ctx context.Context, project tocsin.ProjectID, rows segmentRows, r *segmentRow) (client.SegmentSize, error) {
-	now := s.Now().UTC()
+// segmentTarget is everybody in a segment now.
+func (s *Server) segmentTarget(rows segmentRows, r *segmentRow) (ask.Target, error) {
 	q, err := rows.library(s.Target).Parse(fmt.Appendf(nil, `{"segment":%q}`, r.Name))
-	if err != nil {
-		return client.SegmentSize{}, err
+	if err != nil { // limits were others when it was saved
+		return ask.Target{}, invalid("path.segment", err.Error())
 	}
-	count, err := s.ask.Count(ctx, project, ask.Target{At: now, Query: q})
-	return client.SegmentSize{At: now, Count: int64(count.Reachable), Matched: int64(count.Matched)}, err
+	return ask.Target{At: s.Now().UTC(), Query: q}, nil
+}
+
+func (s *Server) sizeOf(ctx context.Context, project tocsin.ProjectID, t ask.Target) (client.SegmentSize, error) {
+	count, err := s.ask.Count(ctx, project, t)
+	return client.SegmentSize{At: t.At, Count: int64(count.Reachable), Matched: int64(count.Matched)}, err
 }
 
 func (s *Server) segmentSizes(ctx context.Context, in *struct {
@@ -129,10 +144,17 @@ func (s *Server) segmentSizes(ctx context.Context, in *struct {
 		}
 		out.Body.Sizes = append(out.Body.Sizes, size)
 	}
-	if err := s.fresh(ctx); err != nil {
+	t, err := s.segmentTarget(rows, &rows[at])
+	if err == nil {
+		err = s.fresh(ctx)
+	}
+	if err != nil {
 		return nil, err
 	}
-	now, err := s.sizeOf(ctx, project, rows, &rows[at])
-	out.Body.Sizes = append(out.Body.Sizes, now)
+	err = s.ponder(ctx, project, t, counting, func() error {
+		now, err := s.sizeOf(ctx, project, t)
+		out.Body.Sizes = append(out.Body.Sizes, now)
+		return err
+	})
 	return out, err
 }

@@ -135,6 +135,7 @@ func (s *Shard) matching(ctx context.Context, id tocsin.ProjectID, q *target.Que
 		last(p, of(p))
 		return nil
 	}
+	p.segments.ask(q, s.lags)
 	for begun := 0; ; begun++ {
 		rows, whole, err := s.pass(ctx, p, q, of, at, other, yield, begun == restart)
 		if err != nil {

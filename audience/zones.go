@@ -50,5 +50,5 @@ func (z *zones) of(name string) (*time.Location, bool) {
 func (p *project) around(s *Shard, at time.Time, other gotten) *index.Around {
 	return &index.Around{Now: at, Zone: s.zones.of, Created: p.rows.created, Active: p.rows.active, Profile: p.rows.profile,
 		Own: p.done.own, People: p.done.people, Members: func(m target.Member) *index.Rows { return p.rowsOf(m, other) },
-		Segment: func(definition *target.Query) *index.Rows { return p.segment(definition, s.lags) }}
+		Segment: p.segment}
 }

@@ -3,6 +3,7 @@ package target
 import (
 	"crypto/sha256"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"strconv"
@@ -84,6 +85,9 @@ func (p *parser) segment(path, name string) error {
 // Segment is the definition of a segment that the query names; nil when it was
 // not looked up.
 func (q *Query) Segment(name string) *Query { return q.segments[name] }
+
+// Definitions are those of the segments that the query names itself, in no order.
+func (q *Query) Definitions() iter.Seq[*Query] { return maps.Values(q.segments) }
 
 // Segments are the definitions of all segments that the query names, and of
 // those that they name, as they print.
