@@ -173,7 +173,11 @@ func readValue(s *scanner) (v client.Value, err error) {
 	case 'n':
 		return v, nil
 	}
-	if i, err := strconv.ParseInt(view(word), 10, 64); err == nil {
+	if bytes.ContainsAny(word, ".eE") {
+		if f, err := strconv.ParseFloat(view(word), 64); err == nil {
+			return client.FloatValue(f), nil
+		}
+	} else if i, err := strconv.ParseInt(view(word), 10, 64); err == nil {
 		return client.IntegerValue(i), nil
 	}
 	err = v.UnmarshalJSON(word)

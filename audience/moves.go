@@ -143,6 +143,9 @@ func (p *project) sendAfter(from origin, c *record.Change) bool {
 		return false
 	}
 	forward := func(to tocsin.Shard, c *record.Change) {
+		if c.GetUpsert() != nil {
+			c = proto.CloneOf(c) // it stands in memory that the next record is read into
+		}
 		p.owe(to, from, &record.Arrive{Names: from.edition, Change: c})
 	}
 	u := c.GetUpsert()

@@ -220,6 +220,10 @@ func (r *Reader) upsert(data []byte, item *upsertItem) bool {
 				u.OptedIn = &item.optedIn
 			case 15:
 				u.Derived = n != 0
+			case 30:
+				u.Later = n
+			case 31:
+				u.Found = n != 0
 			default:
 				return false
 			}
