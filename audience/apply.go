@@ -136,7 +136,7 @@ func (p *project) upsert(from origin, u *record.Upsert) {
 	id := tocsin.SubscriptionID(u.Subscription)
 	ordinal, known := p.ordinal(id)
 	alive := known && p.live.Contains(ordinal)
-	if !alive && (len(u.Address) == 0 || u.Found) {
+	if !alive && (len(u.Address) == 0 || u.Found && !known) {
 		return // deleted meanwhile, or never there
 	}
 	route, optedIn := routeOf(u), true
@@ -178,7 +178,10 @@ func (p *project) upsert(from origin, u *record.Upsert) {
 	if !alive {
 		p.rows.created.Set(ordinal, seconds(from.at))
 	}
-	if !alive || u.Profile != "" && !u.Found {
+	switch {
+	case u.Found && !alive: // deleted meanwhile, but its address is there
+		p.belong(ordinal, p.keyOf(ordinal), true)
+	case !u.Found && (!alive || u.Profile != ""):
 		p.belong(ordinal, u.Profile, !alive)
 	}
 	switch {

@@ -141,8 +141,9 @@ func (p *project) kept(ordinal uint32, cut Cut) bool {
 	return ok && d.position >= cut.Before && (d.came == (arrival{}) || cut.counts(d.came))
 }
 
-// isMoved reports whether another shard has, or is about to have, a subscription.
+// isMoved reports whether a send that found a subscription here may have found
+// it on another shard too: it is leaving, has left, or left and came back.
 func (p *project) isMoved(ordinal uint32) bool {
 	_, leaving := p.moves.departing[ordinal]
-	return leaving || p.isKept(ordinal)
+	return leaving || p.isKept(ordinal) || p.moves.arrived[ordinal].left != 0
 }

@@ -16,7 +16,7 @@ type Recipients struct {
 	IDs       []tocsin.SubscriptionID
 	Versions  []uint64        // of the address
 	Blocked   []tocsin.Reason // 0: may be sent to; else ReasonOptedOut, ReasonErased or ReasonMoved
-	Moved     []bool          // another shard has, or is about to have, the subscription
+	Moved     []bool          // the send may find the subscription on another shard too
 	Applied   uint64          // all of this is as of the changes below this position
 
 	names  []string
@@ -74,7 +74,7 @@ func (s *Shard) Load(project tocsin.ProjectID, route Route, ordinals []uint32, n
 			continue
 		}
 		into.IDs[i], into.Versions[i] = p.rows.ids.At(ordinal), p.rows.version.At(ordinal)
-		if len(p.moves.departing)+len(p.moves.left) > 0 {
+		if len(p.moves.departing)+len(p.moves.left)+len(p.moves.arrived) > 0 {
 			into.Moved[i] = p.isMoved(ordinal)
 		}
 		if p.rows.address.At(ordinal) == 0 {

@@ -427,8 +427,11 @@ func (s *Shard) Owes(project tocsin.ProjectID, id tocsin.SubscriptionID) bool {
 	return p != nil && slices.ContainsFunc(p.moves.outbox, func(x Message) bool {
 		a := x.Arrive
 		of := subject(a.Change)
-		if a.State != nil {
+		switch {
+		case a.State != nil:
 			of = a.State.Upsert.Subscription
+		case a.Forget != nil:
+			of = a.Forget
 		}
 		return string(of) == string(id[:])
 	})

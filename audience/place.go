@@ -111,7 +111,8 @@ func (s *Shard) profile(project tocsin.ProjectID, id tocsin.SubscriptionID) (key
 	defer s.mu.RUnlock()
 	if p := s.projects[project]; p != nil {
 		if o, ok := p.ordinal(id); ok && p.live.Contains(o) {
-			return p.keyOf(o), true, p.isMoved(o)
+			_, leaving := p.moves.departing[o]
+			return p.keyOf(o), true, leaving
 		}
 	}
 	return "", false, false

@@ -34,6 +34,7 @@ type flight struct {
 	text     []byte // rendered payloads, one after the other
 	ends     []int  // where each ends in text; -1 for a constant one
 	index    []int  // of each push of the batch in the range
+	moved    bool   // one of the pushes is to a subscription that another shard has, or is about to have
 	decided  []verdict
 	batch    provider.Batch
 }
@@ -90,7 +91,7 @@ func (f *flight) leave() {
 	m := c.ready(f.owner.audience, f.batch.Route.Provider)
 	f.batch.Addresses, f.batch.Payloads = f.batch.Addresses[:0], f.batch.Payloads[:0]
 	f.batch.Results, f.batch.Details, f.batch.Wrote = f.batch.Results[:0], f.batch.Details[:0], f.batch.Wrote[:0]
-	f.text, f.ends, f.index, f.decided = f.text[:0], f.ends[:0], f.index[:0], f.decided[:0]
+	f.text, f.ends, f.index, f.decided, f.moved = f.text[:0], f.ends[:0], f.index[:0], f.decided[:0], false
 	lane, version := f.owner.lanes.lane(f.batch.Route)
 	switch {
 	case m.err != nil:
@@ -164,6 +165,7 @@ func (f *flight) render(m *compiledMessage) {
 		b.Payloads = append(b.Payloads, payload)
 		f.ends = append(f.ends, end)
 		f.index = append(f.index, i)
+		f.moved = f.moved || f.people.Moved[i]
 	}
 	if !personal {
 		return
@@ -208,7 +210,7 @@ func (f *flight) account() {
 }
 
 func (f *flight) allAccepted() bool {
-	if len(f.index) < len(f.ordinals) || len(f.batch.Details) > 0 {
+	if len(f.index) < len(f.ordinals) || len(f.batch.Details) > 0 || f.moved {
 		return false
 	}
 	for _, r := range f.batch.Results {
@@ -230,7 +232,9 @@ func (f *flight) answers(e *Answered) {
 		case len(decided) > 0 && decided[0].index == i:
 			a, decided = decided[0].Answer, decided[1:]
 		case at < len(f.index) && f.index[at] == i:
-			a.Result = b.Results[at]
+			if a.Result = b.Results[at]; a.Result == provider.Accepted && f.people.Moved[i] {
+				a.Reason = tocsin.ReasonMoved // the send may count it on that shard too
+			}
 			for len(details) > 0 && details[0].Index < at {
 				details = details[1:]
 			}

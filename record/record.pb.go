@@ -2511,7 +2511,7 @@ type Upsert struct {
 	City          string                 `protobuf:"bytes,18,opt,name=city,proto3" json:"city,omitempty"`
 	AppVersion    string                 `protobuf:"bytes,19,opt,name=app_version,json=appVersion,proto3" json:"app_version,omitempty"`
 	Later         uint64                 `protobuf:"varint,30,opt,name=later,proto3" json:"later,omitempty"` // the address was brought so many nanoseconds after the record was written
-	Found         bool                   `protobuf:"varint,31,opt,name=found,proto3" json:"found,omitempty"` // the subscription was found on this shard, whatever its profile: none is claimed, none begins
+	Found         bool                   `protobuf:"varint,31,opt,name=found,proto3" json:"found,omitempty"` // the subscription was found on this shard, whatever its profile: none is claimed
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }

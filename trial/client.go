@@ -34,9 +34,20 @@ type person struct {
 	dead       bool      // an address of it was called dead
 	moved      bool      // its old address died, and it registers again
 	again      bool      // that was acknowledged
+
+	named     bool      // by a request to few, which finds people by their key
+	moving    bool      // a request that may move it is not answered
+	movedFrom time.Time // when the last of those was made; zero: none
+	movedTo   time.Time // and answered
+	optedOut  bool      // acknowledged
+	unsure    bool      // one of those has no answer and may take effect at any time: whose it is, and where, is not known
+	borrowed  []byte    // the address of another
 }
 
 func (x *person) address() []byte {
+	if x.borrowed != nil {
+		return x.borrowed
+	}
 	return binary.BigEndian.AppendUint16(append(make([]byte, 0, len(x.id)+2), x.id[:]...), uint16(x.addresses))
 }
 
@@ -179,7 +190,7 @@ func (w *World) accept(r *request, body [32]byte, reply func(api.Reply)) {
 	id := tocsin.MakeID[tocsin.SendID](p.wall(), [10]byte{9: byte(w.newID()), 8: byte(w.lastID >> 8)})
 	a := api.NewAccept(true, body, id)
 	place, ctx := store.Place{Table: "idempotency", Partition: r.project.id.String()}, context.Background()
-	var mark []uint64
+	var before, mark []uint64
 	var step func(api.AcceptEvent)
 	step = func(e api.AcceptEvent) {
 		switch e := a.Step(p.wall(), e).(type) {
@@ -214,11 +225,14 @@ func (w *World) accept(r *request, body [32]byte, reply func(api.Reply)) {
 			p.after(w.between(0, 30*time.Millisecond), "send found", func() { step(api.SendFound{Found: w.listed(r, e.Send)}) })
 		case api.TakeMark:
 			p.after(w.between(0, 4*time.Millisecond), "mark", func() {
-				mark = w.ends()
-				step(api.MarkTaken{})
+				before = w.ends()
+				p.after(w.between(0, time.Millisecond), "second mark", func() {
+					mark = w.ends()
+					step(api.MarkTaken{})
+				})
 			})
 		case api.AppendSend:
-			body := r.record(e, mark)
+			body := r.record(e, before, mark)
 			done := func(ok bool) {
 				if ok {
 					step(api.AppendDone{})
@@ -282,7 +296,7 @@ func (r *request) shard(w *World, id tocsin.SendID) tocsin.Shard {
 	return tocsin.ShardOf(r.project.id, id.String(), w.options.Shards)
 }
 
-func (r *request) record(e api.AppendSend, mark []uint64) *record.Send {
+func (r *request) record(e api.AppendSend, before, mark []uint64) *record.Send {
 	options := &record.Options{Class: uint32(tocsin.Normal), OnDoubt: uint32(tocsin.Resend), Ttl: int64(r.ttl), Attempts: attempts}
 	if r.skip {
 		options.OnDoubt = uint32(tocsin.Skip)
@@ -291,7 +305,7 @@ func (r *request) record(e api.AppendSend, mark []uint64) *record.Send {
 	if r.delay > 0 {
 		s.Scheduled = true
 	} else {
-		s.Mark = mark
+		s.Before, s.Mark = before, mark
 	}
 	if r.explicit == nil {
 		s.Query = []byte(`{}`)
@@ -345,9 +359,15 @@ func (w *World) newRequest(n int) *request {
 		for range 1 + w.random.IntN(4) {
 			r.explicit = append(r.explicit, p.people[w.random.IntN(w.options.Recipients)])
 		}
+		for _, x := range r.explicit {
+			x.named = true
+		}
 		r.delay = 0
 	case w.chance(4):
 		r.explicit = append(r.explicit, p.people[:w.options.Recipients]...)
+		for _, x := range r.explicit {
+			x.named = true
+		}
 		r.apart = w.chance(2)
 	}
 	for i := range w.options.Shards {
@@ -375,6 +395,17 @@ func (r *request) launch(w *World) {
 }
 
 func (r *request) first(w *World) {
+	if w.restless && r.explicit == nil { // some move just as the send takes its mark
+		for range 20 {
+			w.after(w.between(0, 40*time.Millisecond), "somebody", func() { w.somebody(identifies) })
+		}
+		w.after(20*time.Millisecond, "asked", func() { r.begin(w) })
+		return
+	}
+	r.begin(w)
+}
+
+func (r *request) begin(w *World) {
 	r.asked = w.now
 	r.ask(w)
 	if w.chance(3) {

@@ -21,7 +21,8 @@ func journalPosition(p uint64) journal.Position { return journal.Position(p) }
 
 // truth is what the oracle has seen from outside.
 type truth struct {
-	pushes  [][]pushTruth              // by send, by person
+	pushes  [][]pushTruth // by send, by person and shard
+	shards  int
 	cancels []map[tocsin.SendID]uint64 // by shard: where the first cancel stands in the ledger
 	slices  []map[tocsin.SendID]bool   // by shard: sends that were cut for it
 	sends   map[tocsin.SendID]int      // number of the request, from 1
@@ -45,11 +46,12 @@ type pushTruth struct {
 	saidGone  bool
 	endedGone bool
 	listed    bool // in the stored audience
+	saidMoved bool // as such, or it did not reach anybody
 	told      []told
 }
 
 func newTruth(shards int) truth {
-	t := truth{sends: map[tocsin.SendID]int{}, ids: map[string]tocsin.SendID{}, closed: map[closedKey]bool{}, lost: make([]int, shards), twice: make([]int, shards),
+	t := truth{shards: shards, sends: map[tocsin.SendID]int{}, ids: map[string]tocsin.SendID{}, closed: map[closedKey]bool{}, lost: make([]int, shards), twice: make([]int, shards),
 		cancels: make([]map[tocsin.SendID]uint64, shards), slices: make([]map[tocsin.SendID]bool, shards)}
 	for i := range shards {
 		t.cancels[i], t.slices[i] = map[tocsin.SendID]uint64{}, map[tocsin.SendID]bool{}
@@ -57,7 +59,8 @@ func newTruth(shards int) truth {
 	return t
 }
 
-func (t *truth) push(send, person int) *pushTruth {
+func (t *truth) push(send, person int, shard tocsin.Shard) *pushTruth {
+	person = person*t.shards + int(shard)
 	for len(t.pushes) <= send {
 		t.pushes = append(t.pushes, make([]pushTruth, 0, 256))
 	}
@@ -68,7 +71,9 @@ func (t *truth) push(send, person int) *pushTruth {
 }
 
 // truthOf is what the provider knows of a push that is on its way.
-func truthOf(d *delivery, p *pushed) *pushTruth { return d.x.s.p.w.truth.push(d.send, p.person) }
+func truthOf(d *delivery, p *pushed) *pushTruth {
+	return d.x.s.p.w.truth.push(d.send, p.person, d.x.s.shard)
+}
 
 // durable looks at each record as it becomes durable.
 func (w *World) durable(l *log, position uint64, e *record.Envelope) {
@@ -130,6 +135,9 @@ func (w *World) settled() bool {
 
 // open names a send that is not done.
 func (w *World) open() string {
+	if who := w.unsettled(); who != "" {
+		return who
+	}
 	for _, r := range w.sends {
 		if !r.answered {
 			return r.key + " has no answer"
@@ -180,6 +188,7 @@ func (w *World) judge() {
 		}
 		w.judgePeople(r)
 	}
+	w.judgeMoves()
 	for shard := range w.options.Shards {
 		w.judgeLedger(tocsin.Shard(shard))
 		w.judgeAudience(tocsin.Shard(shard))
@@ -241,7 +250,7 @@ func (w *World) judgeShard(r *request, shard tocsin.Shard) {
 
 // judgePush compares one outcome with what the provider took.
 func (w *World) judgePush(r *request, shard tocsin.Shard, o receipt.Outcome, number int) {
-	t, x := w.truth.push(r.number, number), r.project.people[number]
+	t, x := w.truth.push(r.number, number, shard), r.project.people[number]
 	who := func() string {
 		return fmt.Sprintf("%s to person %d, %v (%v, doubt %t, attempt %d), accepted %d times in %d writes",
 			r.key, number, o.Outcome, o.Reason, o.Doubt, o.Attempt, t.accepted, t.writes)
@@ -250,6 +259,7 @@ func (w *World) judgePush(r *request, shard tocsin.Shard, o receipt.Outcome, num
 		w.broken("L1", "%s: in the audience twice", who())
 	}
 	t.listed, t.endedGone = true, o.Outcome == tocsin.Gone
+	t.saidMoved = o.Reason == tocsin.ReasonMoved || o.Outcome != tocsin.Accepted
 	if t.accepted > 1 {
 		w.truth.twice[shard]++
 	}
@@ -270,7 +280,7 @@ func (w *World) judgePush(r *request, shard tocsin.Shard, o receipt.Outcome, num
 		w.broken("L1", "%s: the provider never said so", who())
 	case o.Outcome == tocsin.Refused:
 		w.broken("L1", "%s: nobody refused it", who())
-	case o.Outcome == tocsin.Suppressed && !x.blocking && !x.dead:
+	case o.Outcome == tocsin.Suppressed && !x.blocking && !x.dead && x.movedFrom.IsZero():
 		w.broken("L1", "%s: nobody opted out", who())
 	case o.Outcome == tocsin.Cancelled && !r.cancel:
 		w.broken("L1", "%s: nobody cancelled it", who())
@@ -292,7 +302,19 @@ func (w *World) judgePeople(r *request) {
 		named[x.number] = true
 	}
 	for _, x := range r.project.people {
-		t := w.truth.push(r.number, x.number)
+		var t pushTruth
+		var entries []counted
+		for shard := range tocsin.Shard(w.options.Shards) {
+			one := w.truth.push(r.number, x.number, shard)
+			if one.listed {
+				entries = append(entries, counted{shard: shard, moved: one.saidMoved})
+			}
+			if one.accepted > 0 && !one.listed {
+				w.broken("L1", "%s reached person %d from shard %d, and he is not in its audience", r.key, x.number, shard)
+			}
+			t.accepted, t.listed = t.accepted+one.accepted, t.listed || one.listed
+		}
+		w.judgeTwice(r, x, entries)
 		wanted := r.explicit == nil || named[x.number]
 		switch {
 		case t.accepted > 0 && !t.listed:
@@ -321,15 +343,17 @@ func (w *World) judgeAudience(shard tocsin.Shard) {
 	for _, p := range w.projects {
 		live := w.reachable(shard, p)
 		for _, x := range p.people {
-			if x.shard != shard || x.blocking {
+			if x.shard != shard || x.blocking || x.unsure {
 				continue
 			}
 			_, dead := w.provider.gone[string(x.address())]
 			said, ended := false, false
 			for send := range w.truth.pushes {
 				if w.sends[send].project == p {
-					t := w.truth.push(send, x.number)
-					said, ended = said || t.saidGone, ended || t.endedGone
+					for on := range tocsin.Shard(w.options.Shards) {
+						t := w.truth.push(send, x.number, on)
+						said, ended = said || t.saidGone, ended || t.endedGone
+					}
 				}
 			}
 			switch {

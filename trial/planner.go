@@ -77,7 +77,7 @@ func (x *planner) planStep(e plan.Event) {
 	for _, effect := range x.plan.Step(s.p.wall(), e) {
 		switch e := effect.(type) {
 		case plan.Ends:
-			s.p.after(w.between(0, 4*time.Millisecond), "ends", func() { x.planStep(plan.Ended{Ends: w.ends()}) })
+			s.p.after(w.between(0, 4*time.Millisecond), "ends", func() { x.planStep(plan.Ended{Before: w.ends(), Ends: w.ends()}) })
 		case plan.Append:
 			s.p.append(w.log(journal.Slices, e.Shard), e.Slices, func(ok bool) {
 				x.planStep(plan.Appended{Shard: e.Shard, Failed: !ok})

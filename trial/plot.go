@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/audience"
 	"github.com/tocsin-push/tocsin/fanout"
 	"github.com/tocsin-push/tocsin/pace"
 	"github.com/tocsin-push/tocsin/plan"
@@ -53,6 +54,9 @@ const (
 	erase
 	cancelSend
 	steerSend
+	identifies
+	logsOut
+	sharesAddress
 
 	kinds
 )
@@ -60,7 +64,7 @@ const (
 var kindNames = [kinds]string{"none", "append lost", "append late", "append repeated", "append unanswered", "append torn", "take repeated", "store write lost",
 	"store write unanswered", "crash", "crash of all", "paused owner", "takeover", "hand-over", "clock step", "slow audience", "reset unread",
 	"GOAWAY", "credential refused", "429 of the quota", "429 of a push", "503", "answer lost", "slow provider", "address gone",
-	"address gone and registered again", "opt-out", "erased", "cancel", "steered"}
+	"address gone and registered again", "opt-out", "erased", "cancel", "steered", "identified", "logged out", "address shared"}
 
 // state is a fault that was met or a rare state that was reached.
 type state int
@@ -88,6 +92,10 @@ const (
 	pauseHeld
 	packed
 	listReadAgain
+	movedAcross
+	departed
+	superseded
+	countedTwice
 	states
 )
 
@@ -95,7 +103,8 @@ var stateNames = [...]string{"takeover with granted unsettled ranges", "woken ol
 	"retry past time to live", "GOAWAY with unprocessed streams", "gone after registering again", "torn tail", "owner behind a trim",
 	"accepted twice", "open and claim in one record", "key repeated", "key with another body", "acknowledged cancel", "cancel before open",
 	"doubt with skip", "take repeated after a restart from a snapshot above it", "wait for a quota", "more than ten pushes at a rate", "pause beyond the time to obey it",
-	"small send packed", "recipients read from the store by another owner"}
+	"small send packed", "recipients read from the store by another owner",
+	"move to another shard", "left after arriving", "superseded or joined", "counted twice while moving"}
 
 func fault(k kind) state { return state(k) }
 
@@ -198,6 +207,11 @@ func (w *World) strike(k kind) {
 		c.refused = true
 		w.after(w.between(500*time.Millisecond, 4*time.Second), "replaced", func() { w.replace(c) })
 		return // reached when met
+	case identifies, logsOut, sharesAddress:
+		w.restless = w.restless || k == identifies
+		for range 6 {
+			w.after(w.between(0, 2*time.Second), "somebody", func() { w.somebody(k) })
+		}
 	case goneAddress, goneAgain, optOut, erase:
 		for range 5 {
 			w.unsettle(k)
@@ -223,7 +237,6 @@ func (w *World) unsettle(k kind) {
 	if x.blocking || x.dead {
 		return
 	}
-	shard := x.shard
 	switch k {
 	case goneAddress:
 		x.dead = true
@@ -238,7 +251,7 @@ func (w *World) unsettle(k kind) {
 			} else {
 				x.addresses++
 			}
-			w.change(p, x, x.upsert(w.now), func() { x.again = true })
+			w.asking(p, x, w.registering(p, x), func() { x.again = true }, nil)
 		})
 	case optOut, erase:
 		x.blocking = true
@@ -246,9 +259,16 @@ func (w *World) unsettle(k kind) {
 		if k == erase {
 			c = &record.Change{Change: &record.Change_Delete{Delete: &record.Delete{Subscription: x.id.Bytes()}}}
 		}
-		w.change(p, x, c, func() {
-			x.blocked = w.now
-			l := w.log(journalChanges, shard)
+		w.asking(p, x, func(all []*audience.Shard, _ time.Time) (tocsin.Shard, []*record.Change) {
+			for i, shard := range all {
+				if found, ok := shard.Find(p.id, x.id); ok && found.Live {
+					return tocsin.Shard(i), []*record.Change{c}
+				}
+			}
+			return x.shard, []*record.Change{c} // it is gone already
+		}, func() {
+			x.blocked, x.optedOut = w.now, k == optOut
+			l := w.log(journalChanges, x.shard)
 			for _, e := range l.kept {
 				for _, c := range e.Envelope.GetChanges().GetChanges() {
 					o, d := c.GetOptIn(), c.GetDelete()
@@ -257,7 +277,35 @@ func (w *World) unsettle(k kind) {
 					}
 				}
 			}
-		})
+		}, nil)
+	}
+}
+
+// registering is a registration of the person's address.
+func (w *World) registering(p *project, x *person) func([]*audience.Shard, time.Time) (tocsin.Shard, []*record.Change) {
+	return func(all []*audience.Shard, now time.Time) (tocsin.Shard, []*record.Change) {
+		u := x.upsert(w.now).GetUpsert()
+		at, _ := audience.Place(all, p.id, u, nil, now)
+		return at.Shard, at.Changes(u)
+	}
+}
+
+// somebody logs in, logs out or gives an address away.
+func (w *World) somebody(k kind) {
+	p := w.projects[w.random.IntN(2)]
+	x, y := p.people[w.random.IntN(w.options.Recipients)], p.people[w.random.IntN(w.options.Recipients)]
+	if x.named || x.moving || x.blocking || x.dead || w.healing {
+		return
+	}
+	switch k {
+	case identifies:
+		w.identify(p, x, fmt.Sprintf("u:again-%d", w.newID()))
+	case logsOut:
+		w.identify(p, x, audience.AnonymousKey(x.id))
+	case sharesAddress:
+		if x != y && x.provider == y.provider && !y.named && !y.moving && !y.blocking && !y.dead && y.borrowed == nil && x.borrowed == nil {
+			w.share(p, x, y)
+		}
 	}
 }
 

@@ -121,6 +121,7 @@ type seat struct {
 	*sender
 	*planner
 	*counter
+	*mover
 }
 
 // assign gives a shard to a process. Whoever had it learns of it elsewhere.
@@ -136,6 +137,7 @@ func (w *World) assign(shard tocsin.Shard, p *process) {
 	s.planner = newPlanner(s)
 	s.counter = newCounter(s)
 	s.sender = newSender(s)
+	s.mover = newMover(s)
 	s.planner.begin()
 	s.counter.begin()
 	s.sender.begin()
@@ -204,4 +206,5 @@ func (s *seat) changed(records []journal.Entry, next uint64) {
 	}
 	s.audience.Advance(next)
 	s.applied(next)
+	s.moved()
 }

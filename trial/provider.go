@@ -113,6 +113,9 @@ func (s *simulated) take(d *delivery, push *pushed) (a answer) {
 		w.reach(acceptedTwice)
 	}
 	a.Result = provider.Accepted
+	if push.moved {
+		a.Reason = tocsin.ReasonMoved
+	}
 	if s.troubled(answerLost, 3) {
 		w.reach(fault(answerLost))
 		w.truth.lost[d.x.s.shard]++
@@ -146,6 +149,7 @@ type pushed struct {
 	address        []byte
 	addressVersion uint64
 	version        int // of the credential it was written with
+	moved          bool
 	answer         answer
 	done           bool
 }
@@ -169,6 +173,7 @@ func (x *sender) deliver(e fanout.Deliver) {
 		if reason := x.load.Blocked[i]; reason != 0 {
 			d.answered(push, answer{Answer: fanout.Answer{Count: 1, Outcome: tocsin.Suppressed, Reason: reason}})
 		}
+		push.moved = x.load.Moved[i]
 	}
 	cut := len(d.pushes)
 	if w.chance(3) {

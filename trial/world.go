@@ -65,6 +65,7 @@ type World struct {
 	lastID    uint64 // those of the town come first
 	healing   bool
 	stepped   bool       // a clock was set
+	restless  bool       // people move while sends are asked for
 	faulty    [kinds]int // draws left of each engine fault
 
 	offers []offer // per shard
@@ -186,7 +187,7 @@ const (
 	troubled = 8 * time.Second   // faults begin before this
 	healed   = 14 * time.Second  // and have ended here
 	patience = 180 * time.Second // everything must have drained by then (law L8)
-	restless = 200_000           // or after so many events
+	overlong = 200_000           // or after so many events
 )
 
 // Run plays the history of a seed to its end.
@@ -218,7 +219,7 @@ func (t *Town) Run(seed uint64) (r Result) {
 		if w.healing && w.settled() {
 			break
 		}
-		if w.now.Sub(dawn) > patience || w.result.Events > restless {
+		if w.now.Sub(dawn) > patience || w.result.Events > overlong {
 			w.broken("L8", "%s", w.stuck())
 			break
 		}
