@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -340,7 +341,13 @@ func TestTwoStreamsOfOneImport(t *testing.T) {
 func TestAnImportEndsWhateverTheClock(t *testing.T) {
 	now := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
 	w := newWorld(t, func(_ *Config, d *Deps) {
-		d.Now = func() time.Time { now = now.Add(-time.Minute); return now }
+		var mu sync.Mutex
+		d.Now = func() time.Time {
+			mu.Lock()
+			defer mu.Unlock()
+			now = now.Add(-time.Minute)
+			return now
+		}
 	})
 	p, c := w.newProject("a")
 	_, text := w.raw("POST", "/v1/imports", p.Key, `{"provider":"fcm","token":"t1"}`, "Content-Type", "application/x-ndjson")

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/tocsin-push/tocsin"
@@ -154,6 +155,16 @@ func (r *row) joins() bool {
 		}
 	}
 	return len(known) < allWriters
+}
+
+// clone is a row to change. Entries are shared: who changes one puts another in
+// its place.
+func (r *row) clone() *row {
+	c := *r
+	for k, all := range r.names {
+		c.names[k] = maps.Clone(all)
+	}
+	return &c
 }
 
 // view is the row as others see it. The row must not be changed afterwards.

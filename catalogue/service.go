@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -48,8 +50,8 @@ type held struct {
 	turn chan struct{} // holds one token: whoever took it may change the row
 	view atomic.Pointer[View]
 	read atomic.Int64 // when the row was last looked at, Unix nanoseconds
-	data []byte       // of the row; this and half are guarded by turn
-	half bool         // a change of a name is on its way
+	data []byte       // of the row as it is stored; this and row are guarded by turn
+	row  *row         // the same; not to be changed
 }
 
 // New returns a service.
@@ -103,7 +105,7 @@ func (s *Service) View(ctx context.Context, project tocsin.ProjectID) (*View, er
 	defer h.leave()
 	now := s.Now().UnixNano()
 	found, err := s.Store.GetLatest(ctx, place(project), rowKey)
-	if err == nil && !h.half && h.view.Load() != nil && bytes.Equal(h.data, found.Value) {
+	if err == nil && h.row != nil && h.row.pending == nil && bytes.Equal(h.data, found.Value) {
 		h.read.Store(now)
 		return h.view.Load(), nil
 	}
@@ -134,27 +136,23 @@ func (s *Service) load(ctx context.Context, project tocsin.ProjectID, h *held) (
 		if err != nil {
 			return nil, err
 		}
-		if err := h.show(found.Value); err != nil {
-			return nil, err
+		if h.row == nil || !bytes.Equal(h.data, found.Value) {
+			r, err := unmarshal(found.Value)
+			if err != nil {
+				return nil, err
+			}
+			h.show(found.Value, r)
 		}
 		h.read.Store(now)
-		return unmarshal(found.Value)
+		return h.row.clone(), nil
 	}
 	return nil, ErrBusy
 }
 
-// show makes a View of the row, unless there is one.
-func (h *held) show(data []byte) error {
-	if h.view.Load() != nil && bytes.Equal(h.data, data) {
-		return nil
-	}
-	r, err := unmarshal(data)
-	if err != nil {
-		return err
-	}
-	h.data, h.half = data, r.pending != nil
+// show takes the row that is stored, which nobody changes from now on.
+func (h *held) show(data []byte, r *row) {
+	h.data, h.row = data, r
 	h.view.Store(r.view())
-	return nil
 }
 
 // learn makes the row of a project that has none.
@@ -170,7 +168,7 @@ func (s *Service) learn(ctx context.Context, project tocsin.ProjectID, h *held) 
 	for _, u := range uses {
 		r.names[u.Kind][u.Name] = &Entry{Type: u.Type}
 	}
-	h.data = nil
+	h.data, h.row = nil, nil
 	return s.save(ctx, project, h, r)
 }
 
@@ -197,7 +195,8 @@ func (s *Service) save(ctx context.Context, project tocsin.ProjectID, h *held, r
 		return errConflict
 	}
 	h.read.Store(s.Now().UnixNano())
-	return h.show(data)
+	h.show(data, r)
+	return nil
 }
 
 var errConflict = fmt.Errorf("%w: the row is another by now", ErrBusy)
@@ -257,14 +256,15 @@ func (s *Service) Take(ctx context.Context, project tocsin.ProjectID, w Writer, 
 				if !joins {
 					e.By.Name = "" // one of very many: the key alone
 				}
-				r.names[u.Kind][u.Name] = e
 			case e.Type != u.Type:
 				return false, &Conflict{u, *e}
 			case e.noted(w, today, joins):
 				continue
 			}
-			e.note(w, today, joins)
-			changed = true
+			noted := *e // others read the one before
+			noted.Writers = slices.Clone(e.Writers)
+			noted.note(w, today, joins)
+			r.names[u.Kind][strings.Clone(u.Name)], changed = &noted, true
 		}
 		return changed, nil
 	})
