@@ -42,7 +42,10 @@
 // truth.
 //
 // Follower is the shell: it tails the log from the newest good snapshot,
-// writes snapshots and trims the log below the older of two.
+// writes snapshots and trims the log below the older of two. A snapshot is one
+// moment of the shard, in parts (snapshot.go): a new kind of state names its
+// streams of parts in project.freeze and reads them in restore. Parts that the
+// snapshot before the last holds are not written again (manifest.go, pack.go).
 //
 // What a shard has for others is carried by two machines a shard, which Ways
 // runs: Mover brings subscriptions that move, Directory sees to it that an

@@ -31,6 +31,11 @@
 // are asked for: it joins the sets of the days or, to count, adds them 64 rows at
 // a time. Rows are then looked up as their people.
 //
+// For snapshots, an index is frozen as streams of parts (parts.go): chunks of
+// columns and arenas as they stand in memory, which the writer copies before it
+// changes them as long as somebody holds the moment. Tables, counts, orders and
+// sets of rows are built anew when a snapshot is read.
+//
 // Nothing here locks: one writer, and readers only while it does not write.
 // Bytes handed out (text of values, arena entries) stay as they are for good;
 // they may be kept after later writes.
