@@ -174,3 +174,26 @@ func TestFailureOfEveryOperation(t *testing.T) {
 		}
 	}
 }
+
+// On a nearly full disk no snapshot takes the room that the log needs.
+func TestSnapshotLeavesRoom(t *testing.T) {
+	fs := vfs.NewMem()
+	w, f := chain(t, fs)
+	stop := running(t, f)
+	defer stop()
+	if err := f.Shard().Await(t.Context(), w.append(t, remove(0))); err != nil {
+		t.Fatal(err)
+	}
+	before, _ := fs.List("audience")
+	fs.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: floor - 1, TotalBytes: 1 << 40})
+	if err := f.Snapshot(t.Context()); !errors.Is(err, syscall.ENOSPC) {
+		t.Error(err)
+	}
+	if after, _ := fs.List("audience"); len(after) != len(before) {
+		t.Errorf("it left %v, there were %v", after, before)
+	}
+	fs.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: floor, TotalBytes: 1 << 40})
+	if err := f.Snapshot(t.Context()); err != nil {
+		t.Error(err)
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"syscall"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -28,6 +29,20 @@ type packer struct {
 	base   *manifest
 	known  map[[16]byte]place // parts that need not be written
 	cost   written
+	looked uint64 // where the room on the disk was looked at last
+}
+
+// floor is how much room a snapshot leaves on the disk, for what saves and trims
+// more than it takes.
+const floor = 128 << 20
+
+// room is an error when the disk is nearly full. Where nobody can tell, it is not.
+func (p *packer) room() error {
+	usage, err := p.folder.fs.GetDiskUsage(p.folder.dir)
+	if p.looked = p.offset; err == nil && usage.AvailBytes < floor {
+		return fmt.Errorf("%d bytes are free on the disk, a snapshot leaves %d: %w", usage.AvailBytes, int64(floor), syscall.ENOSPC)
+	}
+	return nil
 }
 
 // write makes a snapshot of a moment. Parts that base holds are not written
@@ -53,7 +68,9 @@ func (p *packer) draft(path string, m *moment) error {
 	}
 	p.out = bufio.NewWriterSize(file, p.folder.buffer)
 	p.share()
-	err = p.write([]byte(fileHead))
+	if err = p.room(); err == nil {
+		err = p.write([]byte(fileHead))
+	}
 	for _, id := range m.projects {
 		if err == nil {
 			err = p.project(m, id)
@@ -154,6 +171,11 @@ func (p *packer) good(at place) bool {
 }
 
 func (p *packer) write(b []byte) error {
+	if p.offset-p.looked > 16<<20 {
+		if err := p.room(); err != nil {
+			return err
+		}
+	}
 	p.offset += uint64(len(b))
 	_, err := p.out.Write(b)
 	return err

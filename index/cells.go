@@ -82,7 +82,8 @@ func (c *Cells[T]) Set(row uint32, cell T) {
 // own makes the cells the writer's alone.
 func (k *chunk[T]) own() {
 	if k.moment != nil && !k.moment.over.Load() {
-		k.cells = append(make([]T, 0, cap(k.cells)), k.cells...)
+		// append clears nothing that it copies over: the writer waits.
+		k.cells = append([]T(nil), k.cells...)
 	}
 	k.moment = nil
 }
