@@ -27,9 +27,9 @@ func (s *Shard) Explain(ctx context.Context, id tocsin.ProjectID, q *target.Quer
 	if p == nil {
 		p = newProject(id, s.number)
 	}
-	rows, f := index.Dense(p.live), index.NewFunnel(ctx, q, sample)
+	rows, f, memo := index.Dense(p.live), index.NewFunnel(ctx, q, sample), new(index.Memo)
 	ready := func() time.Duration {
-		f.Compile(p.known, p.around(s, at, other))
+		f.Compile(p.known, p.around(s, at, other, memo))
 		return f.Cost()
 	}
 	err = s.sliced(ctx, p, len(rows), p.known.Setup(q), true, ready, func(from, to int) bool {
@@ -57,7 +57,7 @@ func (s *Shard) Cost(ctx context.Context, id tocsin.ProjectID, q *target.Query, 
 		return c, nil
 	}
 	block := time.Duration(0)
-	if around := p.around(s, at, nil); explain { // who got a send costs little
+	if around := p.around(s, at, nil, nil); explain { // who got a send costs little
 		f := index.NewFunnel(ctx, q, 0)
 		f.Compile(p.known, around)
 		block = f.Cost()
@@ -104,5 +104,5 @@ func (s *Shard) Verdict(ctx context.Context, id tocsin.ProjectID, subscription t
 	if !ok {
 		return v, false, nil
 	}
-	return p.known.Verdict(ctx, q, o, p.around(s, at, other)), true, nil
+	return p.known.Verdict(ctx, q, o, p.around(s, at, other, nil)), true, nil
 }

@@ -155,8 +155,9 @@ func (s *Shard) pass(ctx context.Context, p *project, q *target.Query, of func(*
 	rows = index.Dense(of(p))
 	var program *index.Program
 	var cost func() time.Duration // of a block
+	memo := new(index.Memo)
 	ready := func() time.Duration {
-		program = p.known.Compile(ctx, q, p.around(s, at, other))
+		program = p.known.Compile(ctx, q, p.around(s, at, other, memo))
 		return cost()
 	}
 	setup := p.known.Setup(q)

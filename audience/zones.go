@@ -47,8 +47,9 @@ func (z *zones) of(name string) (*time.Location, bool) {
 }
 
 // around is what targets of a project are evaluated with for an instant.
-func (p *project) around(s *Shard, at time.Time, other gotten) *index.Around {
+// memo, which may be nil, goes from one to the next of one query and instant.
+func (p *project) around(s *Shard, at time.Time, other gotten, memo *index.Memo) *index.Around {
 	return &index.Around{Now: at, Zone: s.zones.of, Created: p.rows.created, Active: p.rows.active, Profile: p.rows.profile,
-		Own: p.done.own, People: p.done.people, Members: func(m target.Member) *index.Rows { return p.rowsOf(m, other) },
+		Own: p.done.own, People: p.done.people, Memo: memo, Members: func(m target.Member) *index.Rows { return p.rowsOf(m, other) },
 		Segment: p.segment}
 }

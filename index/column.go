@@ -10,10 +10,11 @@ type shape struct {
 	sets  int // up to so many, a column keeps the rows of each: 2 bytes a row at most
 	plain int // from so many on, a column of numbers may give up its dictionary ...
 	rows  int // ... if there is one for each so many rows
+	doers int // up to so many rows of a block are looked up one by one when an event is asked about
 }
 
 // usual is the shape of all indexes; tests take smaller numbers.
-var usual = shape{sets: 1024, plain: 4096, rows: 8}
+var usual = shape{sets: 1024, plain: 4096, rows: 8, doers: 32}
 
 // column holds one attribute of every row.
 type column struct {

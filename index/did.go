@@ -114,11 +114,24 @@ func fieldOf(n *target.Node, now time.Time) fieldTest {
 // at a time, each once.
 type doers struct {
 	test   *eventTest
-	event  *event // nil: nobody did it
-	since  uint32 // of which day on fields are kept
+	events *Events // nil: nobody did anything
+	event  *event  // nil: nobody did it
+	since  uint32  // of which day on fields are kept
 	tally  *tally
-	blocks []*words
-	wanted map[*occurrences][]wantedField
+	blocks []doneBlock
+	wanted map[*occurrences]wantedFields
+}
+
+// doneBlock is what was found of a block, as long as nothing of it changes.
+type doneBlock struct {
+	rows    *words
+	version uint64
+}
+
+// wantedFields are the values of a day that pass, as long as the day gets no others.
+type wantedFields struct {
+	fields  []wantedField
+	changes int
 }
 
 // wantedField is a field's clause on one day.
@@ -128,23 +141,32 @@ type wantedField struct {
 }
 
 func doersOf(e *Events, name string, test *eventTest, t *tally) doers {
-	d := doers{test: test, tally: t, wanted: make(map[*occurrences][]wantedField)}
-	if e != nil {
+	d := doers{test: test, tally: t, wanted: make(map[*occurrences]wantedFields)}
+	d.renew(e, name)
+	return d
+}
+
+// renew looks up what may have changed since.
+func (d *doers) renew(e *Events, name string) {
+	if d.events = e; e != nil {
 		d.event, d.since = e.names[name], e.since
 	}
-	return d
 }
 
 // block returns the rows of a block that pass.
 func (d *doers) block(number uint32) *words {
 	for int(number) >= len(d.blocks) {
-		d.blocks = append(d.blocks, nil)
+		d.blocks = append(d.blocks, doneBlock{})
 	}
-	if d.blocks[number] == nil {
-		d.blocks[number] = new(words)
-		d.evaluate(number, d.blocks[number])
+	b, version := &d.blocks[number], uint64(0)
+	if d.events != nil {
+		version = d.events.version(number)
 	}
-	return d.blocks[number]
+	if b.rows == nil || b.version != version {
+		b.rows, b.version = new(words), version
+		d.evaluate(number, b.rows)
+	}
+	return b.rows
 }
 
 func (d *doers) evaluate(number uint32, rows *words) {
@@ -310,8 +332,8 @@ func (b *fieldBlock) pass(wanted []wantedField, place uint32) bool {
 
 // wantedOf tests the values of a day, once.
 func (d *doers) wantedOf(f *occurrences) []wantedField {
-	if wanted, ok := d.wanted[f]; ok {
-		return wanted
+	if wanted, ok := d.wanted[f]; ok && wanted.changes == f.changes {
+		return wanted.fields
 	}
 	var all []wantedField
 	for _, test := range d.test.where {
@@ -336,7 +358,7 @@ func (d *doers) wantedOf(f *occurrences) []wantedField {
 		}
 		all = append(all, w)
 	}
-	d.wanted[f] = all
+	d.wanted[f] = wantedFields{all, f.changes}
 	return all
 }
 
@@ -345,13 +367,11 @@ func (d *doers) wantedOf(f *occurrences) []wantedField {
 type did struct {
 	own, people doers
 	profile     *Cells[uint32]
+	few         int // rows of a block that are looked up one by one
 }
 
-// fewDoers is up to how many rows of a block are looked at one by one.
-const fewDoers = 32
-
 func (d *did) narrow(number uint32, rows *words) {
-	if rows.count() <= fewDoers {
+	if rows.count() <= d.few {
 		pick(rows, func(low uint32) bool {
 			of, row := d.doer(number<<16 | low)
 			return of.passes(row)
@@ -457,9 +477,30 @@ func (c *compiler) times(e *target.Event, row uint32) int {
 	return of.times(number)
 }
 
+// Memo keeps what was found of people for the next time that the same query is
+// compiled, for the same instant: whoever lets the writer go on between two blocks
+// needs not find it again. It is used by one evaluation at a time.
+type Memo struct{ did map[*target.Event]*did }
+
 func (c *compiler) didLeaf(e *target.Event) *did {
+	memo := c.around.Memo
+	if memo != nil && memo.did[e] != nil {
+		d := memo.did[e]
+		d.own.renew(c.around.Own, e.Name)
+		d.people.renew(c.around.People, e.Name)
+		d.profile = &c.around.Profile
+		return d
+	}
 	test, t := testOf(e, c.around.Now), new(tally)
-	return &did{own: doersOf(c.around.Own, e.Name, test, t), people: doersOf(c.around.People, e.Name, test, t), profile: &c.around.Profile}
+	d := &did{own: doersOf(c.around.Own, e.Name, test, t), people: doersOf(c.around.People, e.Name, test, t), profile: &c.around.Profile,
+		few: c.x.shape.doers}
+	if memo != nil {
+		if memo.did == nil {
+			memo.did = make(map[*target.Event]*did)
+		}
+		memo.did[e] = d
+	}
+	return d
 }
 
 // event compiles a clause on what somebody did.

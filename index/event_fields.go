@@ -15,6 +15,8 @@ type occurrences struct {
 	values []*dictionary // by field
 	blocks []fieldBlock
 	cost   int
+
+	changes int
 }
 
 type fieldBlock struct {
@@ -37,6 +39,7 @@ func (d *eventDay) keep(row uint32, fields []Field, seed maphash.Seed) (cost int
 		d.fields = &occurrences{}
 	}
 	f := d.fields
+	f.changes++
 	at, found := f.block(row >> 16)
 	if !found {
 		f.blocks = slices.Insert(f.blocks, at, fieldBlock{number: row >> 16})
@@ -87,6 +90,7 @@ func (f *occurrences) each(row uint32, do func(b *fieldBlock, place uint32)) {
 
 // remove forgets the times of a row, and returns what they cost.
 func (f *occurrences) remove(row uint32) (cost int) {
+	f.changes++
 	f.each(row, func(b *fieldBlock, place uint32) {
 		last := uint32(len(b.rows) - 1)
 		cost += costTime

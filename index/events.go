@@ -36,6 +36,9 @@ type Events struct {
 	today uint32
 	since uint32 // the oldest day of which fields are kept
 	cost  int    // of those
+
+	changes []uint32 // by block of rows, how often one of them did something or was forgotten
+	dropped uint32   // how often days went
 }
 
 // event is everything about one name.
@@ -108,8 +111,25 @@ func (e *Events) Add(row uint32, name string, at uint32, fields []Field, rows in
 	}
 }
 
+// version changes whenever something of a block of rows may have.
+func (e *Events) version(number uint32) uint64 {
+	v := uint64(e.dropped) << 32
+	if int(number) < len(e.changes) {
+		v |= uint64(e.changes[number])
+	}
+	return v
+}
+
+func (e *Events) change(row uint32) {
+	for int(row>>16) >= len(e.changes) {
+		e.changes = append(e.changes, 0)
+	}
+	e.changes[row>>16]++
+}
+
 // put adds to the totals of a row.
 func (e *Events) put(row uint32, name string, t total) {
+	e.change(row)
 	one := e.names[name]
 	if one == nil {
 		one = &event{}
@@ -256,6 +276,7 @@ func (e *Events) Advance(at uint32) {
 		return
 	}
 	e.today = at / daySeconds
+	e.dropped++
 	e.dropFields(max(e.since, e.today+1-min(e.today, FieldDays)))
 	for _, one := range e.names {
 		one.days = slices.DeleteFunc(one.days, func(d *eventDay) bool { return d.number+CountedDays <= e.today })
@@ -280,6 +301,7 @@ func (e *Events) bound(rows int) {
 // dropFields says that fields of the days before one are not kept.
 func (e *Events) dropFields(since uint32) {
 	e.since = since
+	e.dropped++
 	for _, one := range e.names {
 		for i := 0; i < len(one.days) && one.days[i].number < since; i++ {
 			one.days[i] = e.withoutFields(one.days[i])
@@ -314,6 +336,7 @@ func (e *Events) Clear(row uint32) {
 		if !found {
 			continue
 		}
+		e.change(row)
 		first, last := p.list[at].first/daySeconds, p.list[at].last/daySeconds
 		p.own()
 		p.list = slices.Delete(p.list, at, at+1)

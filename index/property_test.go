@@ -112,6 +112,14 @@ func (w *world) live(t *testing.T, targets int) error {
 		if want := w.n.run(q, all.ToArray(), w.around); !slices.Equal(a.ToArray(), want) {
 			return fmt.Errorf("target %d: %s finds %v, want %v", i, first, a.ToArray(), want)
 		}
+		if w.IntN(4) == 0 {
+			if err := w.remembers(t, q, all); err != nil {
+				return fmt.Errorf("target %d: %s, compiled again after changes, %w", i, first, err)
+			}
+			if a, err = w.ask(t, first, all); err != nil {
+				return fmt.Errorf("target %d: %w", i, err)
+			}
+		}
 		b, err := w.ask(t, second, all)
 		if err != nil {
 			return fmt.Errorf("target %d: %w", i, err)
@@ -131,6 +139,23 @@ func (w *world) live(t *testing.T, targets int) error {
 	}
 	if !w.n.agrees(w.x) || !w.eventsAgree() {
 		return fmt.Errorf("values read back differ")
+	}
+	return nil
+}
+
+// remembers compiles a query several times while things change, keeping what was
+// found of people.
+func (w *world) remembers(t *testing.T, q *target.Query, all *roaring.Bitmap) error {
+	around := *w.around
+	around.Memo = new(Memo)
+	for range w.IntN(4) {
+		around.Created, around.Active, around.Profile = w.around.Created, w.around.Active, w.around.Profile
+		if got, want := found(t, w.x, q, all, &around), w.n.run(q, all.ToArray(), w.around); !slices.Equal(got, want) {
+			return fmt.Errorf("finds %v, want %v", got, want)
+		}
+		for range w.IntN(8) {
+			w.change()
+		}
 	}
 	return nil
 }

@@ -22,6 +22,7 @@ type Around struct {
 	// Own is what rows did that are nobody's, People what people did, by their
 	// number in Profile less one. Nobody did anything where they are nil.
 	Own, People *Events
+	Memo        *Memo // nil: nothing is kept for the next compilation
 
 	// Members are the rows of a named set that is no segment; nil is nobody. Its
 	// rows number at most as many as Created has.

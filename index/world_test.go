@@ -58,7 +58,7 @@ func zonesOf() func(string) (*time.Location, bool) {
 
 func newWorld(random *rand.Rand, zone func(string) (*time.Location, bool)) *world {
 	w := &world{Rand: random, x: New(), n: make(naive)}
-	w.x.shape = shape{sets: 1 + random.IntN(12), plain: 2 + random.IntN(20), rows: 1 << 20}
+	w.x.shape = shape{sets: 1 + random.IntN(12), plain: 2 + random.IntN(20), rows: 1 << 20, doers: random.IntN(2) * random.IntN(40)}
 	for i := range 1 + random.IntN(5) {
 		f := field{name: string(rune('a' + i)), values: 1 + random.IntN(40)}
 		for range 1 + random.IntN(2)*random.IntN(3) {
