@@ -10,3 +10,28 @@ func TestShareOfGarbage(t *testing.T) {
 		}
 	}
 }
+
+// Memory is given back once in a time of rest, and not for little.
+func TestMemoryIsGivenBackAtRest(t *testing.T) {
+	var r rest
+	allocated := uint64(0)
+	looks := func(n int, each, spare uint64) (given int) {
+		for range n {
+			allocated += each
+			if r.look(allocated, spare) {
+				given++
+			}
+		}
+		return given
+	}
+	for _, step := range []struct {
+		looks       int
+		each, spare uint64
+		given       int
+	}{{30, 1 << 30, 1 << 30, 0}, {9, 1 << 20, 1 << 30, 0}, {1, 1 << 20, 1 << 30, 1}, {100, 1 << 20, 1 << 30, 0},
+		{1, 1 << 30, 1 << 30, 0}, {100, 1 << 20, 1 << 30, 1}, {1, 1 << 30, 1 << 30, 0}, {100, 1 << 20, 1 << 20, 0}} {
+		if given := looks(step.looks, step.each, step.spare); given != step.given {
+			t.Errorf("%+v: given back %d times", step, given)
+		}
+	}
+}
