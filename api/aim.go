@@ -73,7 +73,7 @@ func (s *Server) judge(ctx context.Context, project tocsin.ProjectID, row *sendR
 		out.Explanation += "; the subscription is deleted by now"
 		return nil
 	}
-	verdict := verdictBody(&v)
+	verdict := verdictBody(&v, found.Since)
 	out.Verdict = &verdict
 	switch {
 	case out.Targeted && !v.Matches:
@@ -87,6 +87,8 @@ func (s *Server) judge(ctx context.Context, project tocsin.ProjectID, row *sendR
 		out.Explanation += ": it registered afterwards"
 	case found.Created.After(due):
 		out.Explanation += ": it registered in that second, or what is known of it has changed since"
+	case found.Since.Add(-time.Second).After(due): // in whole seconds too
+		out.Explanation += ": what is known of it has changed since, for the last time at " + found.Since.Format(time.RFC3339)
 	default:
 		out.Explanation += ": what is known of it has changed since"
 	}

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"strings"
+	"time"
 
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/ask"
@@ -101,7 +102,7 @@ func (s *Server) judgeTarget(ctx context.Context, in *body[client.VerdictRequest
 			}
 			if live {
 				out.Body.Subscriptions = append(out.Body.Subscriptions, client.SubscriptionVerdict{
-					Sampled: client.Sampled{Subscription: one.ID, User: userOf(one.Profile)}, OptedIn: one.OptedIn, Verdict: verdictBody(&v)})
+					Sampled: client.Sampled{Subscription: one.ID, User: userOf(one.Profile)}, OptedIn: one.OptedIn, Verdict: verdictBody(&v, one.Since)})
 			}
 		}
 		return nil
@@ -115,14 +116,17 @@ func (s *Server) judgeTarget(ctx context.Context, in *body[client.VerdictRequest
 	return out, nil
 }
 
-func verdictBody(v *index.Verdict) client.Verdict {
+func verdictBody(v *index.Verdict, since time.Time) client.Verdict {
 	out := client.Verdict{Clause: clauseText(v.Node), Matches: v.Matches, Tags: v.Tags, Members: v.Members, Segment: v.Segment}
 	if v.Value.Kind != 0 {
 		seen := valueOf(v.Value)
 		out.Value = &seen
 	}
+	if n := v.Node; n.Op > target.Not && n.Op != target.Did && !n.Native.Membership() && n.Native != target.Created && n.Native != target.LastActive {
+		out.Since = since
+	}
 	for i := range v.Inner {
-		out.Inner = append(out.Inner, verdictBody(&v.Inner[i]))
+		out.Inner = append(out.Inner, verdictBody(&v.Inner[i], since))
 	}
 	return out
 }

@@ -36,6 +36,9 @@ func check(e *record.Envelope) (*record.Changes, error) {
 // apply takes a record that was written at an instant and stood at pos.
 func (p *project) apply(pos uint64, at int64, changes *record.Changes) {
 	p.version++
+	if p.at = seconds(at); p.noted == 0 {
+		p.noted = p.at
+	}
 	p.lists.expireDrafts(p, at)
 	if p.opened.expire(at) {
 		p.touchAllMoving()
@@ -193,7 +196,7 @@ func (p *project) upsert(from origin, u *record.Upsert) {
 	p.rows.active.Set(ordinal, max(p.rows.active.At(ordinal), seconds(u.Active)))
 	attributes, tags := p.names.attributes(from.edition, u.Attributes), p.names.tags(from.edition, u.Tags)
 	if known || !p.gather(ordinal, attributes, tags) {
-		setAll(p.known, ordinal, attributes, tags)
+		p.learn(ordinal, attributes, tags)
 	}
 	p.setFields(ordinal, u)
 	p.touch(ordinal)
@@ -204,7 +207,7 @@ func (p *project) setFields(ordinal uint32, u *record.Upsert) {
 	for _, field := range [...]struct{ name, text string }{{fieldPlatform, u.Platform}, {fieldLanguage, target.LanguageTag(u.Language)},
 		{fieldZone, u.Zone}, {fieldRegion, u.Region}, {fieldCity, u.City}, {fieldAppVersion, u.AppVersion}} {
 		if field.text != "" {
-			p.known.Set(ordinal, field.name, index.Value{Kind: index.Text, Text: field.text})
+			p.setField(ordinal, field.name, field.text)
 		}
 	}
 }
@@ -276,7 +279,7 @@ func (p *project) update(edition uint64, u *record.ProfileUpdate) {
 		setAll(p.people.known, number, attributes, tags)
 	}
 	p.subscriptions(u.Profile, func(ordinal uint32) {
-		setAll(p.known, ordinal, attributes, tags)
+		p.learn(ordinal, attributes, tags)
 		p.touch(ordinal)
 	})
 }

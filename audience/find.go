@@ -33,6 +33,7 @@ type Subscription struct {
 	OptedIn    bool
 	Created    time.Time // when it registered; this and Active to the second, zero unknown
 	Active     time.Time
+	Since      time.Time // all that is known of it but events and sets has been as it is at least since then; zero unknown
 	Attributes map[string]index.Value
 	Tags       map[string][]string
 }
@@ -111,6 +112,7 @@ func (p *project) view(o uint32) Subscription {
 	}
 	v.Profile, v.Route = p.keyOf(o), p.routes[r.route.At(o)]
 	v.Address, v.Secret = p.stored(o)
+	v.Since = fromSeconds(p.since(o))
 	v.Created, v.Active = fromSeconds(r.created.At(o)), fromSeconds(r.active.At(o))
 	v.Attributes = make(map[string]index.Value)
 	for name, value := range p.known.Attributes(o) {

@@ -106,7 +106,7 @@ func (m *model) upsert(pos uint64, u *record.Upsert) {
 	}
 	anew := !s.Live
 	if anew {
-		s.Created, s.OptedIn, s.Attributes, s.Tags = noon, true, map[string]index.Value{}, map[string][]string{}
+		s.Created, s.Since, s.OptedIn, s.Attributes, s.Tags = noon, noon, true, map[string]index.Value{}, map[string][]string{}
 	}
 	if len(u.Address) > 0 {
 		for _, other := range m.all {

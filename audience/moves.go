@@ -321,6 +321,7 @@ func (p *project) settle(from origin, shard tocsin.Shard, s *record.State) {
 	p.did(ordinal, s.Deeds)
 	p.hadOpened(from.now, ordinal, s.Opened)
 	p.cameFrom(ordinal, s.Places)
+	p.mark(ordinal)
 	p.optIn(ordinal, u.GetOptedIn())
 	p.lookFor(ordinal, true)
 }
@@ -341,6 +342,7 @@ func (p *project) fill(now int64, ordinal uint32, edition uint64, s *record.Stat
 	p.did(ordinal, s.Deeds)
 	p.hadOpened(now, ordinal, s.Opened)
 	p.cameFrom(ordinal, s.Places)
+	p.mark(ordinal)
 	p.touch(ordinal)
 	if !u.GetOptedIn() {
 		p.optIn(ordinal, false)

@@ -36,6 +36,7 @@ func (p *project) rename(at int64, n *record.Names) {
 		return
 	}
 	p.names.edition = n.Edition
+	p.noted = p.at
 	p.names.past = slices.DeleteFunc(p.names.past, func(r renamed) bool { return at-r.at > int64(recall) })
 	p.names.past = append(p.names.past, renamed{n.Edition, at, n.Tags, n.From, n.To})
 	for _, x := range [...]*index.Index{p.known, p.people.known} {

@@ -88,6 +88,7 @@ func (p *project) belong(ordinal uint32, key string, anew bool) {
 			links.Set(at, r.next.At(ordinal))
 		}
 		r.profile.Set(ordinal, profile)
+		p.mark(ordinal)
 		r.next.Set(ordinal, 0)
 		if profile != 0 {
 			if !anew {

@@ -62,6 +62,8 @@ type project struct {
 	id          tocsin.ProjectID
 	environment tocsin.Environment
 
+	at      uint32 // of the record that is applied, in seconds
+	noted   uint32 // from when on it is noted what changes, in seconds; 0 with the next record
 	version uint64 // rises with each record that is applied
 	passing sync.Mutex
 	passes  []*pass // under way; readers change it, and hold passing for that
@@ -75,6 +77,7 @@ type rows struct {
 	address index.Cells[index.Ref] // 0 when deleted
 	vouched index.Cells[uint32]    // when the device last brought this address itself, in seconds; 0 unknown
 	created index.Cells[uint32]    // when it registered, in seconds; 0 unknown
+	changed index.Cells[uint32]    // when something of it changed last, in seconds; 0 not since it registered
 	active  index.Cells[uint32]    // last seen, in seconds
 	route   index.Cells[uint32]
 	profile index.Cells[uint32] // its number + 1; 0 is anonymous
@@ -265,6 +268,9 @@ func (p *project) release(ordinal uint32, free func(*index.Arena, index.Ref), cl
 }
 
 func (p *project) optIn(ordinal uint32, in bool) {
+	if p.reachable.Contains(ordinal) != in {
+		p.mark(ordinal)
+	}
 	p.known.Set(ordinal, fieldOptedIn, index.FlagValue(in))
 	p.touch(ordinal)
 	if in {

@@ -39,7 +39,7 @@ func (s *Shard) Sizes() (all []Sizes) {
 		r, w := &p.rows, &p.people
 		z := Sizes{Project: id, Subscriptions: int(p.live.GetCardinality()), Known: p.known.Weights(),
 			Addresses: p.addresses.Size(), IDs: r.ids.Size() + p.byID.Size() + p.byAddress.Size(),
-			Rows: r.version.Size() + r.since.Size() + r.address.Size() + r.vouched.Size() + r.created.Size() + r.active.Size() +
+			Rows: r.version.Size() + r.since.Size() + r.address.Size() + r.vouched.Size() + r.created.Size() + r.changed.Size() + r.active.Size() +
 				r.route.Size() + r.profile.Size() + r.next.Size() + int(p.live.GetSizeInBytes()+p.reachable.GetSizeInBytes()),
 			People: w.known.Size() + w.keys.Size() + w.byKey.Size() + w.key.Size() + w.first.Size(),
 			Named:  p.lists.size() + p.opened.size() + p.segments.size(), Events: p.done.size(), Moves: p.moves.size() + 16*cap(p.formers.all) + p.formers.rows.Size()}

@@ -89,9 +89,10 @@ func (p *project) freeze(m *index.Moment) []index.Stream {
 	r, w := &p.rows, &p.people
 	return slices.Concat([]index.Stream{
 		index.Whole("routes", p.encodeRoutes),
+		index.Whole("noted", func(e *index.Encoder) { e.Number(uint64(p.noted)) }),
 		index.Whole("names", p.names.encode),
 		r.ids.Freeze("ids", m), r.version.Freeze("version", m), r.address.Freeze("address", m), r.vouched.Freeze("vouched", m),
-		r.created.Freeze("created", m), r.active.Freeze("active", m), r.route.Freeze("route", m), r.profile.Freeze("profile", m),
+		r.created.Freeze("created", m), r.changed.Freeze("changed", m), r.active.Freeze("active", m), r.route.Freeze("route", m), r.profile.Freeze("profile", m),
 		r.next.Freeze("next", m), p.addresses.Freeze("addresses"),
 		w.key.Freeze("people/key", m), w.first.Freeze("people/first", m), w.keys.Freeze("people/keys"),
 		p.opened.freeze(m), p.formers.freeze(),
@@ -102,6 +103,7 @@ func (p *project) freeze(m *index.Moment) []index.Stream {
 func restore(id tocsin.ProjectID, shard tocsin.Shard, from *index.Saved) *project {
 	p := newProject(id, shard)
 	from.Whole("routes", p.decodeRoutes)
+	from.Whole("noted", func(d *index.Decoder) { p.noted = uint32(d.Number()) })
 	from.Whole("names", func(d *index.Decoder) { p.names = decodeNames(d) })
 	r, w := &p.rows, &p.people
 	r.ids = index.LoadCells[tocsin.SubscriptionID](from, "ids")
@@ -109,6 +111,7 @@ func restore(id tocsin.ProjectID, shard tocsin.Shard, from *index.Saved) *projec
 	r.address = index.LoadCells[index.Ref](from, "address")
 	r.vouched = index.LoadCells[uint32](from, "vouched")
 	r.created = index.LoadCells[uint32](from, "created")
+	r.changed = index.LoadCells[uint32](from, "changed")
 	r.active = index.LoadCells[uint32](from, "active")
 	r.route = index.LoadCells[uint32](from, "route")
 	r.profile = index.LoadCells[uint32](from, "profile")

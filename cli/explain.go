@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/client"
@@ -96,6 +97,9 @@ func printVerdict(w io.Writer, v client.Verdict, depth int) {
 		fmt.Fprintf(w, ", which segment %s is", v.Segment)
 	}
 	if seen := seen(v); seen != "" {
+		if !v.Since.IsZero() {
+			seen += ", at least since " + v.Since.Format(time.RFC3339)
+		}
 		fmt.Fprintf(w, "  [%s]", seen)
 	}
 	fmt.Fprintln(w)

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"github.com/tocsin-push/tocsin"
 )
@@ -73,6 +74,7 @@ type Verdict struct {
 	Clause  string    `json:"clause" doc:"As JSON, cut off where it is long; of logic $and, $or or $not, with its clauses in inner"`
 	Matches bool      `json:"matches"`
 	Value   *Value    `json:"value,omitempty" doc:"Absent where there is none"`
+	Since   time.Time `json:"since,omitzero" doc:"The value, or that there is none, has stood at least since then: no value, tag or opt-in of the subscription has changed after. Absent for times that are kept for everybody, for events and sets"`
 	Tags    []string  `json:"tags,omitempty" doc:"Of the set that was asked about"`
 	Members []string  `json:"members,omitempty" doc:"Of the lists, segments or sends that were asked about: those that it is in"`
 	Segment string    `json:"segment,omitempty" doc:"Whose definition this is"`
