@@ -215,7 +215,7 @@ func (s *Server) optDevice(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	return nil, s.change(ctx, at, &record.Change{Change: &record.Change_OptIn{OptIn: &record.OptIn{
+	return nil, s.tell(ctx, in.Subscription, at, &record.Change{Change: &record.Change_OptIn{OptIn: &record.OptIn{
 		Subscription: in.Subscription.Bytes(), OptedIn: in.Body.OptedIn}}})
 }
 
@@ -224,7 +224,7 @@ func (s *Server) deleteDevice(ctx context.Context, in *Install) (*empty, error) 
 	if err != nil {
 		return nil, err
 	}
-	return nil, s.change(ctx, at, &record.Change{Change: &record.Change_Delete{Delete: &record.Delete{Subscription: in.Subscription.Bytes()}}})
+	return nil, s.tell(ctx, in.Subscription, at, &record.Change{Change: &record.Change_Delete{Delete: &record.Delete{Subscription: in.Subscription.Bytes()}}})
 }
 
 // kept is the body that guard read into memory.

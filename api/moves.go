@@ -69,6 +69,15 @@ func (s *Server) give(ctx context.Context, id tocsin.SubscriptionID, key string)
 	return s.moved(ctx, project, id)
 }
 
+// tell makes a change durable that takes a subscription away from sends, and
+// returns once what it left behind on other shards knows of it too.
+func (s *Server) tell(ctx context.Context, id tocsin.SubscriptionID, at tocsin.Shard, change *record.Change) error {
+	if err := s.change(ctx, at, change); err != nil {
+		return err
+	}
+	return s.moved(ctx, caller(ctx).Project, id)
+}
+
 // moved returns once no shard has anything of the subscriptions for another.
 func (s *Server) moved(ctx context.Context, project tocsin.ProjectID, ids ...tocsin.SubscriptionID) error {
 	for _, id := range ids {

@@ -299,7 +299,7 @@ func (s *Server) deleteSubscription(ctx context.Context, in *SubscriptionPath) (
 	if err != nil {
 		return nil, err
 	}
-	return nil, s.change(ctx, at, &record.Change{Change: &record.Change_Delete{Delete: &record.Delete{Subscription: in.Subscription.Bytes()}}})
+	return nil, s.tell(ctx, in.Subscription, at, &record.Change{Change: &record.Change_Delete{Delete: &record.Delete{Subscription: in.Subscription.Bytes()}}})
 }
 
 func (s *Server) updateProfile(ctx context.Context, in *struct {
