@@ -151,7 +151,7 @@ func TestFailureOfEveryOperation(t *testing.T) {
 				again := open(t, j, inParts(t, disk), slog.New(slog.DiscardHandler))
 				stop := running(t, again)
 				defer stop()
-				if again.Shard().Applied() != want || !reflect.DeepEqual(everybody(again.Shard()), everybody(f.Shard())) {
+				if again.Shard().Applied() < want || !reflect.DeepEqual(everybody(again.Shard()), everybody(f.Shard())) {
 					t.Fatalf("after operation %d failed, %s: it is not what it was", fail, when)
 				}
 				if found, _ := usable(t, inParts(t, disk)); len(found) < 2 {

@@ -1,7 +1,6 @@
 package audience
 
 import (
-	"bufio"
 	"cmp"
 	"context"
 	"encoding/binary"
@@ -23,7 +22,8 @@ type written struct{ bytes, shared uint64 }
 type packer struct {
 	*unpacker
 	ctx    context.Context
-	out    *bufio.Writer
+	out    vfs.File
+	space  []byte // not written yet
 	offset uint64
 	list   *manifest
 	base   *manifest
@@ -66,7 +66,7 @@ func (p *packer) draft(path string, m *moment) error {
 	if err != nil {
 		return fmt.Errorf("audience: %w", err)
 	}
-	p.out = bufio.NewWriterSize(file, p.folder.buffer)
+	p.out, p.space = file, make([]byte, 0, p.folder.buffer)
 	p.share()
 	if err = p.room(); err == nil {
 		err = p.write([]byte(fileHead))
@@ -80,7 +80,7 @@ func (p *packer) draft(path string, m *moment) error {
 		err = p.end()
 	}
 	if err == nil {
-		err = p.out.Flush()
+		err = p.flush()
 	}
 	if err == nil {
 		err = file.Sync()
@@ -177,7 +177,22 @@ func (p *packer) write(b []byte) error {
 		}
 	}
 	p.offset += uint64(len(b))
-	_, err := p.out.Write(b)
+	for len(b) > 0 {
+		n := min(len(b), cap(p.space)-len(p.space))
+		if p.space, b = append(p.space, b[:n]...), b[n:]; len(p.space) == cap(p.space) {
+			if err := p.flush(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// flush writes what is in space. A vfs.File may change what it is given to write,
+// and parts are the shard's own memory: that is why they are copied there.
+func (p *packer) flush() error {
+	_, err := p.out.Write(p.space)
+	p.space = p.space[:0]
 	return err
 }
 
