@@ -147,3 +147,27 @@ func TestTornSnapshotsAreRefused(t *testing.T) {
 		t.Error("nothing was refused")
 	}
 }
+
+// A column that gives up its dictionary may have had values behind those that it
+// has now: a snapshot of it is read all the same.
+func TestSnapshotOfAColumnThatWasLonger(t *testing.T) {
+	x := New()
+	x.shape = shape{sets: 4, plain: 16, rows: 1 << 20}
+	x.Set(70_000, "number", Value{Kind: Integer, Bits: 1})
+	x.Remove(70_000, "number")
+	for row := range uint32(40) {
+		x.Set(row, "number", Value{Kind: Integer, Bits: int64(row) * 1000})
+	}
+	if x.columns["number"].plain == nil {
+		t.Fatal("the column keeps its dictionary")
+	}
+	y := again(t, x)
+	for row := range uint32(40) {
+		if v, ok := y.Get(row, "number"); !ok || v.Bits != int64(row)*1000 {
+			t.Errorf("row %d has %v, %v", row, v, ok)
+		}
+	}
+	if v, ok := y.Get(70_000, "number"); ok {
+		t.Errorf("row 70,000 has %v", v)
+	}
+}

@@ -62,7 +62,8 @@ func setPrefix(prefix, name string) string    { return prefix + "set/" + name + 
 
 func (c *column) freeze(streams []Stream, prefix string, m *Moment) []Stream {
 	if c.plain != nil {
-		has := slices.Clone(c.has) // a bit a row: it costs no more than to follow its changes
+		words := min(len(c.has), (c.plain.keys.Len()+63)/64) // rows behind the values had one once
+		has := slices.Clone(c.has[:words])                   // a bit a row: it costs no more than to follow its changes
 		return append(streams, c.plain.keys.Freeze(prefix+"keys", m), Stream{prefix + "has", []Part{PartOf(raw(has))}})
 	}
 	streams = c.dict.freeze(streams, prefix, m)
