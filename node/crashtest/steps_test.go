@@ -33,6 +33,9 @@ func missingSteps(t *testing.T, names []string) (missing []string) {
 		}
 	}
 	for _, table := range tables {
+		if table == "segment_size" {
+			continue // a sample at each full hour: nothing follows from one that is lost
+		}
 		if !has("store: " + table + ": ") {
 			missing = append(missing, "table "+table)
 		}

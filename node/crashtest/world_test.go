@@ -169,6 +169,46 @@ func (w *world) setUp() {
 	})
 	w.api, _ = client.New(client.Config{URL: w.node.url, Key: w.node.admin, Project: w.project, Retries: -1})
 	w.load(ctx, "people", w.crowd.people)
+	w.beside(ctx)
+}
+
+// beside does once what leaves the people as they are: a list, a segment, and
+// somebody who is erased.
+func (w *world) beside(ctx context.Context) {
+	w.Helper()
+	one := w.crowd.people[0].id
+	w.survive("list", func() error {
+		if have, err := w.api.List(ctx, "few"); err == nil && have.Entries == 1 {
+			return nil
+		}
+		open, err := w.api.OpenList(ctx, "few", client.ListReplace, client.ImportRequest{Format: client.NDJSON}, true)
+		if err == nil {
+			var done client.Import
+			if done, err = w.api.Upload(ctx, open, strings.NewReader(fmt.Sprintf("{\"id\":%q}\n", one)), nil); err == nil && done.Imported != 1 {
+				w.Fatalf("list: %+v", done)
+			}
+		}
+		return err
+	})
+	w.survive("segment", func() error {
+		_, err := w.api.PutSegment(ctx, "few", []byte(`{"list":"few"}`))
+		return err
+	})
+	w.survive("a count of the segment", func() error {
+		have, err := w.api.Count(ctx, client.Target{Query: []byte(`{"segment":"few"}`)})
+		if err == nil && have.Matched != 1 {
+			w.Fatalf("the segment has %d people", have.Matched)
+		}
+		return err
+	})
+	w.survive("erasure", func() error {
+		e, err := w.api.Erase(ctx, client.ErasureRequest{User: "somebody who was never here", Now: true})
+		for err == nil && e.Status != client.ErasureDone {
+			<-time.After(100 * time.Millisecond)
+			e, err = w.api.GetErasure(ctx, e.ID)
+		}
+		return err
+	})
 }
 
 // load imports people, and goes on with an import that a kill broke.
