@@ -210,7 +210,7 @@ func (w *World) identify(p *project, x *person, key string) {
 	}, func() {
 		x.key, x.shard, x.moving, x.movedTo = key, to, false, w.now
 		for i, shard := range w.livesOn(p, x) {
-			if int(to) != i && shard != nil {
+			if !x.unsure && int(to) != i && shard != nil { // else an older request came later
 				w.broken("identify", "person %d of project %d has key %s by now and lives on shard %d as %s", x.number, p.number, key, i, shard.Profile)
 			}
 		}
