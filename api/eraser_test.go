@@ -76,10 +76,12 @@ func TestErasedWithinADay(t *testing.T) {
 		end = begin() // a new process
 		ask(2, "u:ben")
 		time.Sleep(time.Hour)
+		synctest.Wait()
 		if len(forgotten) != 0 {
 			t.Errorf("%v before it is due", forgotten)
 		}
 		time.Sleep(24*time.Hour - time.Since(made))
+		synctest.Wait()
 		if want := []string{"u:anna", "u:ben"}; !slices.Equal(slices.Sorted(slices.Values(forgotten)), want) {
 			t.Errorf("%v after a day, want %v", forgotten, want)
 		}
