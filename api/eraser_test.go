@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -26,6 +27,7 @@ func TestErasedWithinADay(t *testing.T) {
 			failures[what] = nil
 			return err
 		}
+		var lock sync.Mutex
 		var forgotten []string
 		e := newEraser(Deps{Store: s, Now: time.Now, Log: slog.New(slog.DiscardHandler),
 			Forget: func(_ context.Context, people []*Erasing, step func(string)) error {
@@ -33,6 +35,8 @@ func TestErasedWithinADay(t *testing.T) {
 				if err := fail(0); err != nil {
 					return err
 				}
+				lock.Lock()
+				defer lock.Unlock()
 				for _, one := range people {
 					forgotten = append(forgotten, one.Person.Profile)
 				}
@@ -77,11 +81,15 @@ func TestErasedWithinADay(t *testing.T) {
 		ask(2, "u:ben")
 		time.Sleep(time.Hour)
 		synctest.Wait()
+		lock.Lock()
 		if len(forgotten) != 0 {
 			t.Errorf("%v before it is due", forgotten)
 		}
+		lock.Unlock()
 		time.Sleep(24*time.Hour - time.Since(made))
 		synctest.Wait()
+		lock.Lock()
+		defer lock.Unlock()
 		if want := []string{"u:anna", "u:ben"}; !slices.Equal(slices.Sorted(slices.Values(forgotten)), want) {
 			t.Errorf("%v after a day, want %v", forgotten, want)
 		}
