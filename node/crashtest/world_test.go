@@ -172,8 +172,8 @@ func (w *world) setUp() {
 	w.beside(ctx)
 }
 
-// beside does once what leaves the people as they are: a list, a segment, and
-// somebody who is erased.
+// beside does once what leaves the people as they are: a list, an attribute that
+// none of them has, a segment, and somebody who is erased.
 func (w *world) beside(ctx context.Context) {
 	w.Helper()
 	one := w.crowd.people[0].id
@@ -189,6 +189,9 @@ func (w *world) beside(ctx context.Context) {
 			}
 		}
 		return err
+	})
+	w.survive("another attribute", func() error {
+		return w.api.UpdateProfile(ctx, "nobody", client.ProfileUpdate{Attributes: map[string]client.Value{"seen": client.BooleanValue(true)}})
 	})
 	w.survive("segment", func() error {
 		_, err := w.api.PutSegment(ctx, "few", []byte(`{"list":"few"}`))
