@@ -25,14 +25,15 @@ var levels = [][]string{
 	{"plan", "fanout", "receipt"},
 	{"account", "audience", "catalogue", "provider/apns", "provider/fcm", "provider/webpush", "sim"},
 	{"client"},
-	{"index", "pace", "content", "ask", "bulk", "journal/mem", "journal/disk", "store/mem", "store/disk"},
-	{"target", "ledger", "provider", "journal", "store", "store/disk/folder"},
+	{"ask"},
+	{"index", "pace", "content", "bulk", "journal/mem", "journal/disk", "journal/kafka", "store/mem", "store/disk", "store/cassandra", "snapshot/disk", "snapshot/rows"},
+	{"target", "ledger", "provider", "journal", "store", "snapshot", "store/disk/folder"},
 	{"record"},
 	{"."},
 }
 
 // Kits and the trial serve tests only and may not reach the binary.
-var kits = []string{"journal/journaltest", "store/storetest", "provider/providertest", "store/disk/folder/crashtest", "node/crashtest", "node/browsertest", "bulk/servertest"}
+var kits = []string{"journal/journaltest", "store/storetest", "snapshot/snapshottest", "provider/providertest", "store/disk/folder/crashtest", "node/crashtest", "node/browsertest", "bulk/servertest", "ask/asktest", "engines"}
 var neverInBinary = append([]string{"trial"}, kits...)
 
 type goPackage struct {

@@ -48,10 +48,10 @@ func credentialsOf(project tocsin.ProjectID) store.Place {
 	return store.Place{Table: "account_credentials", Partition: project.String()}
 }
 
-// OnReplace names a function that hears of every credential set in this
-// process, new or replaced, once it is durable and one at a time in the order
-// of versions. It must not block, nor set a credential. Another process reads
-// Credentials again.
+// OnReplace names a function that hears of every credential that is set, new or
+// replaced, once it is durable and one at a time in the order of versions: of one
+// set in this process before SetCredential returns, of others from Watch. It must
+// not block, nor set a credential.
 func (s *Service) OnReplace(hear func(provider.Credential)) {
 	s.setting.Lock()
 	defer s.setting.Unlock()
@@ -96,15 +96,13 @@ func (s *Service) SetCredential(ctx context.Context, project tocsin.ProjectID, c
 		return provider.Credential{}, err
 	}
 	row = credentialRow{format, c.ID, c.Version, c.Provider, s.seal.close(c, clear)}
+	if err := s.announce(ctx, c); err != nil {
+		return provider.Credential{}, err
+	}
 	if err := put(ctx, s.store, credentialsOf(project), c.Provider.String(), old, row, time.Time{}); err != nil {
 		return provider.Credential{}, err
 	}
-	s.sets.Add(1)
-	s.ids.forget(project)
-	s.asking.Forget(project.String())
-	for _, hear := range s.onReplace {
-		hear(c)
-	}
+	s.tell(c)
 	return c, nil
 }
 

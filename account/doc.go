@@ -1,6 +1,6 @@
 // Package account keeps projects, API keys and provider credentials.
 //
-// It reads and writes five tables of the store, and the key file that seals
+// It reads and writes six tables of the store, and the key file that seals
 // credentials. It must never import a room above it, a provider's own package
 // or another room of its level.
 //
@@ -11,6 +11,10 @@
 //	account_keys         a partition a project, "platform" for keys without one: a row a key
 //	account_key_lookup   a partition a key hash: where that key is kept
 //	account_credentials  a partition a project: a row a provider
+//	account_news         one partition, "credentials": a row for each that was set within the hour
+//
+// What another process changed is in force here after Fresh: keys, projects and
+// credentials are read again, and Watch tells of credentials that were replaced.
 //
 // Every partition is bounded: MaxProjects, MaxKeys, one row a hash, three
 // providers. The two caps are looked at before a row is written and not

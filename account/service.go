@@ -83,6 +83,7 @@ type Service struct {
 
 	setting   sync.Mutex // held while a credential is replaced and told
 	onReplace []func(provider.Credential)
+	told      map[string]uint64 // versions of credentials that were, by identifier
 }
 
 // Open reads the key file, or makes it at the first start, and refuses one

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/ask"
 	"github.com/tocsin-push/tocsin/audience"
 	"github.com/tocsin-push/tocsin/client"
 	"github.com/tocsin-push/tocsin/index"
@@ -59,28 +60,28 @@ func (s *Server) aim(ctx context.Context, project tocsin.ProjectID, row *sendRow
 // judge adds to a trace what the send's target says of a subscription for the
 // instant at which it was due, by what is known of it now, and says why it is in the
 // stored audience, or not.
-func (s *Server) judge(ctx context.Context, project tocsin.ProjectID, row *sendRow, at tocsin.Shard, found *audience.Subscription, out *client.Trace) error {
+func (s *Server) judge(ctx context.Context, project tocsin.ProjectID, row *sendRow, at tocsin.Shard, found *ask.Subscription, out *client.Trace) error {
 	q, err := s.aim(ctx, project, row)
 	if q == nil || err != nil {
 		return err
 	}
 	due := fromNanos(row.Due)
-	v, live, err := s.Audience[at].Verdict(ctx, project, found.ID, q, due)
+	v, err := s.Ask[at].Verdict(ctx, project, found.ID, q, due)
 	if err != nil {
 		return err
 	}
-	if !live {
+	if v == nil {
 		out.Explanation += "; the subscription is deleted by now"
 		return nil
 	}
-	verdict := verdictBody(&v, found.Since)
+	verdict := verdictBody(v, found.Since)
 	out.Verdict = &verdict
 	switch {
 	case out.Targeted && !v.Matches:
-		out.Explanation += "; by what is known of it now it would not have been in: " + because(&v)
+		out.Explanation += "; by what is known of it now it would not have been in: " + because(v)
 	case out.Targeted:
 	case !v.Matches:
-		out.Explanation += ": " + because(&v)
+		out.Explanation += ": " + because(v)
 	case !found.OptedIn:
 		out.Explanation += ": it has opted out"
 	case found.Created.Add(-time.Second).After(due): // kept in whole seconds, rounded up

@@ -18,6 +18,7 @@ import (
 // access is who may call an operation.
 type access struct {
 	scope    account.Scopes
+	question bool // about a target
 	platform bool // needs no project: the caller names it in the path, or there is none
 }
 
@@ -66,8 +67,11 @@ func (s *Server) authenticate(need access) func(huma.Context, func(huma.Context)
 			return
 		}
 		gate := s.requests
-		if need.scope == account.Device { // whoever has the public key must not use up the server's share
+		switch {
+		case need.scope == account.Device: // whoever has the public key must not use up the server's share
 			gate = s.devices
+		case need.question: // nor whoever asks what sends and changes need
+			gate = s.questions
 		}
 		if !gate.enter(c.Project) {
 			writeProblem(w, busy(http.StatusTooManyRequests, "too_many", "too many requests of this project at the same time", 1e9))

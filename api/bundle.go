@@ -46,7 +46,18 @@ func newBundle(project tocsin.ProjectID, shards int, at time.Time) *bundle {
 // add takes a change that was placed, and the move that stands behind it. Its
 // names were let pass in an edition.
 func (b *bundle) add(u *record.Upsert, at audience.Placed, edition uint64) {
-	b.change = appendUpsert(b.change[:0], u)
+	b.addEncoded(u, nil, at, edition)
+}
+
+// addEncoded is add where all that appendKnown writes is encoded already, if it
+// is not nil.
+func (b *bundle) addEncoded(u *record.Upsert, known []byte, at audience.Placed, edition uint64) {
+	b.change = appendPlaced(b.change[:0], u)
+	if known == nil {
+		b.change = appendKnown(b.change, u)
+	} else {
+		b.change = append(b.change, known...)
+	}
 	b.append(at.Shard, changeUpsert, edition)
 	if at.Move != nil {
 		b.change = appendMove(b.change[:0], at.Move)

@@ -125,8 +125,11 @@ func (s *Server) namesInUse(ctx context.Context, project tocsin.ProjectID) (view
 			names = append(names, catalogue.Use{Kind: k, Name: name})
 		}
 	}
-	held, live := s.ask.Names(project)
-	for _, n := range held {
+	held, err := s.Ask.Names(ctx, project)
+	if err != nil {
+		return nil, nil, 0, err
+	}
+	for _, n := range held.Names {
 		k := catalogue.Attribute
 		if n.Tags {
 			k = catalogue.TagSet
@@ -134,7 +137,7 @@ func (s *Server) namesInUse(ctx context.Context, project tocsin.ProjectID) (view
 		names = append(names, catalogue.Use{Kind: k, Name: n.Name})
 	}
 	slices.SortFunc(names, compareUses)
-	return view, slices.Compact(names), live, nil
+	return view, slices.Compact(names), held.Live, nil
 }
 
 func compareUses(a, b catalogue.Use) int {
@@ -154,7 +157,7 @@ func (s *Server) nameInUse(ctx context.Context, project tocsin.ProjectID, view *
 	if n.Kind == catalogue.Event {
 		return out, nil
 	}
-	held, err := s.ask.Survey(ctx, project, ask.Name{Name: n.Name, Tags: n.Kind == catalogue.TagSet}, true)
+	held, err := s.Ask.Survey(ctx, project, ask.Name{Name: n.Name, Tags: n.Kind == catalogue.TagSet}, true)
 	if err != nil {
 		return out, err
 	}
@@ -226,7 +229,7 @@ func (s *Server) changeName(ctx context.Context, in *OwnNamePath, to string) (*b
 	if err := s.fresh(ctx); err != nil {
 		return nil, err
 	}
-	held, err := s.ask.Survey(ctx, project, ask.Name{Name: in.Name, Tags: kind == catalogue.TagSet}, false)
+	held, err := s.Ask.Survey(ctx, project, ask.Name{Name: in.Name, Tags: kind == catalogue.TagSet}, false)
 	if err != nil {
 		return nil, err
 	}

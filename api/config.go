@@ -18,7 +18,7 @@ type Config struct {
 	Values      int           // values in a JSON body
 	BodyTime    time.Duration // to read a body; between two reads of an import
 	RequestTime time.Duration // to answer
-	Requests    int           // of one project at the same time, streams aside
+	Requests    int           // of one project at the same time, streams aside; and an eighth of them that ask about targets
 	Streams     int           // of one project at the same time: imports and event streams
 	DeviceRate  int           // calls a second of one network address to the device API
 	DeviceBurst int           // that it may make at once

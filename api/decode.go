@@ -134,13 +134,20 @@ func readAttribute(s *scanner, to *room, name string) error {
 		return wrong("attributes", "more than %d", maxAttributes)
 	}
 	v, err := readValue(s)
-	if err == nil {
-		err = checkAttribute(name, v)
+	kept, _, good := to.goodAttributes.find(name)
+	switch {
+	case err != nil:
+	case good:
+		err = v.Check()
+	default:
+		if err = checkAttribute(name, v); err == nil {
+			kept = to.goodAttributes.add(name, struct{}{})
+		}
 	}
 	if err != nil {
 		return wrong("attributes."+name, "%s", err)
 	}
-	to.add(name, v)
+	to.add(kept, v)
 	return nil
 }
 
@@ -238,7 +245,11 @@ func readTags(s *scanner, to *room, name string) error {
 	if len(to.upsert.Tags) == maxTagSets {
 		return wrong("tags", "more than %d sets", maxTagSets)
 	}
-	set := to.set(name)
+	kept, _, good := to.goodSets.find(name)
+	if !good {
+		kept = name
+	}
+	set := to.set(kept)
 	var err error
 	if s.at < len(s.body) && s.body[s.at] == '{' {
 		err = s.object(2, func(key string) error {
@@ -254,8 +265,13 @@ func readTags(s *scanner, to *room, name string) error {
 		set.Clear = true
 		err = readTexts(s, 2, &set.Replace)
 	}
+	if err == nil && !good {
+		if err = checkSetName(name); err == nil {
+			set.Name = to.goodSets.add(name, struct{}{})
+		}
+	}
 	if err == nil {
-		err = checkTags(set)
+		err = checkTexts(set)
 	}
 	if err != nil {
 		return wrong("tags."+name, "%s", err)

@@ -147,7 +147,7 @@ func (s *Server) admitDevice(ctx context.Context, at tocsin.Shard, reader *intak
 	if _, oneOfMany := webpush.Known(u.Host); oneOfMany && !reader.origins[u.Host] {
 		most /= 2
 	}
-	err = s.fitUpsert(ctx, names, at, u, most)
+	err = s.fitUpsert(ctx, names, at, u, audience.NewAdmitted(), most)
 	return ignored, names.edition(), about(err)
 }
 

@@ -3,8 +3,8 @@
 // keys, limits and bodies, turns the bodies of client into records, and
 // appends them.
 //
-// Reads: the store (idempotency keys, sends of a project, imports), the
-// shards of audience and receipt, the ends of the log, sends. Writes: sends,
+// Reads: the store (idempotency keys, sends of a project, imports), what
+// shards answer (ask), the ends of the log, sends. Writes: sends,
 // cancels, erasures, changes (names of the catalogue too); its own tables send_list,
 // idempotency, import, segment, segment_size and erasure; recipients of a send that its
 // record does not hold (see audience.StoreExplicit). A send

@@ -27,7 +27,7 @@ func (w *world) delivered(p tocsin.ProjectID, send tocsin.SendID, users ...strin
 		if on[shard] == nil {
 			on[shard] = roaring.New()
 		}
-		on[shard].Add(w.server.Audience[shard].FindProfile(p, key)[0].Ordinal)
+		on[shard].Add(w.shards[shard].FindProfile(p, key)[0].Ordinal)
 	}
 	for shard, rows := range on {
 		ordinals, err := rows.ToBytes()
@@ -44,7 +44,7 @@ func (w *world) delivered(p tocsin.ProjectID, send tocsin.SendID, users ...strin
 		w.append(shard, p, &record.Envelope{Body: &record.Envelope_Settle{Settle: &record.Settle{Stamp: stamp(3), Send: send.Bytes(), Claim: 2,
 			Runs: []*record.Run{{Count: n, Result: uint32(tocsin.Accepted)}}}}})
 		for accepted := uint64(0); accepted != uint64(n); {
-			c, err := w.server.Receipts[shard].Status(w.t.Context(), send)
+			c, err := w.server.Ask[shard].Counters(w.t.Context(), send)
 			if err != nil {
 				w.t.Fatal(err)
 			}

@@ -41,23 +41,16 @@ func appendMove(b []byte, m *record.Move) []byte {
 	return numberField(b, 3, uint64(m.Shard))
 }
 
-func appendUpsert(b []byte, u *record.Upsert) []byte {
+func appendUpsert(b []byte, u *record.Upsert) []byte { return appendKnown(appendPlaced(b, u), u) }
+
+// appendPlaced appends what decides the place of a change, or is decided with it.
+func appendPlaced(b []byte, u *record.Upsert) []byte {
 	b = bytesField(b, 1, u.Subscription)
 	b = textField(b, 2, u.Profile)
 	b = numberField(b, 3, uint64(u.Provider))
 	b = bytesField(b, 4, u.Address)
 	b = textField(b, 5, u.Host)
 	b = textField(b, 6, u.Topic)
-	b = textField(b, 7, u.Language)
-	b = textField(b, 8, u.Zone)
-	b = numberField(b, 9, uint64(u.Active))
-	b = bytesField(b, 10, u.Secret)
-	for _, a := range u.Attributes {
-		b = nested(b, 11, func(b []byte) []byte { return appendAttribute(b, a) })
-	}
-	for _, t := range u.Tags {
-		b = nested(b, 12, func(b []byte) []byte { return appendTagSet(b, t) })
-	}
 	if u.OptedIn != nil {
 		b = flagField(b, 13, *u.OptedIn)
 	}
@@ -65,10 +58,6 @@ func appendUpsert(b []byte, u *record.Upsert) []byte {
 	if u.Derived {
 		b = flagField(b, 15, true)
 	}
-	b = textField(b, 16, u.Platform)
-	b = textField(b, 17, u.Region)
-	b = textField(b, 18, u.City)
-	b = textField(b, 19, u.AppVersion)
 	b = numberField(b, 30, u.Later)
 	if u.Found {
 		b = flagField(b, 31, true)
@@ -76,58 +65,91 @@ func appendUpsert(b []byte, u *record.Upsert) []byte {
 	return b
 }
 
+// appendKnown appends the rest of a change.
+func appendKnown(b []byte, u *record.Upsert) []byte {
+	b = textField(b, 7, u.Language)
+	b = textField(b, 8, u.Zone)
+	b = numberField(b, 9, uint64(u.Active))
+	b = bytesField(b, 10, u.Secret)
+	for _, a := range u.Attributes {
+		b = append(b, 11<<3|lengthed, 0)
+		b = endMessage(appendAttribute(b, a), len(b))
+	}
+	for _, t := range u.Tags {
+		b = append(b, 12<<3|lengthed, 0)
+		b = endMessage(appendTagSet(b, t), len(b))
+	}
+	b = textField(b, 16, u.Platform)
+	b = textField(b, 17, u.Region)
+	b = textField(b, 18, u.City)
+	return textField(b, 19, u.AppVersion)
+}
+
+// Wire types of a field whose number is below 16: with it they are one byte.
+const (
+	varint   = byte(protowire.VarintType)
+	fixed64  = byte(protowire.Fixed64Type)
+	lengthed = byte(protowire.BytesType)
+)
+
 // appendAttribute writes the value even when it is zero: it is set.
 func appendAttribute(b []byte, a *record.Attribute) []byte {
-	b = textField(b, 1, a.Name)
+	b = appendText(b, 1, a.Name)
 	switch v := a.Value.(type) {
 	case *record.Attribute_Text:
-		b = protowire.AppendString(protowire.AppendTag(b, 2, protowire.BytesType), v.Text)
+		b = appendText(b, 2, v.Text)
 	case *record.Attribute_Integer:
-		b = protowire.AppendVarint(protowire.AppendTag(b, 3, protowire.VarintType), uint64(v.Integer))
+		b = protowire.AppendVarint(append(b, 3<<3|varint), uint64(v.Integer))
 	case *record.Attribute_Real:
-		b = protowire.AppendFixed64(protowire.AppendTag(b, 4, protowire.Fixed64Type), math.Float64bits(v.Real))
+		b = protowire.AppendFixed64(append(b, 4<<3|fixed64), math.Float64bits(v.Real))
 	case *record.Attribute_Flag:
-		b = flagField(b, 5, v.Flag)
+		b = append(b, 5<<3|varint, byte(protowire.EncodeBool(v.Flag)))
 	case *record.Attribute_Time:
-		b = protowire.AppendVarint(protowire.AppendTag(b, 6, protowire.VarintType), uint64(v.Time))
+		b = protowire.AppendVarint(append(b, 6<<3|varint), uint64(v.Time))
 	case *record.Attribute_Url:
-		b = protowire.AppendString(protowire.AppendTag(b, 7, protowire.BytesType), v.Url)
+		b = appendText(b, 7, v.Url)
 	case *record.Attribute_Remove:
-		b = flagField(b, 8, v.Remove)
+		b = append(b, 8<<3|varint, byte(protowire.EncodeBool(v.Remove)))
 	case *record.Attribute_Location:
-		b = protowire.AppendFixed64(protowire.AppendTag(b, 9, protowire.Fixed64Type), v.Location)
+		b = protowire.AppendFixed64(append(b, 9<<3|fixed64), v.Location)
 	}
 	return b
 }
 
 func appendTagSet(b []byte, t *record.TagSet) []byte {
-	b = textField(b, 1, t.Name)
+	b = appendText(b, 1, t.Name)
 	for field, list := range [...][]string{t.Replace, t.Add, t.Remove} {
 		for _, tag := range list {
-			b = protowire.AppendString(protowire.AppendTag(b, protowire.Number(field+2), protowire.BytesType), tag)
+			b = appendText(b, byte(field+2), tag)
 		}
 	}
 	if t.Clear {
-		b = flagField(b, 5, true)
+		b = append(b, 5<<3|varint, 1)
 	}
 	return b
 }
 
-// nested appends a message. One byte is left for its length, which fits nearly
-// all; a longer one is moved.
-func nested(b []byte, field protowire.Number, write func([]byte) []byte) []byte {
-	b = protowire.AppendTag(b, field, protowire.BytesType)
-	at := len(b)
-	b = write(append(b, 0))
-	size := len(b) - at - 1
+// appendText appends a text under a field below 16, an empty one too.
+func appendText(b []byte, field byte, text string) []byte {
+	if len(text) < 1<<7 {
+		b = append(b, field<<3|lengthed, byte(len(text)))
+		return append(b, text...)
+	}
+	return protowire.AppendString(append(b, field<<3|lengthed), text)
+}
+
+// endMessage writes the length of a message that begins at a place of b. One byte was left
+// for it, which fits nearly all; a longer message is moved.
+func endMessage(b []byte, from int) []byte {
+	size := len(b) - from
 	if size < 1<<7 {
-		b[at] = byte(size)
+		b[from-1] = byte(size)
 		return b
 	}
 	length := protowire.AppendVarint(nil, uint64(size))
 	b = append(b, length[1:]...)
-	copy(b[at+len(length):], b[at+1:at+1+size])
-	copy(b[at:], length)
+	copy(b[from-1+len(length):], b[from:from+size])
+	copy(b[from-1:], length)
 	return b
 }
 

@@ -102,10 +102,11 @@ func (s *Server) erased(ctx context.Context, project tocsin.ProjectID, r *client
 	if err := s.fresh(ctx); err != nil {
 		return "", err
 	}
-	if found, _, ok := s.find(project, r.Subscription); ok && found.Live {
-		return found.Profile, nil
+	found, _, ok, err := s.find(ctx, project, r.Subscription)
+	if ok && found.Live {
+		return found.Profile, err
 	}
-	return audience.AnonymousKey(r.Subscription), nil
+	return audience.AnonymousKey(r.Subscription), err
 }
 
 // createErasure may be repeated when its answer was lost: a second one finds
@@ -117,8 +118,15 @@ func (s *Server) createErasure(ctx context.Context, in *body[client.ErasureReque
 		return nil, err
 	}
 	e := &record.Erase{Profile: key}
-	for _, shard := range s.Audience {
-		for _, id := range shard.EverOf(project, key) {
+	all := make([][]tocsin.SubscriptionID, s.Shards)
+	if err := s.Ask.All(func(shard tocsin.Shard) (err error) {
+		all[shard], err = s.Ask[shard].EverOf(ctx, project, key)
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	for _, ids := range all {
+		for _, id := range ids {
 			e.Subscriptions = append(e.Subscriptions, id.Bytes())
 		}
 	}

@@ -22,14 +22,14 @@ func (s *Server) explainTarget(ctx context.Context, in *body[client.ExplainReque
 	}
 	var f ask.Funnel
 	err = s.ponder(ctx, project, sel, explaining, func() (err error) {
-		f, err = s.ask.Explain(ctx, project, sel.Query, in.Body.Sample, sel.At)
+		f, err = s.Ask.Explain(ctx, project, sel.Query, in.Body.Sample, sel.At)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
 	out := client.Explained{Live: int64(f.Live), Steps: []client.ExplainedStep{}, Matched: int64(f.Matched), OptedOut: int64(f.Matched - f.Reachable),
-		Reachable: int64(f.Reachable), In: sampledBody(f.In), Hints: s.hints(project, sel)}
+		Reachable: int64(f.Reachable), In: sampledBody(f.In)}
 	before := f.Live
 	for i := range f.Steps {
 		step := &f.Steps[i]
@@ -37,7 +37,8 @@ func (s *Server) explainTarget(ctx context.Context, in *body[client.ExplainReque
 			Excluded: int64(before - step.Left), Only: int64(step.Only), Out: sampledBody(step.Out)})
 		before = step.Left
 	}
-	return &body[client.Explained]{out}, nil
+	out.Hints, err = s.hints(ctx, project, sel)
+	return &body[client.Explained]{out}, err
 }
 
 // chooseQuery is choose for what only a query has.
@@ -66,7 +67,7 @@ func clauseText(n *target.Node) string {
 	return text
 }
 
-func sampledBody(people []ask.Person) (out []client.Sampled) {
+func sampledBody(people []ask.Sampled) (out []client.Sampled) {
 	for _, one := range people {
 		out = append(out, client.Sampled{Subscription: one.Subscription, User: userOf(one.Profile)})
 	}
@@ -84,25 +85,29 @@ func (s *Server) judgeTarget(ctx context.Context, in *body[client.VerdictRequest
 		return nil, err
 	}
 	const most = 100 // subscriptions of a user
-	var about []audience.Subscription
+	var about []ask.Subscription
 	var shard tocsin.Shard
 	if asked.User != "" {
 		key := audience.UserKey(asked.User)
 		shard = tocsin.ShardOf(project, key, s.Shards)
-		about = s.Audience[shard].FindProfile(project, key)
-	} else if found, at, ok := s.find(project, asked.Subscription); ok {
-		about, shard = []audience.Subscription{found}, at
+		about, err = s.Ask[shard].Profile(ctx, project, key)
+	} else {
+		about = make([]ask.Subscription, 1)
+		about[0], shard, _, err = s.find(ctx, project, asked.Subscription)
+	}
+	if err != nil {
+		return nil, err
 	}
 	out := &body[client.Verdicts]{}
 	err = s.ponder(ctx, project, sel, judging, func() error {
 		for _, one := range about[:min(len(about), most)] {
-			v, live, err := s.Audience[shard].Verdict(ctx, project, one.ID, sel.Query, sel.At)
+			v, err := s.Ask[shard].Verdict(ctx, project, one.ID, sel.Query, sel.At)
 			if err != nil {
 				return err
 			}
-			if live {
+			if v != nil {
 				out.Body.Subscriptions = append(out.Body.Subscriptions, client.SubscriptionVerdict{
-					Sampled: client.Sampled{Subscription: one.ID, User: userOf(one.Profile)}, OptedIn: one.OptedIn, Verdict: verdictBody(&v, one.Since)})
+					Sampled: client.Sampled{Subscription: one.ID, User: userOf(one.Profile)}, OptedIn: one.OptedIn, Verdict: verdictBody(v, one.Since)})
 			}
 		}
 		return nil

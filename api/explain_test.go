@@ -83,7 +83,7 @@ func TestWhyIsAsOfTheSend(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	found, at, ok := w.server.find(p.ID, id.ID)
+	found, at, ok, _ := w.server.find(t.Context(), p.ID, id.ID)
 	out := client.Trace{Explanation: "x"}
 	if err := w.server.judge(t.Context(), p.ID, row, at, &found, &out); !ok || err != nil || out.Verdict == nil || !out.Verdict.Matches {
 		t.Errorf("%+v %v", out, err)

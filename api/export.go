@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/ask"
 	"github.com/tocsin-push/tocsin/audience"
 	"github.com/tocsin-push/tocsin/client"
 	"github.com/tocsin-push/tocsin/index"
@@ -21,9 +22,12 @@ func (s *Server) exportProfile(ctx context.Context, in *struct {
 		return nil, err
 	}
 	project, key := caller(ctx).Project, audience.UserKey(in.User)
-	shard := s.Audience[tocsin.ShardOf(project, key, s.Shards)]
-	person, ok := shard.FindPerson(project, key)
-	if !ok {
+	shard := s.Ask[tocsin.ShardOf(project, key, s.Shards)]
+	person, err := shard.Person(ctx, project, key)
+	if err != nil {
+		return nil, err
+	}
+	if person == nil {
 		return nil, notFound("user")
 	}
 	out := client.Person{User: in.User, Attributes: valuesOf(person.Attributes), Tags: person.Tags, Lists: person.Lists, Subscriptions: []client.PersonalDevice{}}
@@ -33,15 +37,16 @@ func (s *Server) exportProfile(ctx context.Context, in *struct {
 	for _, deed := range person.Events {
 		out.Events = append(out.Events, personalEvent(deed))
 	}
-	for _, one := range shard.FindProfile(project, key) {
+	devices, err := shard.Profile(ctx, project, key)
+	for _, one := range devices {
 		out.Subscriptions = append(out.Subscriptions, personalDevice(one))
 	}
 	slices.SortFunc(out.Subscriptions, func(a, b client.PersonalDevice) int { return slices.Compare(a.ID[:], b.ID[:]) })
-	return &body[client.Person]{out}, nil
+	return &body[client.Person]{out}, err
 }
 
 // personalDevice shows an address as it was given.
-func personalDevice(one audience.Subscription) client.PersonalDevice {
+func personalDevice(one ask.Subscription) client.PersonalDevice {
 	out := client.PersonalDevice{Known: known(one), CreatedAt: one.Created}
 	switch one.Route.Provider {
 	case tocsin.APNs:

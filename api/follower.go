@@ -57,13 +57,6 @@ func (f *follower) pause(ctx context.Context) {
 	f.asked = nil
 }
 
-// done is the position below which everything is in rows.
-func (f *follower) done() uint64 {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return uint64(f.listed)
-}
-
 func (f *follower) advance(to journal.Position) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -99,15 +92,29 @@ func (f *follower) await(ctx context.Context, end journal.Position) error {
 	}
 }
 
+// cursorPlace has a row for each shard, whose version is how far it is listed.
+var cursorPlace = store.Place{Table: sendTable, Partition: "cursor"}
+
+func cursorKey(shard tocsin.Shard) string { return fmt.Sprintf("%04d", shard) }
+
+// Listed is the position below which nothing of a shard's log of sends is needed
+// any more by any process that lists them.
+func Listed(ctx context.Context, s store.Store, shard tocsin.Shard) (uint64, error) {
+	row, err := s.Get(ctx, cursorPlace, cursorKey(shard))
+	if errors.Is(err, store.ErrNotFound) {
+		return 0, nil
+	}
+	return row.Version, err
+}
+
 // run follows until ctx ends.
 func (f *follower) run(ctx context.Context) error {
 	partition := journal.Partition{Topic: journal.Sends, Shard: f.shard}
-	place, key := store.Place{Table: sendTable, Partition: "cursor"}, fmt.Sprintf("%04d", f.shard)
-	cursor, err := f.listing.store.Get(ctx, place, key)
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
+	listed, err := Listed(ctx, f.listing.store, f.shard)
+	if err != nil {
 		return ended(ctx, err)
 	}
-	next := journal.Position(cursor.Version)
+	next := journal.Position(listed)
 	if next == 0 { // a log that was never read: nothing is listed of it, so nothing may be trimmed
 		if next, err = f.journal.First(ctx, partition); err != nil {
 			return ended(ctx, err)
@@ -118,30 +125,47 @@ func (f *follower) run(ctx context.Context) error {
 	}
 	for {
 		f.advance(next)
-		if err := f.journal.Wait(ctx, partition, next); err != nil {
-			return ended(ctx, err)
+		after, err := f.read(ctx, partition, next)
+		if errors.Is(err, journal.ErrTrimmed) { // another process listed on, and what it read was trimmed
+			if listed, err := Listed(ctx, f.listing.store, f.shard); err == nil && journal.Position(listed) > next {
+				next = journal.Position(listed)
+				continue
+			}
 		}
-		f.pause(ctx)
-		records, after, err := f.journal.Read(ctx, partition, next, 1<<20)
-		if err != nil {
-			return ended(ctx, err)
-		}
-		entries, err := journal.Decode(partition, records)
-		if err != nil {
-			return err
-		}
-		if !f.take(ctx, entries) {
+		switch {
+		case ctx.Err() != nil:
 			return nil
-		}
-		if next = after; len(records) == 0 {
+		case errors.Is(err, journal.ErrTrimmed), errors.Is(err, journal.ErrClosed), errors.Is(err, record.ErrNewer), errors.Is(err, record.ErrDamaged):
+			return err
+		case err != nil:
+			f.log.Warn("reading the log of sends failed, repeated", "log", partition.String(), "error", err)
+			sleep(ctx, listAgain)
 			continue
 		}
-		if !f.insist(ctx, func() error {
-			return f.listing.store.Write(ctx, place, store.Write{Key: key, Value: []byte{1}, Version: uint64(next)})
-		}) {
-			return nil
-		}
+		next = after
 	}
+}
+
+// read lists what comes next, and returns the position behind it.
+func (f *follower) read(ctx context.Context, from journal.Partition, at journal.Position) (journal.Position, error) {
+	if err := f.journal.Wait(ctx, from, at); err != nil {
+		return at, err
+	}
+	f.pause(ctx)
+	records, next, err := f.journal.Read(ctx, from, at, 1<<20)
+	if err != nil || len(records) == 0 {
+		return next, err
+	}
+	entries, err := journal.Decode(from, records)
+	if err != nil {
+		return at, err
+	}
+	if !f.take(ctx, entries) || !f.insist(ctx, func() error {
+		return f.listing.store.Write(ctx, cursorPlace, store.Write{Key: cursorKey(f.shard), Value: []byte{1}, Version: uint64(next)})
+	}) {
+		return at, ctx.Err()
+	}
+	return next, nil
 }
 
 // ended is what a follower that cannot go on returns: nothing when it was told to end.
@@ -227,16 +251,22 @@ func (f *follower) steer(ctx context.Context, e *record.Envelope) error {
 // insist repeats a write until it succeeds, or ctx ends: a store that takes
 // nothing now, nearly full for one, must not end the node.
 func (f *follower) insist(ctx context.Context, write func() error) (done bool) {
-	const again = 100 * time.Millisecond
 	for {
 		err := write()
 		if err == nil || ctx.Err() != nil {
 			return err == nil
 		}
 		f.log.Warn("listing a send failed, repeated", "error", err)
-		select {
-		case <-time.After(again):
-		case <-ctx.Done():
-		}
+		sleep(ctx, listAgain)
+	}
+}
+
+// listAgain is the pause after what failed.
+const listAgain = 100 * time.Millisecond
+
+func sleep(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
 	}
 }

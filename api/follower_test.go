@@ -96,8 +96,8 @@ func TestTheLogOfSendsIsListedInOrder(t *testing.T) {
 		if now, err := f.steering.obeyed(ctx, project, row); err != nil || now.Version != 2 || now.Rate != 60 || !now.Paused || now.At == 0 {
 			t.Fatalf("%+v, %v", now, err)
 		}
-		if have := f.done(); have != uint64(end) {
-			t.Fatalf("listed up to %d of %d", have, end)
+		if have, err := Listed(ctx, s, f.shard); err != nil || have != uint64(end) {
+			t.Fatalf("listed up to %d of %d, %v", have, end, err)
 		}
 		stop()
 	})

@@ -39,7 +39,7 @@ func (s *Server) foretell(ctx context.Context, who record.Scope, send *record.Se
 		counting, stop = context.WithTimeout(ctx, time.Until(deadline)/2)
 		defer stop()
 	}
-	shares, partial := s.ask.Spread(counting, s.tasks, who.Project, t)
+	shares, partial := s.Ask.Spread(counting, s.tasks, who.Project, t)
 	o, err := s.Outlook(ctx, who.Project, who.Class, shares, send.Scheduled)
 	if err != nil {
 		return nil

@@ -8,7 +8,6 @@ import (
 	"math"
 	"net/http"
 	"reflect"
-	"runtime"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -62,8 +61,8 @@ func TestASendIsForecast(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for w.server.Listed(home) < uint64(end) && ctx.Err() == nil {
-		runtime.Gosched()
+	if err := w.server.followers[home].await(ctx, end); err != nil {
+		t.Fatal(err)
 	}
 	if send, err = c.GetSend(ctx, send.ID); err != nil || !reflect.DeepEqual(send.Forecast, want) {
 		t.Fatalf("%+v, %v", send.Forecast, err)
@@ -93,7 +92,7 @@ func TestTheErrorOfAForecast(t *testing.T) {
 
 // pupil is a shard on which a send has ended once ended is set.
 type pupil struct {
-	ask.Shard
+	ask.Receipts
 	ended    *atomic.Bool
 	counters *record.Counters
 }
@@ -106,7 +105,7 @@ func (p pupil) Counters(context.Context, tocsin.SendID) (*record.Counters, error
 
 // class is a shard on which sends ended as they did.
 type class struct {
-	ask.Shard
+	ask.Receipts
 	all map[tocsin.SendID]*record.Counters
 }
 
@@ -124,7 +123,7 @@ func TestOnlySendsThatWereAloneTeach(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			shard, now := class{all: map[tocsin.SendID]*record.Counters{}}, time.Now()
-			one := newTeacher(ask.Shards{shard}, storemem.New(time.Now), slog.New(slog.DiscardHandler), time.Now)
+			one := newTeacher(ask.Shards{{Receipts: shard}}, storemem.New(time.Now), slog.New(slog.DiscardHandler), time.Now)
 			ctx, stop := context.WithCancel(t.Context())
 			defer stop()
 			for i, after := range begins {
@@ -151,7 +150,7 @@ func TestForecastsStandOnWhatWasMeasured(t *testing.T) {
 		due, ended := time.Now(), new(atomic.Bool)
 		counters := &record.Counters{Audience: 50_000, Attempts: 50_000, Due: due.UnixNano(), FirstWrite: due.Add(10 * time.Millisecond).UnixNano(),
 			Decided: []*record.Bucket{{Micros: 1_010_000, Count: 50_000}}}
-		shards, st := ask.Shards{pupil{ended: ended, counters: counters}, pupil{ended: ended, counters: counters}}, storemem.New(time.Now)
+		shards, st := ask.Shards{{Receipts: pupil{ended: ended, counters: counters}}, {Receipts: pupil{ended: ended, counters: counters}}}, storemem.New(time.Now)
 		ctx, stop := context.WithCancel(t.Context())
 		defer stop()
 		begin := func() *teacher {

@@ -282,6 +282,12 @@ func (s *scanner) text() (string, error) {
 	}
 	from, escaped := s.at, false
 	for s.at++; s.at < len(s.body); s.at++ {
+		for s.at < len(s.body) && ordinary(s.body[s.at]) {
+			s.at++
+		}
+		if s.at == len(s.body) {
+			break
+		}
 		switch c := s.body[s.at]; {
 		case c == '"':
 			s.at++
@@ -303,6 +309,9 @@ func (s *scanner) text() (string, error) {
 	}
 	return "", s.bad()
 }
+
+// ordinary tells bytes that stand for themselves in a string.
+func ordinary(c byte) bool { return c >= ' ' && c != '"' && c != '\\' }
 
 // unescape reads a JSON string with escapes, refusing half a surrogate pair,
 // which encoding/json would replace silently.

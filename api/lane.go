@@ -97,7 +97,7 @@ func (l *lane) forget(project tocsin.ProjectID) {
 
 // afford refuses a query that costs more than any may.
 func (s *Server) afford(ctx context.Context, project tocsin.ProjectID, t ask.Target, explain bool) (ask.Cost, error) {
-	c, err := s.ask.Cost(ctx, project, t, explain, mostSetup)
+	c, err := s.Ask.Cost(ctx, project, t, explain, mostSetup)
 	switch {
 	case err != nil:
 		return c, err

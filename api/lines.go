@@ -3,10 +3,12 @@ package api
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -41,9 +43,12 @@ type heldLine struct {
 // refuse notes that a line was not taken.
 func (p *piece) refuse(s span, err error) {
 	p.failed += s.lines
-	if len(p.bad) < client.MaxBadLines {
-		p.bad = append(p.bad, badLine(s, err))
+	at, _ := slices.BinarySearchFunc(p.bad, s.number, func(b client.BadLine, number int64) int { return cmp.Compare(b.Line, number) })
+	if at == client.MaxBadLines {
+		return
 	}
+	p.bad = slices.Insert(p.bad, at, badLine(s, err))
+	p.bad = p.bad[:min(len(p.bad), client.MaxBadLines)]
 }
 
 // span is one record of the stream: a line, or a CSV row of several.

@@ -157,12 +157,20 @@ func (s *Server) allLists(ctx context.Context, _ *struct{}) (*body[client.Lists]
 		return nil, err
 	}
 	out := &body[client.Lists]{client.Lists{Lists: []client.List{}}}
+	names := make([]string, len(rows))
+	for i, r := range rows {
+		names[i] = r.Key
+	}
+	known, err := s.Ask.Lists(ctx, project, names...)
+	if err != nil {
+		return nil, err
+	}
 	for _, r := range rows {
 		var row listRow
 		if err := json.Unmarshal(r.Value, &row); err != nil {
 			return nil, err
 		}
-		out.Body.Lists = append(out.Body.Lists, s.listBody(project, r.Key, row))
+		out.Body.Lists = append(out.Body.Lists, listBody(r.Key, row, known))
 	}
 	return out, nil
 }
@@ -176,11 +184,12 @@ func (s *Server) getList(ctx context.Context, in *ListPath) (*body[client.List],
 	if err != nil {
 		return nil, err
 	}
-	return &body[client.List]{s.listBody(project, in.List, row)}, nil
+	known, err := s.Ask.Lists(ctx, project, in.List)
+	return &body[client.List]{listBody(in.List, row, known)}, err
 }
 
-func (s *Server) listBody(project tocsin.ProjectID, name string, row listRow) client.List {
-	size, _ := s.listSize(project, name, row.ID)
+func listBody(name string, row listRow, known []map[string]ask.List) client.List {
+	size, _ := listSizes(known, name, row.ID)
 	return client.List{Name: name, Entries: size.entries, Known: size.known, CreatedAt: row.CreatedAt, UpdatedAt: row.UpdatedAt}
 }
 
@@ -212,18 +221,18 @@ func (s *Server) deleteList(ctx context.Context, in *ListPath) (*empty, error) {
 // listSize is what all shards have of a list.
 type listSize struct{ entries, known int64 }
 
-func (a *listSize) add(b audience.ListSize, singles *int64) {
+func (a *listSize) add(b ask.ListSize, singles *int64) {
 	a.entries += int64(b.People)
 	a.known += int64(b.KnownPeople)
 	*singles = max(*singles, int64(b.Singles)) // each shard has all of them
 }
 
-// listSize adds up a list and the draft of it. One with another identity is not
-// there.
-func (s *Server) listSize(project tocsin.ProjectID, name string, id tocsin.ImportID) (list, draft listSize) {
+// listSizes adds up what shards know of a list and of the draft of it. One with
+// another identity is not there.
+func listSizes(all []map[string]ask.List, name string, id tocsin.ImportID) (list, draft listSize) {
 	var singles, drafted, known, knownDrafted int64
-	for _, shard := range s.Audience {
-		if l, ok := shard.List(project, name); ok && l.ID == id {
+	for _, lists := range all {
+		if l, ok := lists[name]; ok && l.ID == id {
 			list.add(l.Size, &singles)
 			draft.add(l.Draft, &drafted)
 			known += int64(l.Size.KnownSingles)

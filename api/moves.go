@@ -60,7 +60,11 @@ func (s *Server) give(ctx context.Context, id tocsin.SubscriptionID, key string)
 	if err != nil {
 		return err
 	}
-	if found.Profile != key || s.Audience[at].Owes(project, id) {
+	settled, err := s.Ask[at].Settled(ctx, project, []tocsin.SubscriptionID{id}, false)
+	if err != nil {
+		return err
+	}
+	if found.Profile != key || !settled {
 		move := &record.Move{Subscription: id.Bytes(), Profile: key, Shard: uint32(tocsin.ShardOf(project, key, s.Shards))}
 		if err := s.change(ctx, at, &record.Change{Change: &record.Change_Move{Move: move}}); err != nil {
 			return err
@@ -80,23 +84,19 @@ func (s *Server) tell(ctx context.Context, id tocsin.SubscriptionID, at tocsin.S
 
 // moved returns once no shard has anything of the subscriptions for another.
 func (s *Server) moved(ctx context.Context, project tocsin.ProjectID, ids ...tocsin.SubscriptionID) error {
-	for _, id := range ids {
-		for quiet := 0; quiet < 2; quiet++ { // what was owed the first time is applied by the second
-			if err := s.fresh(ctx); err != nil {
-				return err
-			}
-			for _, shard := range s.Audience {
-				changed := shard.Changed()
-				if !shard.Owes(project, id) {
-					continue
-				}
-				quiet = -1
-				select {
-				case <-changed:
-				case <-ctx.Done():
-					return ctx.Err()
-				}
-			}
+	if len(ids) == 0 {
+		return nil
+	}
+	for quiet := 0; quiet < 2; quiet++ { // what was owed the first time is applied by the second
+		if err := s.fresh(ctx); err != nil {
+			return err
+		}
+		settled, err := s.Ask.Settled(ctx, project, ids)
+		if err != nil {
+			return err
+		}
+		if !settled {
+			quiet = -1
 		}
 	}
 	return nil

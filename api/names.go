@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/ask"
@@ -19,9 +18,9 @@ type naming struct {
 	server     *Server
 	project    tocsin.ProjectID
 	writer     catalogue.Writer
-	view       *catalogue.View           // nil until a name is asked for
-	attributes map[string]catalogue.Type // let pass under the view, and noted
-	sets       map[string]bool
+	view       *catalogue.View       // nil until a name is asked for
+	attributes order[catalogue.Type] // let pass under the view, and noted
+	sets       order[struct{}]
 	events     map[string]bool
 	uses       []catalogue.Use
 }
@@ -30,7 +29,7 @@ type naming struct {
 func (s *Server) naming(ctx context.Context, via catalogue.Via) *naming {
 	c := caller(ctx)
 	n := &naming{server: s, project: c.Project, writer: catalogue.Writer{Via: via, Key: c.Key, Name: c.Name},
-		attributes: map[string]catalogue.Type{}, sets: map[string]bool{}, events: map[string]bool{}}
+		events: map[string]bool{}}
 	if via == catalogue.Device { // anybody has the key
 		n.writer = catalogue.Writer{Via: via}
 	}
@@ -64,13 +63,19 @@ func (n *naming) admit(ctx context.Context, attributes []*record.Attribute, tags
 	n.uses = n.uses[:0]
 	for _, a := range attributes {
 		t := catalogue.TypeOf(a)
-		if passed, ok := n.attributes[a.Name]; t == catalogue.Untyped || ok && passed == t {
+		if t == catalogue.Untyped {
 			continue // a removal brings no name
+		}
+		if _, passed, ok := n.attributes.find(a.Name); ok && *passed == t {
+			continue
 		}
 		n.uses = append(n.uses, catalogue.Use{Kind: catalogue.Attribute, Name: a.Name, Type: t})
 	}
 	for _, t := range tags {
-		if len(t.Replace)+len(t.Add) > 0 && !n.sets[t.Name] {
+		if len(t.Replace)+len(t.Add) == 0 {
+			continue
+		}
+		if _, _, ok := n.sets.find(t.Name); !ok {
 			n.uses = append(n.uses, catalogue.Use{Kind: catalogue.TagSet, Name: t.Name})
 		}
 	}
@@ -90,17 +95,19 @@ func (n *naming) admit(ctx context.Context, attributes []*record.Attribute, tags
 			return refusedName(err, attributes)
 		}
 		if view.Edition != n.view.Edition {
-			clear(n.attributes)
-			clear(n.sets)
+			n.attributes.clear()
+			n.sets.clear()
 		}
 		n.view = view
 		break
 	}
-	for _, u := range n.uses { // their names stand where the line is read into
-		if u.Kind == catalogue.Attribute {
-			n.attributes[strings.Clone(u.Name)] = u.Type
+	for _, u := range n.uses {
+		if u.Kind == catalogue.TagSet {
+			n.sets.add(u.Name, struct{}{})
+		} else if _, passed, ok := n.attributes.find(u.Name); ok {
+			*passed = u.Type
 		} else {
-			n.sets[strings.Clone(u.Name)] = true
+			n.attributes.add(u.Name, u.Type)
 		}
 	}
 	return nil
@@ -169,13 +176,16 @@ func (s *Server) learnNames(ctx context.Context, project tocsin.ProjectID) (uses
 	if err := s.fresh(ctx); err != nil {
 		return nil, err
 	}
-	names, _ := s.ask.Names(project)
-	for _, name := range names {
+	names, err := s.Ask.Names(ctx, project)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names.Names {
 		if name.Tags {
 			uses = append(uses, catalogue.Use{Kind: catalogue.TagSet, Name: name.Name})
 			continue
 		}
-		held, err := s.ask.Survey(ctx, project, name, false)
+		held, err := s.Ask.Survey(ctx, project, name, false)
 		if err != nil {
 			return nil, err
 		}

@@ -11,8 +11,8 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/ask"
 	"github.com/tocsin-push/tocsin/client"
-	"github.com/tocsin-push/tocsin/receipt"
 )
 
 // saved is how long a closed send may take until its shard has saved it.
@@ -45,7 +45,7 @@ func (s *Server) sendOutcomes(ctx context.Context, in *struct {
 		return nil, busy(http.StatusConflict, "open", "the send has not ended", time.Second)
 	}
 	touched := row.touched(s.Shards)
-	found, err := s.ask.Counters(ctx, touched, in.Send)
+	found, err := s.Ask.Counters(ctx, touched, in.Send)
 	if err != nil {
 		return nil, err
 	}
@@ -86,24 +86,24 @@ type outcomes struct {
 
 // write adds those of one shard.
 func (o *outcomes) write(ctx context.Context, send tocsin.SendID, shard tocsin.Shard) (err error) {
-	var some []receipt.Outcome
-	each := func(one receipt.Outcome) bool {
+	var some []ask.Outcome
+	each := func(one ask.Outcome) bool {
 		if o.only == 0 || one.Outcome == o.only {
 			some = append(some, one)
 		}
 		if len(some) == tocsin.PageSize {
-			err = o.lines(shard, some)
+			err = o.lines(ctx, shard, some)
 			some = some[:0]
 		}
 		return err == nil
 	}
 	for until := o.server.Now().Add(saved); ; {
-		closed, readErr := o.server.Receipts[shard].Outcomes(ctx, send, each)
+		closed, readErr := o.server.Ask[shard].Outcomes(ctx, send, each)
 		switch {
 		case readErr != nil:
 			return readErr
 		case closed && err == nil:
-			return o.lines(shard, some)
+			return o.lines(ctx, shard, some)
 		case closed:
 			return err
 		case o.server.Now().After(until):
@@ -117,17 +117,21 @@ func (o *outcomes) write(ctx context.Context, send tocsin.SendID, shard tocsin.S
 	}
 }
 
-func (o *outcomes) lines(shard tocsin.Shard, some []receipt.Outcome) error {
+func (o *outcomes) lines(ctx context.Context, shard tocsin.Shard, some []ask.Outcome) error {
 	ordinals := make([]uint32, len(some))
 	for i, one := range some {
 		ordinals[i] = one.Ordinal
 	}
+	named, err := o.server.Ask[shard].Named(ctx, o.project, ordinals)
+	if err != nil {
+		return err
+	}
 	names := make([]client.RecipientOutcome, 0, len(some))
-	o.server.Audience[shard].Named(o.project, ordinals, func(i int, id tocsin.SubscriptionID, profile string) {
-		one := &some[i]
-		names = append(names, client.RecipientOutcome{Subscription: id, User: userOf(profile), Provider: tocsin.Provider(one.Route.GetProvider()),
+	for _, who := range named {
+		one := &some[who.Of]
+		names = append(names, client.RecipientOutcome{Subscription: who.Subscription, User: userOf(who.Profile), Provider: one.Provider,
 			Outcome: one.Outcome, Reason: one.Reason, Doubtful: one.Doubt, Attempts: one.Attempt})
-	})
+	}
 	o.deadline.SetWriteDeadline(time.Now().Add(o.server.BodyTime))
 	for i := range names {
 		line, err := json.Marshal(&names[i])

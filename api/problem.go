@@ -14,6 +14,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/tocsin-push/tocsin/account"
+	"github.com/tocsin-push/tocsin/ask"
 	"github.com/tocsin-push/tocsin/catalogue"
 	"github.com/tocsin-push/tocsin/client"
 	"github.com/tocsin-push/tocsin/journal"
@@ -86,9 +87,12 @@ func full() failure {
 func problemOf(err error) (f failure, known bool) {
 	var query *target.Error
 	var setting *account.Invalid
+	var unanswered *ask.Unanswered
 	switch {
 	case errors.As(err, &f):
 		return f, true
+	case errors.As(err, &unanswered):
+		return busy(http.StatusServiceUnavailable, "unanswered", unanswered.Error(), time.Second), true
 	case errors.As(err, &query):
 		return invalid("target."+query.Path, strings.TrimPrefix(query.Error(), query.Path+": ")), true
 	case errors.As(err, &setting):

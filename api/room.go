@@ -10,9 +10,14 @@ import (
 // next line, and has one room for all of them: millions of lines would otherwise
 // leave some forty small pieces of memory each.
 type room struct {
-	upsert     record.Upsert
+	upsert     *record.Upsert
 	attributes []*attributeRoom
 	tags       []*record.TagSet
+	named      []*record.Attribute // those of the change
+	sets       []*record.TagSet
+
+	// Names that were found good.
+	goodAttributes, goodSets order[struct{}]
 }
 
 // attributeRoom is an attribute, and its value of each type.
@@ -29,19 +34,22 @@ type attributeRoom struct {
 
 // begin empties the room.
 func (r *room) begin() *record.Upsert {
-	attributes, tags := r.upsert.Attributes[:0], r.upsert.Tags[:0]
+	if r.upsert == nil {
+		r.upsert = new(record.Upsert)
+	}
 	r.upsert.Reset()
-	r.upsert.Attributes, r.upsert.Tags = attributes, tags
-	return &r.upsert
+	r.named, r.sets = r.named[:0], r.sets[:0]
+	return r.upsert
 }
 
 // add puts an attribute into the change that stands here.
 func (r *room) add(name string, v client.Value) {
-	n := len(r.upsert.Attributes)
+	n := len(r.named)
 	if n == len(r.attributes) {
 		r.attributes = append(r.attributes, new(attributeRoom))
 	}
-	r.upsert.Attributes = append(r.upsert.Attributes, r.attributes[n].hold(name, v))
+	r.named = append(r.named, r.attributes[n].hold(name, v))
+	r.upsert.Attributes = r.named
 }
 
 // hold makes the attribute that stands here.
@@ -71,12 +79,13 @@ func (in *attributeRoom) hold(name string, v client.Value) *record.Attribute {
 
 // set returns a set of tags for the change that stands here, without tags yet.
 func (r *room) set(name string) *record.TagSet {
-	n := len(r.upsert.Tags)
+	n := len(r.sets)
 	if n == len(r.tags) {
 		r.tags = append(r.tags, new(record.TagSet))
 	}
 	t := r.tags[n]
 	t.Name, t.Clear, t.Replace, t.Add, t.Remove = name, false, t.Replace[:0], t.Add[:0], t.Remove[:0]
-	r.upsert.Tags = append(r.upsert.Tags, t)
+	r.sets = append(r.sets, t)
+	r.upsert.Tags = r.sets
 	return t
 }

@@ -224,7 +224,7 @@ func TestCountersEventsAndTraceOfASend(t *testing.T) {
 	if err != nil || trace.Targeted || trace.Outcome != 0 {
 		t.Fatalf("%+v %v", trace, err)
 	}
-	found, shard, _ := w.server.find(p.ID, made.ID)
+	found, shard, _, _ := w.server.find(t.Context(), p.ID, made.ID)
 	ordinals, _ := roaring.BitmapOf(found.Ordinal).ToBytes()
 	term := w.append(shard, tocsin.ProjectID{}, &record.Envelope{Body: &record.Envelope_Take{Take: &record.Take{Incarnation: 7}}})
 	w.append(shard, p.ID, &record.Envelope{Body: &record.Envelope_Open{Open: &record.Open{Stamp: &record.Stamp{Term: term, Seq: 1}, Send: send.ID.Bytes(),

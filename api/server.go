@@ -17,11 +17,9 @@ import (
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/account"
 	"github.com/tocsin-push/tocsin/ask"
-	"github.com/tocsin-push/tocsin/audience"
 	"github.com/tocsin-push/tocsin/catalogue"
 	"github.com/tocsin-push/tocsin/journal"
 	"github.com/tocsin-push/tocsin/pace"
-	"github.com/tocsin-push/tocsin/receipt"
 	"github.com/tocsin-push/tocsin/record"
 	"github.com/tocsin-push/tocsin/store"
 )
@@ -32,8 +30,8 @@ type Deps struct {
 	Journal  journal.Journal
 	Store    store.Store
 	Shards   int
-	Audience []*audience.Shard // by shard
-	Receipts []*receipt.Shell  // by shard, running
+	Ask      ask.Shards    // by shard
+	Kept     time.Duration // how long counters and traces are kept after the last record of a send
 
 	// Refused tells since when a provider refuses a credential.
 	Refused func(tocsin.CredentialID) (since time.Time, refused bool)
@@ -82,7 +80,6 @@ type Server struct {
 	listing   listing
 	followers []*follower // by shard
 	steering  steering
-	ask       ask.Shards
 	teacher   *teacher
 	imports   *imports
 	names     *catalogue.Service
@@ -90,6 +87,7 @@ type Server struct {
 	eraser    *eraser
 	requests  *gate // of keys; the next of devices
 	devices   *gate
+	questions *gate // about targets
 	streams   *gate
 	quick     *lane // of questions about targets; the next of dear ones
 	slow      *lane
@@ -110,7 +108,7 @@ func New(c Config, d Deps) (*Server, error) {
 	if d.Shards < 1 || d.Shards > tocsin.MaxShards {
 		return nil, errors.New("api: number of shards is out of range")
 	}
-	s := &Server{Config: c, Deps: d, listing: listing{d.Store}, steering: steering{d.Store}, imports: &imports{store: d.Store, running: map[tocsin.ImportID]*importRow{}}, requests: newGate(c.Requests), devices: newGate(c.Requests), streams: newGate(c.Streams), quick: quickLane(), slow: slowLane(), addresses: newAddresses(c.DeviceRate, c.DeviceBurst, mostAddresses), large: make(chan struct{}, largeBodies), tasks: new(sync.WaitGroup)}
+	s := &Server{Config: c, Deps: d, listing: listing{d.Store}, steering: steering{d.Store}, imports: &imports{store: d.Store, running: map[tocsin.ImportID]*importRow{}}, requests: newGate(c.Requests), devices: newGate(c.Requests), questions: newGate(max(1, c.Requests/8)), streams: newGate(c.Streams), quick: quickLane(), slow: slowLane(), addresses: newAddresses(c.DeviceRate, c.DeviceBurst, mostAddresses), large: make(chan struct{}, largeBodies), tasks: new(sync.WaitGroup)}
 	s.surveys = make(chan struct{}, 1)
 	var err error
 	s.names, err = catalogue.New(c.Names, catalogue.Deps{Store: d.Store, Now: d.Now, Learn: s.learnNames, Write: s.writeNames})
@@ -119,7 +117,6 @@ func New(c Config, d Deps) (*Server, error) {
 	}
 	s.marks = &marks{journal: d.Journal, shards: d.Shards, tasks: s.tasks}
 	for i := range d.Shards {
-		s.ask = append(s.ask, answers{d.Audience[i], d.Receipts[i]})
 		s.followers = append(s.followers, &follower{cancel: s.cancelLedgers, listing: s.listing, steering: s.steering, journal: d.Journal, shard: tocsin.Shard(i), shards: d.Shards, log: d.Log})
 		for _, to := range [...]struct {
 			topic journal.Topic
@@ -133,7 +130,7 @@ func New(c Config, d Deps) (*Server, error) {
 				partition: journal.Partition{Topic: to.topic, Shard: tocsin.Shard(i)}})
 		}
 	}
-	s.teacher = newTeacher(s.ask, d.Store, d.Log, d.Now)
+	s.teacher = newTeacher(s.Ask, d.Store, d.Log, d.Now)
 	s.eraser = newEraser(d, s.imports)
 	mux := http.NewServeMux()
 	casing.Do(func() { huma.ValidateStrictCasing = true })
@@ -189,18 +186,23 @@ func (s *Server) plainRoutes(mux *http.ServeMux) error {
 		w.Header().Set("Content-Type", "application/openapi+json")
 		w.Write(document)
 	})
+	Watched(mux, s.Metrics, s.Ready)
+	mux.HandleFunc("OPTIONS "+devicePrefix, s.preflight)
+	return nil
+}
+
+// Watched are the routes for whoever watches a process, with the API or without.
+func Watched(mux *http.ServeMux, metrics http.Handler, ready func(context.Context) error) {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
-		if err := errors.Join(s.Damaged(), s.Ready(r.Context())); err != nil {
+		if err := ready(r.Context()); err != nil {
 			writeProblem(w, busy(http.StatusServiceUnavailable, "unavailable", "not ready: "+err.Error(), time.Second))
 			return
 		}
 		io.WriteString(w, "ready\n")
 	})
-	mux.Handle("GET /metrics", s.Metrics)
-	mux.HandleFunc("OPTIONS "+devicePrefix, s.preflight)
+	mux.Handle("GET /metrics", metrics)
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { writeProblem(w, notFound("path")) })
-	return nil
 }
 
 // casing has the library compare names as they are written. It keeps that for
@@ -218,10 +220,6 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Cache-Control", "no-store")
 	s.handler.ServeHTTP(w, r)
 }
-
-// Listed is the position below which nothing of a shard's log of sends is
-// needed here any more.
-func (s *Server) Listed(shard tocsin.Shard) uint64 { return s.followers[shard].done() }
 
 // Run follows the logs of sends so that every accepted send is listed, until
 // ctx ends, and returns when nothing of the server is under way any more. End

@@ -43,6 +43,7 @@ func (offered) Check(provider.Credential) error { return nil }
 // world is a node without plan and fanout: what the API needs, on engines in
 // memory.
 type world struct {
+	shards   []*audience.Shard
 	t        testing.TB
 	journal  journal.Journal
 	store    store.Store
@@ -84,7 +85,7 @@ func newWorldOn(t testing.TB, j journal.Journal, st store.Store, keyFile string,
 	if _, err := w.accounts.FirstKey(ctx, func(s account.Secret) error { w.platform = s.Reveal(); return nil }); err != nil {
 		t.Fatal(err)
 	}
-	deps := Deps{Accounts: w.accounts, Journal: j, Store: st, Shards: testShards, Log: log, Now: time.Now, Random: rand.Reader,
+	deps := Deps{Kept: receipt.Default().Retention, Accounts: w.accounts, Journal: j, Store: st, Shards: testShards, Log: log, Now: time.Now, Random: rand.Reader,
 		Refused: func(tocsin.CredentialID) (since time.Time, refused bool) { return since, false },
 		Outlook: func(_ context.Context, _ tocsin.ProjectID, _ tocsin.Class, shares []ask.Share, _ bool) (o ask.Outlook, err error) {
 			o.Now = time.Now()
@@ -99,12 +100,12 @@ func newWorldOn(t testing.TB, j journal.Journal, st store.Store, keyFile string,
 	var running sync.WaitGroup
 	for i := range testShards {
 		shard := audience.NewShard(tocsin.Shard(i))
-		deps.Audience = append(deps.Audience, shard)
+		w.shards = append(w.shards, shard)
 		running.Go(func() { project(ctx, t, j, tocsin.Shard(i), shard) })
 		shell := receipt.NewShell(receipt.Default(), tocsin.Shard(i), uint64(1000+i), j, st, log)
-		deps.Receipts = append(deps.Receipts, shell)
+		deps.Ask = append(deps.Ask, ask.Shard{Audience: audience.Answers{Shard: shard}, Receipts: receipt.Answers{Shell: shell}})
 		shard.TellReached(func(ctx context.Context, shard tocsin.Shard, project tocsin.ProjectID, send tocsin.SendID) (*index.Rows, error) {
-			return deps.Receipts[shard].Reached(ctx, project, send)
+			return deps.Ask[shard].Reached(ctx, project, send)
 		})
 		running.Go(func() {
 			if err := shell.Run(ctx); err != nil && ctx.Err() == nil {
@@ -115,7 +116,11 @@ func newWorldOn(t testing.TB, j journal.Journal, st store.Store, keyFile string,
 	}
 	var identities atomic.Uint64
 	for i := range testShards {
-		ways := audience.NewWays(tocsin.Shard(i), deps.Audience, j, func() uint64 { return 3000 + identities.Add(1) }, log)
+		rivals := func(ctx context.Context, shard tocsin.Shard, below uint64, page audience.Page) ([]ask.Rival, error) {
+			err := w.shards[shard].Await(ctx, below)
+			return w.shards[shard].Rivals(page), err
+		}
+		ways := audience.NewWays(w.shards[i], testShards, rivals, j, func() uint64 { return 3000 + identities.Add(1) }, log)
 		running.Go(func() { ways.Run(ctx) })
 	}
 	config := Default()

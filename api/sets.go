@@ -43,7 +43,7 @@ func (s *Server) sets(ctx context.Context, project tocsin.ProjectID, q *target.Q
 			if err != nil && !isNotFound(err) {
 				return err
 			}
-			kept := s.Receipts[0].Kept()
+			kept := s.Kept
 			if err == nil && !s.Now().After(fromNanos(row.Due).Add(kept)) {
 				continue
 			}

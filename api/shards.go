@@ -2,12 +2,10 @@ package api
 
 import (
 	"context"
-	"errors"
 
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/ask"
 	"github.com/tocsin-push/tocsin/audience"
-	"github.com/tocsin-push/tocsin/receipt"
 	"github.com/tocsin-push/tocsin/record"
 	"github.com/tocsin-push/tocsin/target"
 )
@@ -19,37 +17,26 @@ func (s *Server) fresh(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.ask.Await(ctx, ends)
+	return s.Ask.Await(ctx, ends)
 }
 
 // find looks for a subscription of a project on every shard, first where an
 // anonymous one would be. A deleted one is found too, unless a live one is
 // elsewhere.
-func (s *Server) find(project tocsin.ProjectID, id tocsin.SubscriptionID) (found audience.Subscription, at tocsin.Shard, ok bool) {
-	home := tocsin.ShardOf(project, audience.AnonymousKey(id), s.Shards)
-	for i := range s.Shards {
-		shard := (int(home) + i) % s.Shards
-		one, there := s.Audience[shard].Find(project, id)
-		if there && (one.Live || !ok) {
-			found, at, ok = one, tocsin.Shard(shard), true
-		}
-		if ok && found.Live {
-			break
-		}
-	}
-	return found, at, ok
+func (s *Server) find(ctx context.Context, project tocsin.ProjectID, id tocsin.SubscriptionID) (found ask.Subscription, at tocsin.Shard, ok bool, err error) {
+	return s.Ask.Find(ctx, project, id, tocsin.ShardOf(project, audience.AnonymousKey(id), s.Shards))
 }
 
 // live is find for those that are not deleted, as of now.
-func (s *Server) live(ctx context.Context, project tocsin.ProjectID, id tocsin.SubscriptionID) (audience.Subscription, tocsin.Shard, error) {
+func (s *Server) live(ctx context.Context, project tocsin.ProjectID, id tocsin.SubscriptionID) (ask.Subscription, tocsin.Shard, error) {
 	if err := s.fresh(ctx); err != nil {
-		return audience.Subscription{}, 0, err
+		return ask.Subscription{}, 0, err
 	}
-	found, at, ok := s.find(project, id)
-	if !ok || !found.Live {
-		return found, at, notFound("subscription")
+	found, at, ok, err := s.find(ctx, project, id)
+	if err == nil && (!ok || !found.Live) {
+		err = notFound("subscription")
 	}
-	return found, at, nil
+	return found, at, err
 }
 
 // route fills in the profile, and so the shard, of recipients that are named
@@ -67,7 +54,11 @@ func (s *Server) routeRecipients(ctx context.Context, project tocsin.ProjectID, 
 			}
 		}
 		id := tocsin.SubscriptionID(r.Subscription)
-		if found, _, ok := s.find(project, id); ok && found.Live {
+		found, _, ok, err := s.find(ctx, project, id)
+		if err != nil {
+			return err
+		}
+		if ok && found.Live {
 			r.Profile = found.Profile
 		} else {
 			r.Profile = audience.AnonymousKey(id)
@@ -83,13 +74,4 @@ func (s *Server) selection(ctx context.Context, project tocsin.ProjectID, q *tar
 	}
 	err := s.routeRecipients(ctx, project, recipients)
 	return ask.Target{At: s.Now(), Explicit: byShard(project, recipients, s.Shards)}, err
-}
-
-// trace asks the shard of a subscription for its story in a send.
-func (s *Server) trace(ctx context.Context, id tocsin.SendID, at tocsin.Shard, ordinal uint32) (t receipt.Trace, targeted bool, err error) {
-	t, err = s.Receipts[at].Trace(ctx, id, ordinal)
-	if errors.Is(err, receipt.ErrNotTargeted) {
-		return t, false, nil
-	}
-	return t, err == nil, err
 }

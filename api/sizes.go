@@ -111,7 +111,7 @@ func (s *Server) segmentTarget(rows segmentRows, r *segmentRow) (ask.Target, err
 }
 
 func (s *Server) sizeOf(ctx context.Context, project tocsin.ProjectID, t ask.Target) (client.SegmentSize, error) {
-	count, err := s.ask.Count(ctx, project, t)
+	count, err := s.Ask.Count(ctx, project, t)
 	return client.SegmentSize{At: t.At, Count: int64(count.Reachable), Matched: int64(count.Matched)}, err
 }
 

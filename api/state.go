@@ -11,6 +11,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/ask"
 	"github.com/tocsin-push/tocsin/client"
 	"github.com/tocsin-push/tocsin/ledger"
 	"github.com/tocsin-push/tocsin/receipt"
@@ -29,7 +30,7 @@ func (s *Server) state(ctx context.Context, project tocsin.ProjectID, row *sendR
 		return out, err
 	}
 	out.Rate, out.Paused, out.SteeredAt = steered.Rate, steered.Paused, fromNanos(steered.At)
-	found, err := s.ask.Counters(ctx, row.touched(s.Shards), row.ID)
+	found, err := s.Ask.Counters(ctx, row.touched(s.Shards), row.ID)
 	if err != nil {
 		return out, err
 	}
@@ -49,7 +50,7 @@ func (s *Server) state(ctx context.Context, project tocsin.ProjectID, row *sendR
 	}
 	cancelled := row.Cancelled != 0
 	// Nothing of a send happens so long after it was due: what is not there was.
-	if opened < len(found) && now.Sub(fromNanos(row.Due)) > s.Receipts[0].Kept() {
+	if opened < len(found) && now.Sub(fromNanos(row.Due)) > s.Kept {
 		out.Forgotten, out.Status = true, client.SendFinished
 		if cancelled {
 			out.Status = client.SendCancelled
@@ -144,20 +145,24 @@ func (s *Server) traceSend(ctx context.Context, in *tracePath) (*body[client.Tra
 	if err := s.fresh(ctx); err != nil {
 		return nil, err
 	}
-	found, at, ok := s.find(project, in.Subscription)
+	found, at, ok, err := s.find(ctx, project, in.Subscription)
+	if err != nil {
+		return nil, err
+	}
 	if !ok {
 		return nil, notFound("subscription")
 	}
 	// Asked first, so that an audience stored in between is not taken for one
 	// without this subscription.
-	c, err := s.Receipts[at].Status(ctx, in.Send)
+	c, err := s.Ask[at].Counters(ctx, in.Send)
 	if err != nil {
 		return nil, err
 	}
-	t, targeted, err := s.trace(ctx, in.Send, at, found.Ordinal)
+	t, err := s.Ask[at].Trace(ctx, in.Send, found.Ordinal)
 	if err != nil {
 		return nil, err
 	}
+	targeted := t != nil
 	out := client.Trace{Send: in.Send, Subscription: in.Subscription, Targeted: targeted, Provider: found.Route.Provider, Shard: int(at)}
 	if !targeted {
 		switch {
@@ -180,12 +185,12 @@ func (s *Server) traceSend(ctx context.Context, in *tracePath) (*body[client.Tra
 	for _, a := range t.Attempts {
 		out.Attempts = append(out.Attempts, attemptBody(a))
 	}
-	out.Explanation = explain(&t, out.Outcome)
+	out.Explanation = explain(t, out.Outcome)
 	err = s.judge(ctx, project, row, at, &found, &out)
 	return &body[client.Trace]{out}, err
 }
 
-func attemptBody(a receipt.Attempt) client.Attempt {
+func attemptBody(a ask.Attempt) client.Attempt {
 	out := client.Attempt{Number: a.Number, ClaimedAt: a.Claimed, SettledAt: a.Settled, WrittenAt: a.Written, Reason: a.Reason, NotBefore: a.NotBefore, Result: "under way"}
 	switch {
 	case !a.Settled.IsZero() && a.Result == ledger.Later:
@@ -201,7 +206,7 @@ func attemptBody(a receipt.Attempt) client.Attempt {
 }
 
 // explain says it in a sentence, for people.
-func explain(t *receipt.Trace, outcome tocsin.Outcome) string {
+func explain(t *ask.Trace, outcome tocsin.Outcome) string {
 	n, left := len(t.Attempts), 0
 	for _, a := range t.Attempts {
 		if a.Settled.IsZero() || !a.Written.IsZero() || a.Doubt {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/account"
+	"github.com/tocsin-push/tocsin/ask"
 	"github.com/tocsin-push/tocsin/client"
 )
 
@@ -27,8 +28,15 @@ func (s *Server) stats(ctx context.Context, _ *struct{}) (*body[client.Stats], e
 	out := runtimeStats()
 	parts := make(map[tocsin.ProjectID]map[client.PartStats]int64)
 	subscriptions := make(map[tocsin.ProjectID]int64)
-	for _, shard := range s.Audience {
-		for _, z := range shard.Sizes() {
+	all := make([][]ask.Sizes, s.Shards)
+	if err := s.Ask.All(func(shard tocsin.Shard) (err error) {
+		all[shard], err = s.Ask[shard].Sizes(ctx)
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	for _, sizes := range all {
+		for _, z := range sizes {
 			if parts[z.Project] == nil {
 				parts[z.Project] = make(map[client.PartStats]int64)
 			}

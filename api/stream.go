@@ -3,7 +3,6 @@ package api
 import (
 	"bufio"
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,7 +10,6 @@ import (
 	"net/http"
 	"os"
 	"runtime"
-	"slices"
 	"sync"
 	"time"
 
@@ -138,7 +136,10 @@ func (i *importing) header(source *cutter) error {
 // pieces runs the stages until the stream ends or an append fails.
 func (i *importing) pieces(ctx context.Context, source *cutter) error {
 	toAppend, toWait := make(chan *piece, piecesAhead), make(chan *piece, piecesAhead)
-	slots := make(chan struct{}, runtime.GOMAXPROCS(0))
+	desks := make(chan *desk, runtime.GOMAXPROCS(0))
+	for range cap(desks) {
+		desks <- new(desk)
+	}
 	var stages, ahead sync.WaitGroup // ahead: pieces that are not settled yet
 	stages.Go(func() {
 		defer close(toWait)
@@ -170,11 +171,11 @@ func (i *importing) pieces(ctx context.Context, source *cutter) error {
 			p.at = last
 		}
 		last = p.at.Add(pieceRecords) // a nanosecond a record
-		slots <- struct{}{}
+		at := <-desks
 		stages.Go(func() {
-			i.parse(ctx, p)
+			i.parse(ctx, p, at)
 			close(p.parsed)
-			<-slots
+			desks <- at
 		})
 		toAppend <- p
 	}
@@ -190,7 +191,7 @@ func (i *importing) pieces(ctx context.Context, source *cutter) error {
 }
 
 // parse reads the lines of a piece.
-func (i *importing) parse(ctx context.Context, p *piece) {
+func (i *importing) parse(ctx context.Context, p *piece, at *desk) {
 	p.changes = newBundle(i.scope.Project, i.server.Shards, p.at)
 	if i.upload != nil {
 		i.upload.parse(p, i.columns)
@@ -203,7 +204,7 @@ func (i *importing) parse(ctx context.Context, p *piece) {
 	p.changes.room = bundleBytes
 	names := i.server.naming(ctx, catalogue.Import)
 	reader := *i.reader
-	reader.room = new(room)
+	reader.room = at.begin()
 	var row []string
 	for n, s := range p.lines {
 		line := p.data[s.from:s.to]
@@ -212,11 +213,9 @@ func (i *importing) parse(ctx context.Context, p *piece) {
 		}
 		u, err := i.line(&reader, line, s.long, &row)
 		held := err == nil && (len(p.held) > 0 || len(u.Address) == 0)
-		var at audience.Placed
 		if err == nil && !held {
 			u.Later = uint64(n)
-			at, _ = audience.Place(i.server.Audience, i.scope.Project, u, nil, p.at)
-			if err = i.admit(ctx, names, u); err != nil && !errors.As(err, new(*fieldError)) {
+			if err = names.admit(ctx, u.Attributes, u.Tags); err != nil && !errors.As(err, new(*fieldError)) {
 				i.fail(err) // it is not about this line
 				return
 			}
@@ -226,11 +225,14 @@ func (i *importing) parse(ctx context.Context, p *piece) {
 			p.refuse(s, err)
 		case held:
 			p.held = append(p.held, heldLine{span: s, change: u})
-			reader.room = new(room) // this one stays with the line
+			reader.room = at.clear()
 		default:
-			p.changes.add(u, at, names.edition())
-			p.imported++
+			reader.room = at.take(s, u, names.edition())
 		}
+	}
+	if err := i.settleDesk(ctx, p, at); err != nil {
+		i.fail(err)
+		return
 	}
 	p.data, p.lines = nil, nil
 }
@@ -256,7 +258,6 @@ func (i *importing) place(ctx context.Context, p *piece) error {
 		}
 	}
 	p.held = nil
-	slices.SortFunc(p.bad, func(a, b client.BadLine) int { return cmp.Compare(a.Line, b.Line) })
 	p.changes.send(ctx, i.server, i.scope)
 	return nil
 }
@@ -297,17 +298,29 @@ func (i *importing) line(reader *intake, data []byte, long bool, row *[]string) 
 	return reader.row(i.columns, *row)
 }
 
-// admit refuses what the audience would leave out, or what does not fit the
-// names of the project.
+// admit refuses what does not fit the names of the project, or the audience.
 func (i *importing) admit(ctx context.Context, names *naming, u *record.Upsert) error {
-	shard := tocsin.ShardOf(i.scope.Project, u.Profile, i.server.Shards)
-	if !i.server.Audience[shard].Admit(i.scope.Project, u, i.admitted[shard]) {
-		return errRoutes()
-	}
 	if err := names.admit(ctx, u.Attributes, u.Tags); err != nil {
 		return err
 	}
-	return i.server.fitWeight(i.scope.Project, shard, u.Subscription, u.Profile, u.Attributes, u.Tags)
+	if err := i.fits(ctx, u); err != nil {
+		return err
+	}
+	return i.server.fitWeight(ctx, i.scope.Project, i.shardOf(u), u)
+}
+
+// fits refuses what the audience would leave out of a change that was placed.
+func (i *importing) fits(ctx context.Context, u *record.Upsert) error {
+	shard := i.shardOf(u)
+	ok, err := i.admitted[shard].Admit(ctx, i.server.Ask[shard], i.scope.Project, u, audience.MaxRoutes)
+	if err == nil && !ok {
+		err = errRoutes()
+	}
+	return err
+}
+
+func (i *importing) shardOf(u *record.Upsert) tocsin.Shard {
+	return tocsin.ShardOf(i.scope.Project, u.Profile, i.server.Shards)
 }
 
 // settle waits for the changes of a piece and moves the offset behind it.
@@ -338,7 +351,7 @@ func (i *importing) settle(ctx context.Context, p *piece) {
 	}
 	i.noted = time.Now()
 	if i.upload != nil {
-		i.fail(i.upload.fits())
+		i.fail(i.upload.fits(ctx))
 	}
 	i.fail(i.server.imports.put(ctx, i.scope.Project, &row))
 }

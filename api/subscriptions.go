@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -14,6 +15,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/account"
+	"github.com/tocsin-push/tocsin/ask"
 	"github.com/tocsin-push/tocsin/audience"
 	"github.com/tocsin-push/tocsin/catalogue"
 	"github.com/tocsin-push/tocsin/client"
@@ -100,7 +102,7 @@ func (s *Server) putSubscription(ctx context.Context, in *rawInput) (*body[clien
 	}
 	names := s.naming(ctx, catalogue.Server)
 	if err := s.register(ctx, u, func(at tocsin.Shard) (uint64, error) {
-		err = about(s.fitUpsert(ctx, names, at, u, audience.MaxRoutes))
+		err = about(s.fitUpsert(ctx, names, at, u, audience.NewAdmitted(), audience.MaxRoutes))
 		return names.edition(), err // known only now
 	}); err != nil {
 		return nil, err
@@ -132,24 +134,33 @@ func (s *Server) register(ctx context.Context, u *record.Upsert, fits func(at to
 
 // fitUpsert refuses a subscription whose names or values do not fit its project,
 // or that would be left out as its route is one more than most.
-func (s *Server) fitUpsert(ctx context.Context, n *naming, at tocsin.Shard, u *record.Upsert, most int) error {
-	if !s.Audience[at].FitRoute(n.project, u, most) {
-		return errRoutes()
+func (s *Server) fitUpsert(ctx context.Context, n *naming, at tocsin.Shard, u *record.Upsert, admitted *audience.Admitted, most int) error {
+	if ok, err := admitted.Admit(ctx, s.Ask[at], n.project, u, most); err != nil || !ok {
+		return cmp.Or(err, errRoutes())
 	}
 	if err := n.admit(ctx, u.Attributes, u.Tags); err != nil {
 		return err
 	}
-	return s.fitWeight(n.project, at, u.Subscription, u.Profile, u.Attributes, u.Tags)
+	return s.fitWeight(ctx, n.project, at, u)
 }
 
 // fitWeight refuses values that are too many for one person, or subscription.
-func (s *Server) fitWeight(project tocsin.ProjectID, at tocsin.Shard, id []byte, profile string, attributes []*record.Attribute, tags []*record.TagSet) error {
-	if !audience.Weighs(attributes, tags) {
+func (s *Server) fitWeight(ctx context.Context, project tocsin.ProjectID, at tocsin.Shard, u *record.Upsert) error {
+	if !audience.Weighs(u.Attributes, u.Tags) {
 		return nil
 	}
-	if bytes := s.Audience[at].Weight(project, id, profile, attributes, tags); bytes > s.Profile {
+	bytes, err := s.Ask[at].Weights(ctx, project, []*record.Upsert{u})
+	if err != nil {
+		return err
+	}
+	return s.fitsIn(bytes[0], u)
+}
+
+// fitsIn refuses a change that would leave so many bytes.
+func (s *Server) fitsIn(bytes int, u *record.Upsert) error {
+	if bytes > s.Profile {
 		field := "attributes"
-		if len(attributes) == 0 {
+		if len(u.Attributes) == 0 {
 			field = "tags"
 		}
 		return wrong(field, "%d bytes of values and tags would come together, %d are the most", bytes, s.Profile)
@@ -194,16 +205,30 @@ func (s *Server) putBatch(ctx context.Context, in *rawInput) (*body[client.Batch
 	var out client.BatchResult
 	names, place, taken := s.naming(ctx, catalogue.Server), s.placing(project), make([]*record.Upsert, len(request.Subscriptions))
 	set := newBundle(project, s.Shards, place.at)
+	changes, wrongs, sought := make([]*record.Upsert, len(taken)), make([]error, len(taken)), make([]*record.Upsert, 0, len(taken))
 	for i, line := range request.Subscriptions {
-		u, err := reader.subscription(line)
+		changes[i], wrongs[i] = reader.subscription(line)
+		if about := new(fieldError); wrongs[i] == nil {
+			sought = append(sought, changes[i])
+		} else if !errors.As(wrongs[i], &about) { // it is no object, or too deep
+			wrongs[i] = wrong("", "%v", wrongs[i])
+		}
+	}
+	if err := place.seek(ctx, sought...); err != nil {
+		return nil, err
+	}
+	admitted := make([]*audience.Admitted, s.Shards)
+	for i := range admitted {
+		admitted[i] = audience.NewAdmitted()
+	}
+	for i, u := range changes {
 		var at audience.Placed
+		err := wrongs[i]
 		if err == nil {
 			at, err = place.place(ctx, u)
-		} else if about := new(fieldError); !errors.As(err, &about) { // it is no object, or too deep
-			err = wrong("", "%v", err)
 		}
 		if err == nil {
-			err = s.fitUpsert(ctx, names, at.Shard, u, audience.MaxRoutes)
+			err = s.fitUpsert(ctx, names, at.Shard, u, admitted[at.Shard], audience.MaxRoutes)
 		}
 		if err == nil {
 			taken[i] = u
@@ -250,7 +275,7 @@ func (s *Server) getSubscription(ctx context.Context, in *SubscriptionPath) (*bo
 	return &body[client.Known]{known(found)}, nil
 }
 
-func known(found audience.Subscription) client.Known {
+func known(found ask.Subscription) client.Known {
 	out := client.Known{ID: found.ID, User: userOf(found.Profile), Provider: found.Route.Provider, Topic: found.Route.Topic,
 		Platform: found.Platform, Language: found.Language, Zone: found.Zone, Region: found.Region, City: found.City, AppVersion: found.AppVersion, Active: found.Active, OptedIn: found.OptedIn, Tags: found.Tags,
 		Attributes: valuesOf(found.Attributes)}
@@ -335,7 +360,7 @@ func (s *Server) updateProfile(ctx context.Context, in *struct {
 	names := s.naming(ctx, catalogue.Server)
 	err := names.admit(ctx, update.Attributes, update.Tags)
 	if err == nil {
-		err = s.fitWeight(project, shard, nil, update.Profile, update.Attributes, update.Tags)
+		err = s.fitWeight(ctx, project, shard, &record.Upsert{Profile: update.Profile, Attributes: update.Attributes, Tags: update.Tags})
 	}
 	if err != nil {
 		return nil, about(err)

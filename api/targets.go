@@ -8,14 +8,13 @@ import (
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/account"
 	"github.com/tocsin-push/tocsin/ask"
-	"github.com/tocsin-push/tocsin/audience"
 	"github.com/tocsin-push/tocsin/client"
 	"github.com/tocsin-push/tocsin/content"
 	"github.com/tocsin-push/tocsin/target"
 )
 
 func (s *Server) targetRoutes() {
-	read := access{scope: account.Read}
+	read := access{scope: account.Read, question: true}
 	route(s, operation{id: "count-target", method: http.MethodPost, path: "/v1/targets/count", tag: "Targets",
 		summary: "Count whom a target reaches now", need: read}, s.countTarget)
 	route(s, operation{id: "explain-target", method: http.MethodPost, path: "/v1/targets/explain", tag: "Targets",
@@ -37,41 +36,41 @@ func (s *Server) countTarget(ctx context.Context, in *body[client.CountRequest])
 		out, err = s.count(ctx, project, sel)
 		return err
 	})
-	out.Hints = s.hints(project, sel)
+	if err == nil {
+		out.Hints, err = s.hints(ctx, project, sel)
+	}
 	return &body[client.Count]{out}, err
 }
 
 // hints names what a query asks for and no subscription has, or nobody did, with
 // the name that may have been meant.
-func (s *Server) hints(project tocsin.ProjectID, t ask.Target) (hints []string) {
+func (s *Server) hints(ctx context.Context, project tocsin.ProjectID, t ask.Target) (hints []string, err error) {
 	if t.Query == nil {
-		return nil
+		return nil, nil
+	}
+	used, err := s.Ask.Used(ctx, project)
+	if err != nil {
+		return nil, err
 	}
 	for _, of := range [...]struct {
-		asked []string
-		known func(*audience.Shard, tocsin.ProjectID) []string
-		hint  string
+		asked, known []string
+		hint         string
 	}{
-		{t.Query.Names(), (*audience.Shard).Known, "no subscription has a value for "},
-		{t.Query.Events(), (*audience.Shard).Events, "nobody did "},
+		{t.Query.Names(), used.Known, "no subscription has a value for "},
+		{t.Query.Events(), used.Events, "nobody did "},
 	} {
-		var known []string
-		for _, shard := range s.Audience {
-			known = append(known, of.known(shard, project)...)
-		}
-		slices.Sort(known)
 		for _, name := range of.asked {
-			if _, found := slices.BinarySearch(known, name); found {
+			if _, found := slices.BinarySearch(of.known, name); found {
 				continue
 			}
 			hint := of.hint + name
-			if meant, ok := target.Nearest(name, known); ok {
+			if meant, ok := target.Nearest(name, of.known); ok {
 				hint += "; did you mean " + meant + "?"
 			}
 			hints = append(hints, hint)
 		}
 	}
-	return hints
+	return hints, nil
 }
 
 // choose checks a target and waits until the shards have applied what was
@@ -89,7 +88,7 @@ func (s *Server) choose(ctx context.Context, project tocsin.ProjectID, t *client
 }
 
 func (s *Server) count(ctx context.Context, project tocsin.ProjectID, t ask.Target) (client.Count, error) {
-	sum, err := s.ask.Count(ctx, project, t)
+	sum, err := s.Ask.Count(ctx, project, t)
 	return client.Count{Count: int64(sum.Reachable), Matched: int64(sum.Matched), Unknown: int64(sum.Unknown)}, err
 }
 
@@ -129,14 +128,14 @@ func (s *Server) previewTarget(ctx context.Context, in *body[client.PreviewReque
 
 // sampled is a recipient with the values that came with it.
 type sampled struct {
-	audience.Subscription
+	ask.Subscription
 	values map[string]string
 }
 
 // sample is a few recipients of one shard.
 func (s *Server) sample(ctx context.Context, project tocsin.ProjectID, sel ask.Target, shard tocsin.Shard, limit int) (found []sampled, err error) {
 	if sel.Query != nil {
-		some, err := s.Audience[shard].Preview(ctx, project, sel.Query, limit, sel.At)
+		some, err := s.Ask[shard].Preview(ctx, project, sel.Query, limit, sel.At)
 		for _, one := range some {
 			found = append(found, sampled{one, nil})
 		}
@@ -144,11 +143,19 @@ func (s *Server) sample(ctx context.Context, project tocsin.ProjectID, sel ask.T
 	}
 	for _, r := range sel.Explicit[shard] {
 		if len(r.Subscription) > 0 {
-			if one, ok := s.Audience[shard].Find(project, tocsin.SubscriptionID(r.Subscription)); ok && one.Live {
-				found = append(found, sampled{one, r.Values})
+			one, err := s.Ask[shard].Subscription(ctx, project, tocsin.SubscriptionID(r.Subscription))
+			if err != nil {
+				return nil, err
+			}
+			if one != nil && one.Live {
+				found = append(found, sampled{*one, r.Values})
 			}
 		} else {
-			for _, one := range s.Audience[shard].FindProfile(project, r.Profile) {
+			some, err := s.Ask[shard].Profile(ctx, project, r.Profile)
+			if err != nil {
+				return nil, err
+			}
+			for _, one := range some {
 				found = append(found, sampled{one, r.Values})
 			}
 		}

@@ -165,8 +165,12 @@ func (u *upload) entry(line []byte, long bool, columns []column, fieldsOf *[]str
 
 // fits refuses to go on with a list that is too long. What is not applied yet
 // may make it longer.
-func (u *upload) fits() error {
-	list, draft := u.server.listSize(u.project, u.row.List, u.row.ListID)
+func (u *upload) fits(ctx context.Context) error {
+	all, err := u.server.Ask.Lists(ctx, u.project, u.row.List)
+	if err != nil {
+		return err
+	}
+	list, draft := listSizes(all, u.row.List, u.row.ListID)
 	if u.row.Mode == client.ListReplace {
 		list = draft
 	}
@@ -182,7 +186,7 @@ func (u *upload) end(ctx context.Context) error {
 	if err := u.server.fresh(ctx); err != nil {
 		return err
 	}
-	if err := u.fits(); err != nil {
+	if err := u.fits(ctx); err != nil {
 		return err
 	}
 	if u.row.Mode == client.ListReplace {
@@ -216,8 +220,12 @@ func (u *upload) end(ctx context.Context) error {
 // less than half, is asked about.
 func (u *upload) replace(ctx context.Context) error {
 	begun := false
-	for _, shard := range u.server.Audience {
-		l, ok := shard.List(u.project, u.row.List)
+	all, err := u.server.Ask.Lists(ctx, u.project, u.row.List)
+	if err != nil {
+		return err
+	}
+	for _, lists := range all {
+		l, ok := lists[u.row.List]
 		switch {
 		case !ok || l.ID != u.row.ListID:
 			return fail(http.StatusConflict, "conflict", "the list was deleted meanwhile")
@@ -227,7 +235,7 @@ func (u *upload) replace(ctx context.Context) error {
 			return fail(http.StatusConflict, "conflict", "this upload was given up: another one began to replace the list, or it stood still for a day")
 		}
 	}
-	was, now := u.server.listSize(u.project, u.row.List, u.row.ListID)
+	was, now := listSizes(all, u.row.List, u.row.ListID)
 	if !begun && !u.row.Confirm && (2*now.entries < was.entries || 2*now.known < was.known) {
 		return fail(http.StatusConflict, "confirm", fmt.Sprintf("the stream of %s has %d entries, of which %d are known; the list has %d, of which %d are known. "+
 			"Nothing was replaced: is it the right file? To go on, confirm", u.row.ID, now.entries, now.known, was.entries, was.known))

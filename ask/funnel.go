@@ -16,15 +16,15 @@ type Funnel struct {
 	Steps     []Step
 	Matched   uint64 // all steps
 	Reachable uint64 // of these: opted in
-	In        []Person
+	In        []Sampled
 }
 
 // Step is one of the clauses that must all hold.
 type Step struct {
 	Clause
-	Left uint64   // match it and all before it
-	Only uint64   // match all but this one
-	Out  []Person // some that match all before it, and not this one
+	Left uint64    // match it and all before it
+	Only uint64    // match all but this one
+	Out  []Sampled // some that match all before it, and not this one
 }
 
 // Clause is a node of the query as it is written.
@@ -34,8 +34,8 @@ type Clause struct {
 	Inner   []Clause
 }
 
-// Person is a subscription in a sample, with the key of its profile.
-type Person struct {
+// Sampled is a subscription in a sample, with the key of its profile.
+type Sampled struct {
 	Subscription tocsin.SubscriptionID
 	Profile      string
 }
@@ -83,6 +83,6 @@ func (c *Clause) add(other *Clause) {
 	}
 }
 
-func some(all, more []Person, most int) []Person {
+func some(all, more []Sampled, most int) []Sampled {
 	return append(all, more[:min(len(more), most-len(all))]...)
 }

@@ -3,6 +3,7 @@ package ask
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -27,42 +28,10 @@ type Count struct {
 	Unknown   uint64 // explicit recipients that nobody knows
 }
 
-// Share is the part of a target on one route. The credential is that which the
-// subscriptions name; zero: the project's.
-type Share struct {
-	Route  provider.Route
-	Pushes uint64
-}
-
-// Shard answers for one shard. All of it is as of now, or of later.
-type Shard interface {
-	// Await returns once all changes below a position are applied.
-	Await(ctx context.Context, changes uint64) error
-
-	// Count counts a target for an instant, or returns the error of ctx.
-	Count(ctx context.Context, project tocsin.ProjectID, q *target.Query, recipients []*record.Recipient, at time.Time) (Count, error)
-
-	// Spread tells on which routes a target is, or returns the error of ctx. The sum
-	// is exact, the parts of a large one are from a sample.
-	Spread(ctx context.Context, project tocsin.ProjectID, q *target.Query, recipients []*record.Recipient, at time.Time) ([]Share, error)
-
-	// Cost is about what a query costs here. What takes longer than most to make
-	// ready has no Run.
-	Cost(ctx context.Context, project tocsin.ProjectID, q *target.Query, at time.Time, explain bool, most time.Duration) (Cost, error)
-
-	// Explain tells what each clause of a query leaves, with samples of at most so
-	// many people, or returns the error of ctx.
-	Explain(ctx context.Context, project tocsin.ProjectID, q *target.Query, sample int, at time.Time) (Funnel, error)
-
-	// Names lists what subscriptions or people have, and counts live subscriptions.
-	Names(project tocsin.ProjectID) (names []Name, live int)
-
-	// Survey tells what is under a name, and its most frequent values: at most so
-	// many; with 0 no value is looked at.
-	Survey(ctx context.Context, project tocsin.ProjectID, name Name, most int) (Survey, error)
-
-	// Counters are those of a send; nil where it was not opened.
-	Counters(context.Context, tocsin.SendID) (*record.Counters, error)
+// Shard is who answers for one shard.
+type Shard struct {
+	Audience
+	Receipts
 }
 
 // Shards answer for all, by number.
@@ -89,14 +58,14 @@ func (s Shards) of(t Target) (some []tocsin.Shard) {
 	return some
 }
 
+// All asks every shard at once.
+func (s Shards) All(ask func(shard tocsin.Shard) error) error {
+	return Each(s.of(Target{Query: new(target.Query)}), func(_ int, shard tocsin.Shard) error { return ask(shard) })
+}
+
 // Await returns once every shard has applied its changes below its position.
 func (s Shards) Await(ctx context.Context, changes []uint64) error {
-	for i, below := range changes {
-		if err := s[i].Await(ctx, below); err != nil {
-			return err
-		}
-	}
-	return nil
+	return s.All(func(shard tocsin.Shard) error { return s[shard].Await(ctx, changes[shard]) })
 }
 
 // Count adds up what the shards count.
@@ -164,4 +133,64 @@ func (s Shards) Spread(ctx context.Context, tasks *sync.WaitGroup, project tocsi
 		}
 	}
 	return shares, partial
+}
+
+// Find looks for a subscription on every shard, on one of them first. A deleted one
+// is found too, unless a live one is elsewhere.
+func (s Shards) Find(ctx context.Context, project tocsin.ProjectID, id tocsin.SubscriptionID, first tocsin.Shard) (found Subscription, at tocsin.Shard, ok bool, err error) {
+	each := make([]*Subscription, len(s))
+	if each[first], err = s[first].Subscription(ctx, project, id); err == nil && (each[first] == nil || !each[first].Live) {
+		err = s.All(func(shard tocsin.Shard) (err error) {
+			if shard != first {
+				each[shard], err = s[shard].Subscription(ctx, project, id)
+			}
+			return err
+		})
+	}
+	for i := range each {
+		shard := (int(first) + i) % len(each)
+		if one := each[shard]; one != nil && (!ok || one.Live) {
+			found, at, ok = *one, tocsin.Shard(shard), true
+		}
+		if found.Live {
+			break
+		}
+	}
+	return found, at, ok, err
+}
+
+// Used are the names that some shard has, in order, with repeats.
+func (s Shards) Used(ctx context.Context, project tocsin.ProjectID) (all Used, err error) {
+	each := make([]Used, len(s))
+	err = s.All(func(shard tocsin.Shard) (err error) {
+		each[shard], err = s[shard].Used(ctx, project)
+		return err
+	})
+	for _, one := range each {
+		all.Known, all.Events = append(all.Known, one.Known...), append(all.Events, one.Events...)
+	}
+	slices.Sort(all.Known)
+	slices.Sort(all.Events)
+	return all, err
+}
+
+// Lists is what each shard knows of some lists.
+func (s Shards) Lists(ctx context.Context, project tocsin.ProjectID, names ...string) ([]map[string]List, error) {
+	each := make([]map[string]List, len(s))
+	err := s.All(func(shard tocsin.Shard) (err error) {
+		each[shard], err = s[shard].Lists(ctx, project, names)
+		return err
+	})
+	return each, err
+}
+
+// Settled returns once no shard has anything of some subscriptions for others, and
+// whether that was so at once.
+func (s Shards) Settled(ctx context.Context, project tocsin.ProjectID, ids []tocsin.SubscriptionID) (bool, error) {
+	each := make([]bool, len(s))
+	err := s.All(func(shard tocsin.Shard) (err error) {
+		each[shard], err = s[shard].Settled(ctx, project, ids, true)
+		return err
+	})
+	return !slices.Contains(each, false), err
 }

@@ -16,7 +16,7 @@ import (
 
 // shard answers once its gate is open.
 type shard struct {
-	ask.Shard
+	ask.Audience
 	gate chan struct{}
 }
 
@@ -30,7 +30,7 @@ func TestSpreadIsPartialInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		open, late := make(chan struct{}), make(chan struct{})
 		close(open)
-		all := ask.Shards{shard{gate: open}, shard{gate: late}, shard{gate: open}, shard{gate: late}}
+		all := ask.Shards{{Audience: shard{gate: open}}, {Audience: shard{gate: late}}, {Audience: shard{gate: open}}, {Audience: shard{gate: late}}}
 		var tasks sync.WaitGroup
 		want := func(ctx context.Context, sum uint64, partial bool) {
 			t.Helper()

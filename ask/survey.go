@@ -58,14 +58,25 @@ func (s *Survey) Distinct() int {
 	return min(int(math.Round(about)), s.Rows)
 }
 
+// Names are what subscriptions or people have, and how many subscriptions live.
+type Names struct {
+	Names []Name
+	Live  int
+}
+
 // Names lists what some shard has, in order, and counts live subscriptions.
-func (s Shards) Names(project tocsin.ProjectID) (names []Name, live int) {
-	for _, shard := range s {
-		some, n := shard.Names(project)
-		names, live = append(names, some...), live+n
+func (s Shards) Names(ctx context.Context, project tocsin.ProjectID) (all Names, err error) {
+	each := make([]Names, len(s))
+	err = s.All(func(shard tocsin.Shard) (err error) {
+		each[shard], err = s[shard].Names(ctx, project)
+		return err
+	})
+	for _, some := range each {
+		all.Names, all.Live = append(all.Names, some.Names...), all.Live+some.Live
 	}
-	slices.SortFunc(names, func(a, b Name) int { return cmp.Or(cmp.Compare(a.Name, b.Name), compareFlags(a.Tags, b.Tags)) })
-	return slices.Compact(names), live
+	slices.SortFunc(all.Names, func(a, b Name) int { return cmp.Or(cmp.Compare(a.Name, b.Name), compareFlags(a.Tags, b.Tags)) })
+	all.Names = slices.Compact(all.Names)
+	return all, err
 }
 
 func compareFlags(a, b bool) int {
@@ -86,16 +97,12 @@ const perShard = 1024
 // kinds are looked at. Top is in order, the most frequent first.
 func (s Shards) Survey(ctx context.Context, project tocsin.ProjectID, name Name, values bool) (Survey, error) {
 	each := make([]Survey, len(s))
-	all := make([]tocsin.Shard, len(s))
-	for i := range all {
-		all[i] = tocsin.Shard(i)
-	}
 	most := 0
 	if values {
 		most = perShard
 	}
-	err := Each(all, func(i int, shard tocsin.Shard) (err error) {
-		each[i], err = s[shard].Survey(ctx, project, name, most)
+	err := s.All(func(shard tocsin.Shard) (err error) {
+		each[shard], err = s[shard].Survey(ctx, project, name, most)
 		return err
 	})
 	sum := Survey{Kinds: map[uint8]int{}, All: true}

@@ -1,10 +1,13 @@
 package audience
 
 import (
+	"context"
+	"slices"
 	"strings"
 	"sync"
 
 	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/ask"
 	"github.com/tocsin-push/tocsin/record"
 )
 
@@ -13,18 +16,11 @@ import (
 // write at the same moment is not among them.
 type Admitted struct {
 	mu     sync.RWMutex
-	routes [2]map[Route]bool // of Web Push, of the others
-}
-
-func (a *Admitted) routesLike(p tocsin.Provider) map[Route]bool {
-	if p == tocsin.WebPush {
-		return a.routes[0]
-	}
-	return a.routes[1]
+	routes map[ask.Route]bool
 }
 
 // NewAdmitted begins with nothing.
-func NewAdmitted() *Admitted { return &Admitted{routes: [2]map[Route]bool{{}, {}}} }
+func NewAdmitted() *Admitted { return &Admitted{routes: map[ask.Route]bool{}} }
 
 func (a *Admitted) holds(u *record.Upsert) bool {
 	if len(u.Address) == 0 {
@@ -32,38 +28,42 @@ func (a *Admitted) holds(u *record.Upsert) bool {
 	}
 	a.mu.RLock()
 	defer a.mu.RUnlock()
-	return a.routesLike(tocsin.Provider(u.Provider))[routeOf(u)]
+	return a.routes[ask.Route(routeOf(u))]
 }
 
 // Admit reports whether a shard has room for the route of a change beside what
-// was admitted before, and admits it.
-func (s *Shard) Admit(project tocsin.ProjectID, u *record.Upsert, a *Admitted) bool {
+// was admitted before, when there may be so many, at most MaxRoutes; and admits it.
+// Beyond those the whole change would be left out. Web Push takes no room from the
+// others.
+func (a *Admitted) Admit(ctx context.Context, shard ask.Audience, project tocsin.ProjectID, u *record.Upsert, most int) (bool, error) {
 	if a.holds(u) {
-		return true
+		return true, nil
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	p := s.projects[project]
-	if p == nil {
-		p = newProject(project, s.number)
-	}
-	like, r := tocsin.Provider(u.Provider), routeOf(u)
-	admitted := a.routesLike(like)
-	if !admitted[r] && !p.routeInUse(r) {
-		free := MaxRoutes - p.routesInUse(like)
-		for known := range admitted {
-			if !p.routeInUse(known) {
-				free--
-			}
-		}
-		if free <= 0 {
-			return false
-		}
-	}
+	r := ask.Route(routeOf(u))
 	// What is kept must not hold on to the text that it was read from.
 	r.Host, r.Topic = strings.Clone(r.Host), strings.Clone(r.Topic)
-	admitted[r] = true
-	return true
+	some := []ask.Route{r}
+	for known := range a.routes {
+		if (known.Provider == tocsin.WebPush) == (r.Provider == tocsin.WebPush) {
+			some = append(some, known)
+		}
+	}
+	in, err := shard.Routes(ctx, project, some)
+	if err != nil {
+		return false, err
+	}
+	if !slices.Contains(in.Known, r) {
+		free := most - in.Others
+		if r.Provider == tocsin.WebPush {
+			free = most - in.WebPush
+		}
+		free -= len(some) - 1 - len(in.Known) // admitted, and not applied
+		if free <= 0 {
+			return false, nil
+		}
+	}
+	a.routes[r] = true
+	return true, nil
 }

@@ -48,7 +48,10 @@ func (p *project) apply(pos uint64, at int64, changes *record.Changes) {
 		p.forgetPlaces(at)
 	}
 	p.age(at)
-	for _, change := range changes.Changes {
+	for i, change := range changes.Changes {
+		if i%together == 0 {
+			p.fetch(changes.Changes[i:min(i+together, len(changes.Changes))])
+		}
 		p.announce(change)
 		p.change(origin{pos, at, changes.Names, pos, at}, change)
 	}
@@ -64,20 +67,30 @@ func (p *project) write() {
 // until write: an import is of such, and hundreds of them in a record are written
 // faster together. Whatever else touches subscriptions writes first.
 func (p *project) gather(ordinal uint32, attributes []*record.Attribute, tags []*record.TagSet) bool {
+	p.values = p.values[:0]
 	for _, a := range attributes {
-		if _, ok := valueOf(a); !ok || target.Reserved(a.Name) {
+		v, ok := valueOf(a)
+		if !ok || target.Reserved(a.Name) {
 			return false
 		}
+		p.values = append(p.values, v)
 	}
-	p.gathered.Row()
-	for _, a := range attributes {
-		v, _ := valueOf(a)
-		p.gathered.Set(ordinal, a.Name, v)
+	for i, a := range attributes {
+		p.gathered.Set(ordinal, a.Name, p.values[i])
 	}
 	for _, t := range tags {
 		p.gathered.ChangeTags(ordinal, t.Name, index.TagChange{Clear: t.Clear || len(t.Replace) > 0, Replace: t.Replace, Add: t.Add, Remove: t.Remove})
 	}
 	return true
+}
+
+// give sets a native field, of a subscription that begins with what else is gathered.
+func (p *project) give(ordinal uint32, name string, v index.Value) {
+	if ordinal+1 == p.coming {
+		p.gathered.Set(ordinal, name, v)
+	} else {
+		p.known.Set(ordinal, name, v)
+	}
 }
 
 func (p *project) change(from origin, change *record.Change) {
@@ -162,6 +175,8 @@ func (p *project) upsert(from origin, u *record.Upsert) {
 	}
 	if !known {
 		ordinal = p.add(id)
+		p.gathered.Row()
+		p.coming = ordinal + 1
 	} else if !alive {
 		p.revive(ordinal)
 		p.stays(ordinal)
@@ -199,6 +214,7 @@ func (p *project) upsert(from origin, u *record.Upsert) {
 		p.learn(ordinal, attributes, tags)
 	}
 	p.setFields(ordinal, u)
+	p.coming = 0
 	p.touch(ordinal)
 }
 
@@ -241,14 +257,14 @@ func (p *project) register(pos uint64, ordinal uint32, alive bool, route Route, 
 			p.routeUses[p.rows.route.At(ordinal)]--
 		}
 		if !alive || p.routes[p.rows.route.At(ordinal)].Provider != route.Provider {
-			p.known.Set(ordinal, fieldPlatform, index.Value{Kind: index.Text, Text: target.UsualPlatform(route.Provider)})
+			p.give(ordinal, fieldPlatform, index.Value{Kind: index.Text, Text: target.UsualPlatform(route.Provider)})
 		}
 		p.rows.route.Set(ordinal, number)
 		p.routeUses[number]++
 		p.store(ordinal, u.Address, secret)
 		p.byAddress.Insert(p.hashOfAddress(ordinal), ordinal, p.hashOfAddress)
 		p.live.Add(ordinal)
-		p.known.Set(ordinal, fieldProvider, index.Value{Kind: index.Text, Text: route.Provider.String()})
+		p.give(ordinal, fieldProvider, index.Value{Kind: index.Text, Text: route.Provider.String()})
 		p.rows.version.Set(ordinal, risen(p.rows.version.At(ordinal), pos))
 		p.rows.vouched.Set(ordinal, seen)
 		return
@@ -287,16 +303,6 @@ func (p *project) update(edition uint64, u *record.ProfileUpdate) {
 // MaxRoutes bounds the routes of Web Push that a project has in use on a shard,
 // and as many of the others together: each is a lane with its connections.
 const MaxRoutes = 512
-
-// FitRoute reports whether a shard has room for the route of a change that
-// brings an address, when there may be so many, at most MaxRoutes. Beyond
-// those the whole change is left out.
-func (s *Shard) FitRoute(project tocsin.ProjectID, u *record.Upsert, most int) bool {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	p := s.projects[project]
-	return p == nil || len(u.Address) == 0 || p.routeFits(routeOf(u), most)
-}
 
 // Known returns the names of attributes and sets of tags that a subscription of
 // a project has, and of native fields.

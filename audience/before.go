@@ -1,8 +1,6 @@
 package audience
 
 import (
-	"bufio"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -12,26 +10,13 @@ import (
 	"github.com/tocsin-push/tocsin/index"
 )
 
-// Snapshots before version 3 were one stream of bytes, written whole: a line
-// that names the format, blocks of length, CRC-32C and content, and an end block
-// with the length of all content.
+// Snapshots before version 3 were one stream of bytes, written whole.
 const (
-	blocksHead     = "tocsin audience 1\n"
-	blockMost      = 512 << 10
 	withoutNames   = 2 // did not hold how names of attributes changed, lists, nor events
 	withoutCreated = 1 // nor when subscriptions registered
 )
 
-// decodeBlocks reads a shard from a snapshot before version 3, up to its end.
-func decodeBlocks(number tocsin.Shard, in *bufio.Reader) (*Shard, error) {
-	blocks := &blockReader{in: in}
-	shard, err := decodeShard(number, blocks)
-	if err == nil {
-		_, err = io.Copy(io.Discard, blocks)
-	}
-	return shard, err
-}
-
+// decodeShard reads a shard from a snapshot before version 3, up to its end.
 func decodeShard(number tocsin.Shard, from io.Reader) (*Shard, error) {
 	const maxWriters, maxProjects = 1 << 24, 1 << 24
 	d := index.NewDecoder(from)
@@ -54,8 +39,8 @@ func decodeShard(number tocsin.Shard, from io.Reader) (*Shard, error) {
 		}
 		s.projects[id] = p
 	}
-	if err := d.Err(); err != nil {
-		return nil, fmt.Errorf("audience: %w", err)
+	if _, err := io.Copy(io.Discard, from); err != nil || d.Err() != nil {
+		return nil, fmt.Errorf("audience: %w", errors.Join(d.Err(), err))
 	}
 	return s, nil
 }
@@ -89,76 +74,4 @@ func decodeProject(d *index.Decoder, version uint64, id tocsin.ProjectID, shard 
 		p.rebuild(d.Fail)
 	}
 	return p
-}
-
-// blockReader gives the verified content of the blocks.
-type blockReader struct {
-	in    *bufio.Reader
-	block []byte // what is left of the present one
-	space []byte
-	total uint64
-	ended bool
-}
-
-// readFull tells a file that is too short from a disk that cannot be read.
-func readFull(in io.Reader, to []byte, after uint64) error {
-	_, err := io.ReadFull(in, to)
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return fmt.Errorf("%w: it ends after %d bytes of content", ErrDamaged, after)
-	}
-	return err
-}
-
-func (r *blockReader) Read(b []byte) (int, error) {
-	for len(r.block) == 0 {
-		if r.ended {
-			return 0, io.EOF
-		}
-		if err := r.next(); err != nil {
-			return 0, err
-		}
-	}
-	n := copy(b, r.block)
-	r.block = r.block[n:]
-	return n, nil
-}
-
-func (r *blockReader) next() error {
-	var head [8]byte
-	if err := readFull(r.in, head[:], r.total); err != nil {
-		return err
-	}
-	length, want := binary.LittleEndian.Uint32(head[:]), binary.LittleEndian.Uint32(head[4:])
-	r.ended = length == 0
-	if r.ended {
-		length = 8
-	}
-	if length > blockMost {
-		return fmt.Errorf("%w: a block of %d bytes after %d", ErrDamaged, length, r.total)
-	}
-	if cap(r.space) < int(length) {
-		r.space = make([]byte, length)
-	}
-	content := r.space[:length]
-	if err := readFull(r.in, content, r.total); err != nil {
-		return err
-	}
-	if checksum(content) != want {
-		return fmt.Errorf("%w: wrong checksum in the block after %d bytes of content", ErrDamaged, r.total)
-	}
-	if !r.ended {
-		r.block = content
-		r.total += uint64(length)
-		return nil
-	}
-	if total := binary.LittleEndian.Uint64(content); total != r.total {
-		return fmt.Errorf("%w: it has %d bytes of content, %d were written", ErrDamaged, r.total, total)
-	}
-	switch _, err := r.in.ReadByte(); {
-	case err == nil:
-		return fmt.Errorf("%w: something stands after its end", ErrDamaged)
-	case !errors.Is(err, io.EOF):
-		return err
-	}
-	return nil
 }

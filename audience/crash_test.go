@@ -13,30 +13,53 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
 	"github.com/tocsin-push/tocsin/journal/mem"
+	"github.com/tocsin-push/tocsin/snapshot"
 )
 
-// piecewise is a folder in which every part is written by itself.
-func piecewise(t *testing.T, fs vfs.FS) *Folder {
-	folder := inParts(t, fs)
-	folder.buffer = 16
-	return folder
+// piecewise writes at most 16 bytes at once, so that there are instants between.
+type piecewise struct{ vfs.FS }
+
+func (p piecewise) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	file, err := p.FS.Create(name, category)
+	return pieces{file}, err
+}
+
+type pieces struct{ vfs.File }
+
+func (p pieces) Write(b []byte) (n int, err error) {
+	for piece := range slices.Chunk(b, 16) {
+		m, err := p.File.Write(piece)
+		if n += m; err != nil {
+			return n, err
+		}
+	}
+	return n, nil
 }
 
 // usable loads the snapshots of a folder that can be loaded and have no file in
-// common, the newest first.
-func usable(t *testing.T, folder *Folder) (found []*manifest, shards []*Shard) {
+// common, the newest first: each is what is found when those before it are gone.
+func usable(t *testing.T, fs vfs.FS) (found []*snapshot.Manifest) {
 	t.Helper()
-	ids, err := folder.list(3)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, id := range ids {
-		shard, m, err := folder.load(3, id)
-		if err == nil && !slices.ContainsFunc(found, func(other *manifest) bool { return !m.apart(other) }) {
-			found, shards = append(found, m), append(shards, shard)
+	for {
+		kept, err := folderOn(t, fs).Open(t.Context(), 3, slog.New(slog.DiscardHandler), func(s *snapshot.Saved) error {
+			_, err := restoreShard(s)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(kept.Good()) == 0 {
+			return found
+		}
+		m := kept.Good()[0]
+		if !slices.ContainsFunc(found, func(other *snapshot.Manifest) bool { return !m.Apart(other) }) {
+			found = append(found, m)
+		}
+		files, _ := filesOn(t, fs)
+		if err := files.Remove(t.Context(), m.ID); err != nil {
+			t.Fatal(err)
 		}
 	}
-	return found, shards
 }
 
 // Power may be lost after any operation on the folder: as many snapshots as were
@@ -47,7 +70,7 @@ func TestPowerLossAtEveryOperation(t *testing.T) {
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
 	disk, j := vfs.NewCrashableMem(), mem.New()
-	var durable []*manifest // that were good when the last snapshot had been made
+	var durable []*snapshot.Manifest // that were good when the last snapshot had been made
 	crashes, parts := 0, 0
 	fs := errorfs.Wrap(disk, errorfs.InjectorFunc(func(op errorfs.Op) error {
 		if op.Kind == errorfs.OpFileWrite {
@@ -57,13 +80,13 @@ func TestPowerLossAtEveryOperation(t *testing.T) {
 		} else if op.Kind.ReadOrWrite() == errorfs.OpIsRead {
 			return nil
 		}
-		found, _ := usable(t, inParts(t, disk.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: []int{0, 50, 100}[crashes%3], RNG: random})))
+		found := usable(t, disk.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: []int{0, 50, 100}[crashes%3], RNG: random}))
 		first, err := j.First(t.Context(), partition)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for i, m := range durable {
-			if len(found) <= i || found[i].id.before(m.id) < 0 || len(durable) == 2 && found[1].id.applied < uint64(first) {
+			if len(found) <= i || found[i].ID.Before(m.ID) < 0 || len(durable) == 2 && found[1].ID.Position < uint64(first) {
 				t.Fatalf("after a crash in %v of %s there are %v, %v was durable, and the log begins at %d", op.Kind, op.Path, ids(found), ids(durable), first)
 			}
 		}
@@ -71,7 +94,7 @@ func TestPowerLossAtEveryOperation(t *testing.T) {
 		return nil
 	}))
 	w := newAppender(j)
-	f := open(t, j, piecewise(t, fs), slog.New(slog.DiscardHandler))
+	f := inParts(t, j, piecewise{fs}, slog.New(slog.DiscardHandler))
 	stop := running(t, f)
 	for n := range 7 {
 		changes := story(random, 100)
@@ -85,7 +108,7 @@ func TestPowerLossAtEveryOperation(t *testing.T) {
 		if err := errors.Join(f.Shard().Await(t.Context(), w.append(t, changes...)), make(t.Context())); err != nil {
 			t.Fatal(err)
 		}
-		durable = f.good
+		durable = f.kept.Good()
 	}
 	stop()
 	if crashes < 100 {
@@ -93,9 +116,9 @@ func TestPowerLossAtEveryOperation(t *testing.T) {
 	}
 }
 
-func ids(ms []*manifest) (all []snapshotID) {
+func ids(ms []*snapshot.Manifest) (all []snapshot.ID) {
 	for _, m := range ms {
-		all = append(all, m.id)
+		all = append(all, m.ID)
 	}
 	return all
 }
@@ -109,7 +132,7 @@ func TestFailureOfEveryOperation(t *testing.T) {
 		random := rand.New(rand.NewPCG(seed, 0))
 		failures := 0
 		for fail := 1; ; fail++ {
-			disk, count := vfs.NewMem(), -1
+			disk, count := vfs.NewCrashableMem(), -1
 			fs := errorfs.Wrap(disk, errorfs.InjectorFunc(func(op errorfs.Op) error {
 				if count < 0 {
 					return nil
@@ -121,7 +144,7 @@ func TestFailureOfEveryOperation(t *testing.T) {
 			}))
 			j := mem.New()
 			w := newAppender(j)
-			f := open(t, j, piecewise(t, fs), slog.New(slog.DiscardHandler))
+			f := inParts(t, j, piecewise{fs}, slog.New(slog.DiscardHandler))
 			stop := running(t, f)
 			follow := func(n int) {
 				if err := f.Shard().Await(t.Context(), w.append(t, story(random, n)...)); err != nil {
@@ -148,13 +171,13 @@ func TestFailureOfEveryOperation(t *testing.T) {
 			check := func(when string) {
 				t.Helper()
 				want := f.Shard().Applied()
-				again := open(t, j, inParts(t, disk), slog.New(slog.DiscardHandler))
+				again := inParts(t, j, disk, slog.New(slog.DiscardHandler))
 				stop := running(t, again)
 				defer stop()
 				if again.Shard().Applied() < want || !reflect.DeepEqual(everybody(again.Shard()), everybody(f.Shard())) {
 					t.Fatalf("after operation %d failed, %s: it is not what it was", fail, when)
 				}
-				if found, _ := usable(t, inParts(t, disk)); len(found) < 2 {
+				if found := usable(t, disk.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 100, RNG: random})); len(found) < 2 {
 					t.Fatalf("after operation %d failed, %s: only %v can be used", fail, when, ids(found))
 				}
 			}
@@ -185,14 +208,14 @@ func TestSnapshotLeavesRoom(t *testing.T) {
 		t.Fatal(err)
 	}
 	before, _ := fs.List("audience")
-	fs.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: floor - 1, TotalBytes: 1 << 40})
+	fs.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: 128<<20 - 1, TotalBytes: 1 << 40})
 	if err := f.Snapshot(t.Context()); !errors.Is(err, syscall.ENOSPC) {
 		t.Error(err)
 	}
 	if after, _ := fs.List("audience"); len(after) != len(before) {
 		t.Errorf("it left %v, there were %v", after, before)
 	}
-	fs.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: floor, TotalBytes: 1 << 40})
+	fs.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: 128 << 20, TotalBytes: 1 << 40})
 	if err := f.Snapshot(t.Context()); err != nil {
 		t.Error(err)
 	}

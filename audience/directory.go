@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/ask"
 	"github.com/tocsin-push/tocsin/record"
 )
 
@@ -41,7 +42,7 @@ type (
 
 	// Looked answers Look.
 	Looked struct {
-		Rivals []Rival
+		Rivals []ask.Rival
 		Failed bool
 	}
 
@@ -129,7 +130,7 @@ func (d *Directory) next() DirectoryEffect {
 // verdicts decides between registrations of a shard and their rivals: of an
 // address, whoever registered earlier is told that it is superseded; of an
 // identifier, the one of the earlier goes to the later, with all that is known of it.
-func verdicts(shard tocsin.Shard, page Page, rivals []Rival) (all []Verdict) {
+func verdicts(shard tocsin.Shard, page Page, rivals []ask.Rival) (all []Verdict) {
 	for _, rival := range rivals {
 		r := &page.Registrations[rival.Of]
 		if rival.ID == r.ID && rival.Leaving {

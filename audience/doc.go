@@ -41,11 +41,11 @@
 // their definition means; the definition comes with each query, and is the
 // truth.
 //
-// Follower is the shell: it tails the log from the newest good snapshot,
-// writes snapshots and trims the log below the older of two. A snapshot is one
-// moment of the shard, in parts (snapshot.go): a new kind of state names its
-// streams of parts in project.freeze and reads them in restore. Parts that the
-// snapshot before the last holds are not written again (manifest.go, pack.go).
+// Follower is the shell: it tails the log from the newest good snapshot, has
+// snapshots made (package snapshot) and trims the log below the older of two. A
+// snapshot is one moment of the shard (moment.go), in parts: a new kind of state
+// names its streams of parts in project.freeze and reads them in restore
+// (snapshot.go).
 //
 // What a shard has for others is carried by two machines a shard, which Ways
 // runs: Mover brings subscriptions that move, Directory sees to it that an
@@ -55,7 +55,7 @@
 // Beside it stand the rows of explicit recipients that are too many for the
 // record of their send: who accepts it writes them, who opens it reads them.
 //
-// Reads: topic changes, its snapshot files. Writes: its snapshot files, topic
+// Reads: topic changes, its snapshots. Writes: its snapshots, topic
 // changes of other shards, and trims its own; table recipients. Must never import account, a provider, plan, fanout,
 // receipt or anything above.
 package audience

@@ -40,6 +40,7 @@ type Count struct {
 // mark waits for it first (Await). The zero Cut is as of now. An error is that of
 // ctx, or of reading who got an earlier send.
 func (s *Shard) Evaluate(ctx context.Context, id tocsin.ProjectID, q *target.Query, at time.Time, cut Cut) (a Audience, err error) {
+	s.courtesy.sending()
 	err = s.matching(ctx, id, q, cut.reachable(), at, false, func(p *project, rows *roaring.Bitmap) {
 		a = Audience{Generation: firstGeneration, Applied: s.applied, Lots: p.cut(rows, at)}
 	})

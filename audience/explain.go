@@ -21,6 +21,8 @@ func (s *Shard) Explain(ctx context.Context, id tocsin.ProjectID, q *target.Quer
 	if err != nil {
 		return ask.Funnel{}, err
 	}
+	asked := s.courtesy.ask(ctx)
+	defer asked.done()
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	p := s.projects[id]
@@ -32,7 +34,7 @@ func (s *Shard) Explain(ctx context.Context, id tocsin.ProjectID, q *target.Quer
 		f.Compile(p.known, p.around(s, at, other, memo))
 		return f.Cost()
 	}
-	err = s.sliced(ctx, p, len(rows), p.known.Setup(q), true, ready, func(from, to int) bool {
+	err = s.sliced(ctx, p, len(rows), p.known.Setup(q), asked, ready, func(from, to int) bool {
 		f.Add(rows, from, to)
 		return true
 	})
@@ -45,7 +47,8 @@ func (s *Shard) Explain(ctx context.Context, id tocsin.ProjectID, q *target.Quer
 }
 
 // Cost is about what a query costs on this shard. What takes longer than most to
-// make ready has no Run.
+// make ready has no Run. It waits for nobody, since sends ask too, but to tell the
+// cost takes time that questions do not get then.
 func (s *Shard) Cost(ctx context.Context, id tocsin.ProjectID, q *target.Query, at time.Time, explain bool, most time.Duration) (c ask.Cost, err error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -56,6 +59,8 @@ func (s *Shard) Cost(ctx context.Context, id tocsin.ProjectID, q *target.Query, 
 	if c.Setup = p.known.Setup(q); c.Setup > most {
 		return c, nil
 	}
+	teller, begun := question{Courtesy: s.courtesy}, time.Now()
+	defer func() { teller.work(time.Since(begun)) }()
 	block := time.Duration(0)
 	if around := p.around(s, at, nil, nil); explain { // who got a send costs little
 		f := index.NewFunnel(ctx, q, 0)
@@ -78,10 +83,10 @@ func clauseOf(c *index.Clause) ask.Clause {
 }
 
 // sampled names those of some rows that are still live.
-func (p *project) sampled(rows []uint32) (people []ask.Person) {
+func (p *project) sampled(rows []uint32) (people []ask.Sampled) {
 	for _, o := range rows {
 		if p.live.Contains(o) {
-			people = append(people, ask.Person{Subscription: p.rows.ids.At(o), Profile: p.keyOf(o)})
+			people = append(people, ask.Sampled{Subscription: p.rows.ids.At(o), Profile: p.keyOf(o)})
 		}
 	}
 	return people

@@ -9,37 +9,13 @@ import (
 	"github.com/RoaringBitmap/roaring/v2"
 
 	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/ask"
 	"github.com/tocsin-push/tocsin/index"
 	"github.com/tocsin-push/tocsin/target"
 )
 
-// Subscription is all that is known of one; all but the first four fields are
-// zero when it is deleted.
-type Subscription struct {
-	ID         tocsin.SubscriptionID
-	Ordinal    uint32
-	Live       bool
-	Version    uint64 // of the address
-	Profile    string // key
-	Route      Route
-	Address    []byte // stored form
-	Secret     []byte // hash of the install secret; empty when it has none
-	Platform   string
-	Language   string
-	Zone       string
-	Region     string
-	City       string
-	AppVersion string
-	OptedIn    bool
-	Created    time.Time // when it registered; this and Active to the second, zero unknown
-	Active     time.Time
-	Since      time.Time // all that is known of it but events and sets has been as it is at least since then; zero unknown
-	Attributes map[string]index.Value
-	Tags       map[string][]string
-}
-
 // Find returns a subscription that is, or once was, on this shard.
-func (s *Shard) Find(project tocsin.ProjectID, id tocsin.SubscriptionID) (Subscription, bool) {
+func (s *Shard) Find(project tocsin.ProjectID, id tocsin.SubscriptionID) (ask.Subscription, bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if p := s.projects[project]; p != nil {
@@ -47,7 +23,7 @@ func (s *Shard) Find(project tocsin.ProjectID, id tocsin.SubscriptionID) (Subscr
 			return p.view(o), true
 		}
 	}
-	return Subscription{}, false
+	return ask.Subscription{}, false
 }
 
 // Named calls each for ordinals that were evaluated on this shard, in order,
@@ -84,7 +60,7 @@ func (s *Shard) Holder(project tocsin.ProjectID, provider tocsin.Provider, addre
 }
 
 // FindProfile returns the live subscriptions of a profile key.
-func (s *Shard) FindProfile(project tocsin.ProjectID, key string) (found []Subscription) {
+func (s *Shard) FindProfile(project tocsin.ProjectID, key string) (found []ask.Subscription) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if p := s.projects[project]; p != nil {
@@ -95,7 +71,7 @@ func (s *Shard) FindProfile(project tocsin.ProjectID, key string) (found []Subsc
 
 // Preview returns a few of those that a target matches at an instant, opted out
 // ones too, from the oldest ordinal on, or the error of ctx.
-func (s *Shard) Preview(ctx context.Context, id tocsin.ProjectID, q *target.Query, limit int, at time.Time) (sample []Subscription, err error) {
+func (s *Shard) Preview(ctx context.Context, id tocsin.ProjectID, q *target.Query, limit int, at time.Time) (sample []ask.Subscription, err error) {
 	err = s.matching(ctx, id, q, live, at, true, func(p *project, rows *roaring.Bitmap) {
 		for it := rows.Iterator(); it.HasNext() && len(sample) < limit; {
 			sample = append(sample, p.view(it.Next()))
@@ -104,13 +80,13 @@ func (s *Shard) Preview(ctx context.Context, id tocsin.ProjectID, q *target.Quer
 	return sample, err
 }
 
-func (p *project) view(o uint32) Subscription {
+func (p *project) view(o uint32) ask.Subscription {
 	r := &p.rows
-	v := Subscription{ID: r.ids.At(o), Ordinal: o, Live: p.live.Contains(o), Version: r.version.At(o)}
+	v := ask.Subscription{ID: r.ids.At(o), Ordinal: o, Live: p.live.Contains(o), Version: r.version.At(o)}
 	if !v.Live {
 		return v
 	}
-	v.Profile, v.Route = p.keyOf(o), p.routes[r.route.At(o)]
+	v.Profile, v.Route = p.keyOf(o), ask.Route(p.routes[r.route.At(o)])
 	v.Address, v.Secret = p.stored(o)
 	v.Since = fromSeconds(p.since(o))
 	v.Created, v.Active = fromSeconds(r.created.At(o)), fromSeconds(r.active.At(o))
@@ -143,16 +119,8 @@ func (p *project) view(o uint32) Subscription {
 	return v
 }
 
-// Person is what is known of somebody with a user id, beside the subscriptions.
-type Person struct {
-	Attributes map[string]index.Value // set on the person
-	Tags       map[string][]string
-	Lists      []string     // that the person stands in
-	Events     []index.Deed // in the order of names
-}
-
 // FindPerson returns what is known of a profile key; not ok when that is nothing.
-func (s *Shard) FindPerson(project tocsin.ProjectID, key string) (found Person, ok bool) {
+func (s *Shard) FindPerson(project tocsin.ProjectID, key string) (found ask.Person, ok bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	p := s.projects[project]
@@ -163,7 +131,7 @@ func (s *Shard) FindPerson(project tocsin.ProjectID, key string) (found Person, 
 	if !ok {
 		return found, false
 	}
-	found = Person{Attributes: maps.Collect(p.people.known.Attributes(number)), Tags: maps.Collect(p.people.known.TagSets(number)), Events: p.done.people.Of(number)}
+	found = ask.Person{Attributes: maps.Collect(p.people.known.Attributes(number)), Tags: maps.Collect(p.people.known.TagSets(number)), Events: p.done.people.Of(number)}
 	for name, n := range p.lists.named {
 		if n.list.people.known.Has(number) {
 			found.Lists = append(found.Lists, name)

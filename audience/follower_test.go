@@ -17,10 +17,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/ask"
 	"github.com/tocsin-push/tocsin/index"
 	"github.com/tocsin-push/tocsin/journal"
 	"github.com/tocsin-push/tocsin/journal/mem"
 	"github.com/tocsin-push/tocsin/record"
+	"github.com/tocsin-push/tocsin/snapshot"
+	"github.com/tocsin-push/tocsin/snapshot/disk"
 )
 
 var (
@@ -28,21 +31,54 @@ var (
 	partition = journal.Partition{Topic: journal.Changes, Shard: 3}
 )
 
-func folderOn(t *testing.T, fs vfs.FS) *Folder {
+func keeperOf(t *testing.T, engine snapshot.Engine) *snapshot.Keeper {
 	t.Helper()
-	folder, err := OpenFolder(fs, "audience", prometheus.NewRegistry())
+	keeper, err := snapshot.New("audience", engine, prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}
-	return folder
+	return keeper
 }
 
-func open(t *testing.T, j journal.Journal, folder *Folder, log *slog.Logger) *Follower {
+func folderOn(t *testing.T, fs vfs.FS) *snapshot.Keeper {
 	t.Helper()
-	f, err := Open(Default(), 3, j, folder, log)
+	folder, err := disk.Open(fs, "audience")
 	if err != nil {
 		t.Fatal(err)
 	}
+	return keeperOf(t, folder)
+}
+
+// filesOn are the files of shard 3 in a folder.
+func filesOn(t *testing.T, fs vfs.FS) (files snapshot.Files, ids []snapshot.ID) {
+	t.Helper()
+	folder, err := disk.Open(fs, "audience")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if files, err = folder.Take(t.Context(), 3); err == nil {
+		ids, err = files.List()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files, ids
+}
+
+func open(t *testing.T, j journal.Journal, snapshots *snapshot.Keeper, log *slog.Logger) *Follower {
+	t.Helper()
+	f, err := Open(t.Context(), Default(), 3, j, snapshots, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// inParts is open where small projects too are stored in parts.
+func inParts(t *testing.T, j journal.Journal, fs vfs.FS, log *slog.Logger) *Follower {
+	t.Helper()
+	f := open(t, j, folderOn(t, fs), log)
+	f.shard.small = 0
 	return f
 }
 
@@ -85,8 +121,8 @@ func running(t *testing.T, f *Follower) (stop func()) {
 }
 
 // everybody describes all subscriptions of a shard, for comparing.
-func everybody(s *Shard) map[tocsin.SubscriptionID]Subscription {
-	all := make(map[tocsin.SubscriptionID]Subscription)
+func everybody(s *Shard) map[tocsin.SubscriptionID]ask.Subscription {
+	all := make(map[tocsin.SubscriptionID]ask.Subscription)
 	for id, p := range s.projects {
 		for o := range uint32(p.rows.ids.Len()) {
 			subscription := p.rows.ids.At(o)
@@ -183,10 +219,9 @@ func TestSnapshotsRestartsAndDamageChangeNothing(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			folder := folderOn(t, fs)
-			folder.small = small
 			said.Reset()
-			f := open(t, j, folder, log)
+			f := open(t, j, folderOn(t, fs), log)
+			f.shard.small = small
 			if strings.Contains(said.String(), "falling back") {
 				fell++
 			}
@@ -220,12 +255,13 @@ func TestSnapshotsRestartsAndDamageChangeNothing(t *testing.T) {
 					t.Fatalf("%s counts differ", text)
 				}
 			}
-			if len(f.good) == 2 && !f.good[0].apart(f.good[1]) {
-				t.Fatalf("the two snapshots share files: %v, %v", f.good[0].files, f.good[1].files)
+			if len(f.kept.Good()) == 2 && !f.kept.Good()[0].Apart(f.kept.Good()[1]) {
+				t.Fatalf("the two snapshots share files: %v, %v", f.kept.Good()[0].Files, f.kept.Good()[1].Files)
 			}
-			if len(f.good) == 2 && !damaged && random.IntN(2) == 0 {
-				files := f.good[random.IntN(2)].files
-				contents(t, fs, folder.path(3, files[random.IntN(len(files))].id), func(b []byte) []byte {
+			if len(f.kept.Good()) == 2 && !damaged && random.IntN(2) == 0 {
+				parts := f.kept.Good()[random.IntN(2)].Files
+				files, _ := filesOn(t, fs)
+				contents(t, fs, files.Name(parts[random.IntN(len(parts))].ID), func(b []byte) []byte {
 					if random.IntN(4) == 0 {
 						return b[:random.IntN(len(b))]
 					}
@@ -283,7 +319,7 @@ func TestFrozenIsOneMoment(t *testing.T) {
 		}
 		back := <-done
 		have := everybody(back)
-		m.end()
+		m.End()
 		if now := deeds(back); !maps.Equal(now, did) {
 			t.Fatalf("people did %v, want %v", now, did)
 		}
@@ -296,7 +332,7 @@ func TestFrozenIsOneMoment(t *testing.T) {
 // reread makes a snapshot of a shard and reads it.
 func reread(t *testing.T, s *Shard) *Shard {
 	m := s.begin()
-	defer m.end()
+	defer m.End()
 	return readBack(t, m)
 }
 
@@ -316,7 +352,7 @@ func readBack(t *testing.T, m *moment) *Shard {
 }
 
 // snapshots fills a folder with two snapshots and leaves a tail in the log.
-func snapshots(t *testing.T, fs vfs.FS) (journal.Journal, []snapshotID) {
+func snapshots(t *testing.T, fs vfs.FS) (journal.Journal, []snapshot.ID) {
 	t.Helper()
 	j := mem.New()
 	w := newAppender(j)
@@ -331,9 +367,9 @@ func snapshots(t *testing.T, fs vfs.FS) (journal.Journal, []snapshotID) {
 		stop()
 	}
 	w.append(t, phone(3))
-	positions, err := folder.list(3)
-	if err != nil || len(positions) != 2 {
-		t.Fatal(positions, err)
+	_, positions := filesOn(t, fs)
+	if len(positions) != 2 {
+		t.Fatal(positions)
 	}
 	return j, positions
 }
@@ -365,7 +401,7 @@ func contents(t *testing.T, fs vfs.FS, path string, change func([]byte) []byte) 
 func TestDamagedSnapshotFallsBackAndSaysSo(t *testing.T) {
 	for name, damage := range map[string]func([]byte) []byte{
 		"flipped bit in the head":    func(b []byte) []byte { b[3] ^= 1; return b },
-		"flipped bit in the length":  func(b []byte) []byte { b[len(fileHead)] ^= 1; return b },
+		"flipped bit in the length":  func(b []byte) []byte { b[len("tocsin audience 3\n")] ^= 1; return b },
 		"flipped bit in the content": func(b []byte) []byte { b[len(b)/2] ^= 1; return b },
 		"flipped bit at the end":     func(b []byte) []byte { b[len(b)-1] ^= 1; return b },
 		"torn":                       func(b []byte) []byte { return b[:len(b)-16] },
@@ -375,14 +411,15 @@ func TestDamagedSnapshotFallsBackAndSaysSo(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			fs := vfs.NewMem()
 			j, positions := snapshots(t, fs)
-			path := folderOn(t, fs).path(3, positions[0])
+			files, _ := filesOn(t, fs)
+			path := files.Name(positions[0])
 			contents(t, fs, path, damage)
 			var said bytes.Buffer
 			f := open(t, j, folderOn(t, fs), slog.New(slog.NewTextHandler(&said, nil)))
 			if !strings.Contains(said.String(), path) || !strings.Contains(said.String(), "damaged") {
 				t.Errorf("the log does not name the file: %s", said.String())
 			}
-			if f.Shard().Applied() != positions[1].applied {
+			if f.Shard().Applied() != positions[1].Position {
 				t.Error("the older one was not taken")
 			}
 			stop := running(t, f)
@@ -393,7 +430,7 @@ func TestDamagedSnapshotFallsBackAndSaysSo(t *testing.T) {
 				t.Error(err)
 			}
 			stop()
-			if left, _ := folderOn(t, fs).list(3); len(left) != 2 || left[1] != positions[1] || f.trimmedBelow() != positions[1].applied {
+			if _, left := filesOn(t, fs); len(left) != 2 || left[1] != positions[1] || f.trimmedBelow() != positions[1].Position {
 				t.Errorf("kept are %v, trimmed below %d", left, f.trimmedBelow())
 			}
 		})
@@ -405,17 +442,18 @@ func TestDamagedSnapshotFallsBackAndSaysSo(t *testing.T) {
 func (f *Follower) trimmedBelow() uint64 {
 	f.writing.Lock()
 	defer f.writing.Unlock()
-	if len(f.good) < 2 {
+	if len(f.kept.Good()) < 2 {
 		return 0
 	}
-	return f.good[1].id.applied
+	return f.kept.Good()[1].ID.Position
 }
 
 func TestNothingGoodLeftIsAnError(t *testing.T) {
 	fs := vfs.NewMem()
 	j, positions := snapshots(t, fs)
+	files, _ := filesOn(t, fs)
 	for _, p := range positions {
-		contents(t, fs, folderOn(t, fs).path(3, p), func(b []byte) []byte { b[len(b)/2] ^= 1; return b })
+		contents(t, fs, files.Name(p), func(b []byte) []byte { b[len(b)/2] ^= 1; return b })
 	}
 	f := open(t, j, folderOn(t, fs), slog.New(slog.DiscardHandler))
 	if err := f.Run(t.Context()); !errors.Is(err, journal.ErrTrimmed) {
@@ -429,7 +467,7 @@ func TestSnapshotsComeByThemselves(t *testing.T) {
 	w := newAppender(j)
 	c := Default()
 	c.SnapshotBytes = 1 << 10
-	f, err := Open(c, 3, j, folderOn(t, fs), slog.New(slog.DiscardHandler))
+	f, err := Open(t.Context(), c, 3, j, folderOn(t, fs), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/ask"
 	"github.com/tocsin-push/tocsin/index"
 	"github.com/tocsin-push/tocsin/record"
 )
@@ -338,37 +339,21 @@ func (ls *lists) size() (bytes int) {
 	return bytes
 }
 
-// List is what a shard knows of a list. Entries are people of this shard and
-// subscriptions of all.
-type List struct {
-	ID     tocsin.ImportID
-	Upload tocsin.ImportID // whose draft it has; zero: none
-	Placed tocsin.ImportID // upload whose draft took its place last
-	Size   ListSize
-	Draft  ListSize
-}
-
-// ListSize is how many entries a list has on a shard.
-type ListSize struct {
-	People, KnownPeople   int
-	Singles, KnownSingles int // subscriptions; those that were seen on this shard
-}
-
-func (l *list) sizes() ListSize {
+func (l *list) sizes() ask.ListSize {
 	if l == nil {
-		return ListSize{}
+		return ask.ListSize{}
 	}
-	return ListSize{l.people.len(), l.people.known.Len(), l.singles.len(), l.singles.known.Len()}
+	return ask.ListSize{People: l.people.len(), KnownPeople: l.people.known.Len(), Singles: l.singles.len(), KnownSingles: l.singles.known.Len()}
 }
 
 // List tells of a list by its name.
-func (s *Shard) List(project tocsin.ProjectID, name string) (List, bool) {
+func (s *Shard) List(project tocsin.ProjectID, name string) (ask.List, bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if p := s.projects[project]; p != nil {
 		if n := p.lists.named[name]; n != nil {
-			return List{n.id, n.upload, n.placed, n.list.sizes(), n.draft.sizes()}, true
+			return ask.List{ID: n.id, Upload: n.upload, Placed: n.placed, Size: n.list.sizes(), Draft: n.draft.sizes()}, true
 		}
 	}
-	return List{}, false
+	return ask.List{}, false
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/ask"
 	"github.com/tocsin-push/tocsin/record"
 )
 
@@ -70,7 +71,7 @@ func TestList(t *testing.T) {
 	w.apply(news, phone(10, of("carla")))
 	w.restart()
 	have, _ := w.shard.List(news, "vip")
-	if want := (List{ID: importID(1), Upload: importID(7), Size: ListSize{1, 1, 1, 1}, Draft: ListSize{2, 2, 0, 0}}); have != want {
+	if want := (ask.List{ID: importID(1), Upload: importID(7), Size: ask.ListSize{People: 1, KnownPeople: 1, Singles: 1, KnownSingles: 1}, Draft: ask.ListSize{People: 2, KnownPeople: 2, Singles: 0, KnownSingles: 0}}); have != want {
 		t.Fatalf("%+v", have)
 	}
 	w.apply(news, listChange("vip", 1, ListReplace, 7), listChange("vip", 1, ListReplace, 7), listChange("vip", 1, ListAdd, 7, "anna"))
@@ -99,14 +100,14 @@ func TestErasedFromLists(t *testing.T) {
 	w.expect(`{"list":"vip"}`, 0, 1)
 	m := w.shard.begin()
 	w.apply(news, erase(UserKey("anna")), erase(UserKey("ben")), erase(AnonymousKey(subscription(1))), erase(AnonymousKey(subscription(8))))
-	if l, _ := readBack(t, m).List(news, "vip"); l.Size != (ListSize{3, 1, 4, 2}) {
+	if l, _ := readBack(t, m).List(news, "vip"); l.Size != (ask.ListSize{People: 3, KnownPeople: 1, Singles: 4, KnownSingles: 2}) {
 		t.Errorf("the snapshot that was begun before has %+v", l.Size)
 	}
-	m.end()
+	m.End()
 	w.apply(news, listChange("vip", 1, ListAdd, 0, "sub 20"), &record.Change{Change: &record.Change_Erase{Erase: &record.Erase{
 		Profile: UserKey("somebody of another shard"), Subscriptions: [][]byte{subscription(20).Bytes()}}}})
 	have, _ := w.shard.List(news, "vip")
-	if want := (ListSize{1, 0, 1, 0}); have.Size != want {
+	if want := (ask.ListSize{People: 1, KnownPeople: 0, Singles: 1, KnownSingles: 0}); have.Size != want {
 		t.Errorf("%+v", have.Size)
 	}
 	w.restart()

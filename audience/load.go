@@ -42,6 +42,7 @@ func (r *Recipients) Value(i int, name string) (string, bool) {
 // page's: somebody who has moved to another since is blocked as erased, for
 // the address that was meant is no more.
 func (s *Shard) Load(project tocsin.ProjectID, route Route, ordinals []uint32, names []string, into *Recipients) {
+	s.courtesy.sending()
 	n := len(ordinals)
 	into.Addresses = slices.Grow(into.Addresses[:0], n)[:n]
 	into.Languages = slices.Grow(into.Languages[:0], n)[:n]

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/ask"
 	"github.com/tocsin-push/tocsin/index"
 	"github.com/tocsin-push/tocsin/record"
 )
@@ -18,24 +19,24 @@ import (
 // written down as plainly as they stand.
 type model struct {
 	order  []tocsin.SubscriptionID // ordinals
-	all    map[tocsin.SubscriptionID]*Subscription
+	all    map[tocsin.SubscriptionID]*ask.Subscription
 	brings map[tocsin.SubscriptionID]int64  // second in which the device last brought its address
-	people map[string]*Subscription         // attributes and tags only
+	people map[string]*ask.Subscription     // attributes and tags only
 	names  []*record.Names                  // in force, in order
 	owners map[tocsin.SubscriptionID]string // profile that each has, or had when it was deleted
 }
 
 func newModel() *model {
-	return &model{all: make(map[tocsin.SubscriptionID]*Subscription), brings: make(map[tocsin.SubscriptionID]int64), people: make(map[string]*Subscription),
+	return &model{all: make(map[tocsin.SubscriptionID]*ask.Subscription), brings: make(map[tocsin.SubscriptionID]int64), people: make(map[string]*ask.Subscription),
 		owners: make(map[tocsin.SubscriptionID]string)}
 }
 
-func (m *model) delete(s *Subscription) {
-	*s = Subscription{ID: s.ID, Ordinal: s.Ordinal, Version: s.Version}
+func (m *model) delete(s *ask.Subscription) {
+	*s = ask.Subscription{ID: s.ID, Ordinal: s.Ordinal, Version: s.Version}
 	m.brings[s.ID] = 0
 }
 
-func (m *model) live(id []byte) *Subscription {
+func (m *model) live(id []byte) *ask.Subscription {
 	if s := m.all[tocsin.SubscriptionID(id)]; s != nil && s.Live {
 		return s
 	}
@@ -71,7 +72,7 @@ func (m *model) apply(pos uint64, change *record.Change) {
 	case *record.Change_Profile:
 		u := c.Profile
 		if m.people[u.Profile] == nil {
-			m.people[u.Profile] = &Subscription{Attributes: map[string]index.Value{}, Tags: map[string][]string{}}
+			m.people[u.Profile] = &ask.Subscription{Attributes: map[string]index.Value{}, Tags: map[string][]string{}}
 		}
 		m.give(m.people[u.Profile], u.Attributes, u.Tags)
 		for _, s := range m.all {
@@ -101,7 +102,7 @@ func (m *model) upsert(pos uint64, u *record.Upsert) {
 		return
 	}
 	if s == nil {
-		s = &Subscription{ID: id, Ordinal: uint32(len(m.order))}
+		s = &ask.Subscription{ID: id, Ordinal: uint32(len(m.order))}
 		m.all[id], m.order = s, append(m.order, id)
 	}
 	anew := !s.Live
@@ -121,7 +122,7 @@ func (m *model) upsert(pos uint64, u *record.Upsert) {
 		case seen > m.brings[id]:
 			s.Version, m.brings[id] = pos, seen
 		}
-		s.Live, s.Address, s.Route, s.Platform = true, u.Address, apns, "ios"
+		s.Live, s.Address, s.Route, s.Platform = true, u.Address, ask.Route(apns), "ios"
 	}
 	profile := u.Profile
 	if profile == "" && anew {
@@ -184,7 +185,7 @@ func (m *model) called(tags bool, name string) string {
 	return name
 }
 
-func (m *model) give(s *Subscription, attributes []*record.Attribute, sets []*record.TagSet) {
+func (m *model) give(s *ask.Subscription, attributes []*record.Attribute, sets []*record.TagSet) {
 	for _, a := range attributes {
 		if name := m.called(false, a.Name); name != "" {
 			s.Attributes[name], _ = valueOf(a)
@@ -228,7 +229,7 @@ func TestAgreesWithTheRulesReadPlainly(t *testing.T) {
 				t.Fatalf("seed %d, step %d: %d addresses of %d subscriptions", seed, step, p.byAddress.Len(), p.live.GetCardinality())
 			}
 			have := everybody(w.shard)
-			want := make(map[tocsin.SubscriptionID]Subscription)
+			want := make(map[tocsin.SubscriptionID]ask.Subscription)
 			reach := make(map[string][]uint32)
 			for ordinal, id := range m.order {
 				s := m.all[id]

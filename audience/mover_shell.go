@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/ask"
 	"github.com/tocsin-push/tocsin/journal"
 	"github.com/tocsin-push/tocsin/record"
 )
@@ -14,17 +15,22 @@ import (
 // Ways run the Mover and the Directory of one shard: by them what happens on it
 // reaches the others.
 type Ways struct {
-	number   tocsin.Shard
-	shards   []*Shard
+	shard    *Shard
+	shards   int
+	ask      AskRivals
 	journal  journal.Journal
 	identity func() uint64
 	log      *slog.Logger
 }
 
-// NewWays is for the shard of a number among all of an installation. identity
-// draws a number that no other writer has.
-func NewWays(number tocsin.Shard, shards []*Shard, j journal.Journal, identity func() uint64, log *slog.Logger) *Ways {
-	return &Ways{number, shards, j, identity, log.With("shard", int(number))}
+// AskRivals asks another shard for Rivals once it has applied everything below a
+// position.
+type AskRivals func(ctx context.Context, shard tocsin.Shard, below uint64, page Page) ([]ask.Rival, error)
+
+// NewWays is for one shard of so many. identity draws a number that no other writer
+// has.
+func NewWays(shard *Shard, shards int, ask AskRivals, j journal.Journal, identity func() uint64, log *slog.Logger) *Ways {
+	return &Ways{shard, shards, ask, j, identity, log.With("shard", int(shard.number))}
 }
 
 // Run works until ctx ends, which is no error, and returns when nothing of it is
@@ -68,7 +74,7 @@ func (w *Ways) append(ctx context.Context, to tocsin.Shard, by *record.Writer, b
 
 // move runs the Mover.
 func (w *Ways) move(ctx context.Context) {
-	shard, machine := w.shards[w.number], NewMover()
+	shard, machine := w.shard, NewMover()
 	results := make(chan MoverEvent)
 	var under sync.WaitGroup
 	defer under.Wait()
@@ -100,7 +106,7 @@ func (w *Ways) move(ctx context.Context) {
 					by := depart.of(e.To)
 					do(func() MoverEvent {
 						bodies, scopes := Leaves(e)
-						return Left{e, !w.append(ctx, w.number, by, bodies, scopes)}
+						return Left{e, !w.append(ctx, shard.number, by, bodies, scopes)}
 					})
 				case MoverWake:
 					timer.Reset(time.Until(e.At))
@@ -126,7 +132,7 @@ const (
 
 // direct runs the Directory.
 func (w *Ways) direct(ctx context.Context) {
-	shard, machine, by := w.shards[w.number], NewDirectory(w.number), w.writers()
+	shard, machine, by := w.shard, NewDirectory(w.shard.number), w.writers()
 	for ctx.Err() == nil {
 		changed := shard.Changed()
 		page := shard.Fresh(directoryPage)
@@ -161,19 +167,21 @@ func (w *Ways) direct(ctx context.Context) {
 }
 
 // rivals asks the other shards behind the ends that their logs have now.
-func (w *Ways) rivals(ctx context.Context, page Page) (all []Rival, err error) {
-	for i, shard := range w.shards {
-		if tocsin.Shard(i) == w.number {
+func (w *Ways) rivals(ctx context.Context, page Page) (all []ask.Rival, err error) {
+	for i := range w.shards {
+		shard := tocsin.Shard(i)
+		if shard == w.shard.number {
 			continue
 		}
-		end, err := w.journal.End(ctx, journal.Partition{Topic: journal.Changes, Shard: tocsin.Shard(i)})
-		if err == nil {
-			err = shard.Await(ctx, uint64(end))
-		}
+		end, err := w.journal.End(ctx, journal.Partition{Topic: journal.Changes, Shard: shard})
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, shard.Rivals(page)...)
+		some, err := w.ask(ctx, shard, uint64(end), page)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, some...)
 	}
 	return all, nil
 }

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/ask"
 	"github.com/tocsin-push/tocsin/index"
 	"github.com/tocsin-push/tocsin/record"
 )
@@ -58,6 +59,25 @@ func (c *country) apply(at tocsin.Shard, data []byte) {
 	}
 }
 
+// place finds where changes go; ok is for the last one.
+func (c *country) place(changes ...*record.Upsert) (all []Placed, ok bool) {
+	c.t.Helper()
+	shards := make(ask.Shards, len(c.shards))
+	for i, s := range c.shards {
+		shards[i].Audience = Answers{Shard: s}
+	}
+	found, err := Seek(c.t.Context(), shards, news, changes...)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	for i, u := range changes {
+		var at Placed
+		at, ok = found.Place(i, u, nil, c.now.Add(time.Millisecond))
+		all = append(all, at)
+	}
+	return all, ok
+}
+
 // ask does what a request does: it looks where the subscription is.
 func (c *country) ask(change *record.Change) {
 	c.t.Helper()
@@ -65,7 +85,15 @@ func (c *country) ask(change *record.Change) {
 		if u.Profile == "" {
 			u.Profile = AnonymousKey(tocsin.SubscriptionID(u.Subscription))
 		}
-		at, ok := Place(c.shards, news, u, nil, c.now.Add(time.Millisecond))
+		alone, with := proto.CloneOf(u), proto.CloneOf(u)
+		one, ok := c.place(u)
+		at := one[0]
+		if len(u.Address) > 0 {
+			all, _ := c.place(alone, with)
+			if !reflect.DeepEqual(all, []Placed{at, at}) || !proto.Equal(alone, u) || !proto.Equal(with, u) {
+				c.t.Fatalf("seed %d: together %v %+v, alone %+v %+v", c.seed, alone, all[0], u, at)
+			}
+		}
 		if ok {
 			c.append(at.Shard, at.Changes(u)...)
 		}
@@ -75,8 +103,8 @@ func (c *country) ask(change *record.Change) {
 		c.append(tocsin.ShardOf(news, p.Profile, len(c.shards)), change)
 		return
 	}
-	if key, ok := profileOn(c.shards, news, tocsin.SubscriptionID(subject(change)), 0); ok {
-		c.append(tocsin.ShardOf(news, key, len(c.shards)), change)
+	if at, ok := c.place(&record.Upsert{Subscription: subject(change)}); ok {
+		c.append(at[0].Shard, change)
 	}
 }
 
@@ -104,7 +132,7 @@ func (c *country) check(of tocsin.Shard) {
 	if page.Entries == 0 {
 		return
 	}
-	var rivals []Rival
+	var rivals []ask.Rival
 	for i, s := range c.shards {
 		if tocsin.Shard(i) != of {
 			rivals = append(rivals, s.Rivals(page)...)
@@ -138,9 +166,9 @@ func (c *country) rest() {
 }
 
 // people is who lives, wherever, without what depends on where.
-func (c *country) people() map[tocsin.SubscriptionID]Subscription {
+func (c *country) people() map[tocsin.SubscriptionID]ask.Subscription {
 	c.t.Helper()
-	all := map[tocsin.SubscriptionID]Subscription{}
+	all := map[tocsin.SubscriptionID]ask.Subscription{}
 	holders := map[string]tocsin.SubscriptionID{}
 	for i, s := range c.shards {
 		for id, one := range everybody(s) {
@@ -293,14 +321,14 @@ func TestChangesReachWhoMoves(t *testing.T) {
 	version := uint64(3)
 	for what, c := range map[string]struct {
 		change *record.Change
-		holds  func(s Subscription) bool
+		holds  func(s ask.Subscription) bool
 	}{
-		"opt-out":         {optIn(1, false), func(s Subscription) bool { return s.Live && !s.OptedIn }},
-		"deletion":        {remove(1), func(s Subscription) bool { return !s.Live }},
-		"dead address":    {gone(1, version, time.Time{}), func(s Subscription) bool { return !s.Live }},
-		"of old":          {gone(1, version-1, time.Time{}), func(s Subscription) bool { return s.Live }},
-		"another address": {upsert(&record.Upsert{Subscription: subscription(1).Bytes(), Found: true, Provider: 1, Topic: apns.Topic, Address: token(7), Active: 1}), func(s Subscription) bool { return string(s.Address) == string(token(7)) }},
-		"a language":      {upsert(&record.Upsert{Subscription: subscription(1).Bytes(), Found: true, Language: "fr"}), func(s Subscription) bool { return s.Language == "fr" && s.Profile == UserKey(bob) }},
+		"opt-out":         {optIn(1, false), func(s ask.Subscription) bool { return s.Live && !s.OptedIn }},
+		"deletion":        {remove(1), func(s ask.Subscription) bool { return !s.Live }},
+		"dead address":    {gone(1, version, time.Time{}), func(s ask.Subscription) bool { return !s.Live }},
+		"of old":          {gone(1, version-1, time.Time{}), func(s ask.Subscription) bool { return s.Live }},
+		"another address": {upsert(&record.Upsert{Subscription: subscription(1).Bytes(), Found: true, Provider: 1, Topic: apns.Topic, Address: token(7), Active: 1}), func(s ask.Subscription) bool { return string(s.Address) == string(token(7)) }},
+		"a language":      {upsert(&record.Upsert{Subscription: subscription(1).Bytes(), Found: true, Language: "fr"}), func(s ask.Subscription) bool { return s.Language == "fr" && s.Profile == UserKey(bob) }},
 	} {
 		for when := range 4 {
 			t.Run(fmt.Sprintf("%s at %d", what, when), func(t *testing.T) {

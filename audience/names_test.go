@@ -88,7 +88,10 @@ func TestRoutesAreBounded(t *testing.T) {
 	for n := range 2 * MaxRoutes {
 		w.apply(news, phone(2+n, on(fmt.Sprintf("topic%d", n))))
 	}
-	full := func(u *record.Upsert) bool { return w.shard.FitRoute(news, u, MaxRoutes) }
+	fits := func(u *record.Upsert) bool {
+		ok, err := NewAdmitted().Admit(t.Context(), Answers{Shard: w.shard}, news, u, MaxRoutes)
+		return ok && err == nil
+	}
 	p := w.shard.projects[news]
 	if live := p.live.GetCardinality(); len(p.routes) != MaxRoutes || live != MaxRoutes {
 		t.Errorf("%d routes, %d subscriptions", len(p.routes), live)
@@ -97,13 +100,13 @@ func TestRoutesAreBounded(t *testing.T) {
 	if live := p.live.GetCardinality(); live != MaxRoutes+1 {
 		t.Errorf("%d subscriptions: want all those before and one more on a known route", live)
 	}
-	if u := phone(1, on("one too many")).GetUpsert(); full(u) {
-		t.Error("FitRoute says otherwise")
+	if u := phone(1, on("one too many")).GetUpsert(); fits(u) {
+		t.Error("Admit says otherwise")
 	}
-	if u := phone(1).GetUpsert(); !full(u) {
-		t.Error("FitRoute refuses a route that is known")
+	if u := phone(1).GetUpsert(); !fits(u) {
+		t.Error("Admit refuses a route that is known")
 	}
-	if u := (&record.Upsert{Provider: uint32(tocsin.WebPush), Host: "https://p.example.com", Address: []byte("a")}); !full(u) {
+	if u := (&record.Upsert{Provider: uint32(tocsin.WebPush), Host: "https://p.example.com", Address: []byte("a")}); !fits(u) {
 		t.Error("topics leave no room for Web Push")
 	}
 	// A route that nobody is on any more leaves its room to another.

@@ -98,7 +98,7 @@ func TestOpenedOfAMoment(t *testing.T) {
 	w.expect(openedBy(1), 1)
 	w.expect(`{"list":"a"}`, 2)
 	again := &world{t: t, shard: readBack(t, m)}
-	m.end()
+	m.End()
 	again.expect(openedBy(1), 0)
 	again.expect(`{"list":"a"}`, 1)
 }

@@ -5,6 +5,7 @@ import (
 	"cmp"
 
 	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/ask"
 	"github.com/tocsin-push/tocsin/record"
 )
 
@@ -56,22 +57,12 @@ func (p *project) lookFor(ordinal uint32, said bool) {
 	p.moves.fresh = append(p.moves.fresh, fresh{ordinal, said})
 }
 
-// Registration is an address that a shard has, to be held against the others.
-type Registration struct {
-	ID       tocsin.SubscriptionID
-	Profile  string
-	Provider tocsin.Provider
-	Address  []byte // must not be changed
-	Since    int64
-	Said     bool
-}
-
 // Page is registrations of a project that were not looked for elsewhere, the
 // oldest first, and of how many entries that is the news: those that live no
 // more are not among them.
 type Page struct {
 	Scope         record.Scope
-	Registrations []Registration
+	Registrations []ask.Registration
 	Entries       int
 }
 
@@ -95,7 +86,7 @@ func (s *Shard) Fresh(most int) (page Page) {
 		}
 		r := &p.rows
 		address, _ := p.stored(f.ordinal)
-		page.Registrations = append(page.Registrations, Registration{ID: r.ids.At(f.ordinal), Profile: p.keyOf(f.ordinal),
+		page.Registrations = append(page.Registrations, ask.Registration{ID: r.ids.At(f.ordinal), Profile: p.keyOf(f.ordinal),
 			Provider: p.routes[r.route.At(f.ordinal)].Provider, Address: address, Since: r.since.At(f.ordinal), Said: f.said})
 	}
 	return page
@@ -112,19 +103,8 @@ func (s *Shard) Checked(page Page) {
 	}
 }
 
-// Rival is a live subscription of a shard that has the address or the
-// identifier of a registration on another.
-type Rival struct {
-	Of      int // which registration
-	Shard   tocsin.Shard
-	ID      tocsin.SubscriptionID
-	Profile string
-	Since   int64
-	Leaving bool // for another shard
-}
-
 // Rivals finds who else has what was registered on another shard.
-func (s *Shard) Rivals(page Page) (found []Rival) {
+func (s *Shard) Rivals(page Page) (found []ask.Rival) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	p := s.projects[page.Scope.Project]
@@ -132,10 +112,17 @@ func (s *Shard) Rivals(page Page) (found []Rival) {
 		return nil
 	}
 	for i := range page.Registrations {
+		if i%together == 0 {
+			var at hashes
+			for _, r := range page.Registrations[i:min(i+together, len(page.Registrations))] {
+				at.add(p, r.ID, r.Provider, r.Address)
+			}
+			at.fetch(p)
+		}
 		r := &page.Registrations[i]
 		add := func(ordinal uint32) {
 			_, leaving := p.moves.departing[ordinal]
-			found = append(found, Rival{i, s.number, p.rows.ids.At(ordinal), p.keyOf(ordinal), p.rows.since.At(ordinal), leaving})
+			found = append(found, ask.Rival{Of: i, Shard: s.number, ID: p.rows.ids.At(ordinal), Profile: p.keyOf(ordinal), Since: p.rows.since.At(ordinal), Leaving: leaving})
 		}
 		holder, held := p.holder(r.Provider, r.Address)
 		if held {

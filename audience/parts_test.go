@@ -5,25 +5,16 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"log/slog"
-	"math/rand/v2"
 	"os"
-	"slices"
-	"strings"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
-	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/journal/mem"
+	"github.com/tocsin-push/tocsin/snapshot"
 )
-
-// inParts is a folder in which small projects too are stored in parts.
-func inParts(t *testing.T, fs vfs.FS) *Folder {
-	folder := folderOn(t, fs)
-	folder.small = 0
-	return folder
-}
 
 // chain is a shard with two snapshots that share parts with older ones, and a
 // tail.
@@ -33,7 +24,7 @@ func chain(t *testing.T, fs vfs.FS) (*appender, *Follower) {
 	var f *Follower
 	for n := range 5 {
 		w.append(t, phone(n, of(fmt.Sprint(n)), with("city", fmt.Sprint("city ", n))))
-		f = open(t, w.journal, inParts(t, fs), slog.New(slog.DiscardHandler))
+		f = inParts(t, w.journal, fs, slog.New(slog.DiscardHandler))
 		stop := running(t, f)
 		if n < 4 {
 			if err := f.Snapshot(t.Context()); err != nil {
@@ -42,23 +33,11 @@ func chain(t *testing.T, fs vfs.FS) (*appender, *Follower) {
 		}
 		stop()
 	}
-	f = open(t, w.journal, inParts(t, fs), slog.New(slog.DiscardHandler))
-	if len(f.good[0].files) < 2 || f.base == nil || len(f.base.files) < 2 || !f.good[0].apart(f.base) {
-		t.Fatalf("want two snapshots of several files each, have %v and %v", f.good[0], f.base)
+	f = inParts(t, w.journal, fs, slog.New(slog.DiscardHandler))
+	if len(f.kept.Good()[0].Files) < 2 {
+		t.Fatalf("want a snapshot of several files, have %v", f.kept.Good()[0])
 	}
 	return w, f
-}
-
-// started is a follower of five subscriptions that has caught up.
-func started(t *testing.T, w *appender, fs vfs.FS, what string) (f *Follower, stop func(), said string) {
-	t.Helper()
-	var log bytes.Buffer
-	f = open(t, w.journal, inParts(t, fs), slog.New(slog.NewTextHandler(&log, nil)))
-	stop = running(t, f)
-	if c := counted(t, f.Shard(), nil); c.Matched != 5 {
-		t.Errorf("%s: there are %d subscriptions", what, c.Matched)
-	}
-	return f, stop, log.String()
 }
 
 // A part is written once, and again only when it has changed; the two snapshots
@@ -66,7 +45,7 @@ func started(t *testing.T, w *appender, fs vfs.FS, what string) (f *Follower, st
 func TestSnapshotsShareWhatDidNotChange(t *testing.T) {
 	fs := vfs.NewMem()
 	w := newAppender(mem.New())
-	f := open(t, w.journal, inParts(t, fs), slog.New(slog.DiscardHandler))
+	f := inParts(t, w.journal, fs, slog.New(slog.DiscardHandler))
 	stop := running(t, f)
 	defer stop()
 	for n := range 12 {
@@ -82,8 +61,8 @@ func TestSnapshotsShareWhatDidNotChange(t *testing.T) {
 			continue // files of which less than half is needed are written again
 		}
 		own, shared := 0, 0
-		f.good[0].each(func(at place) {
-			if at.file == 0 {
+		f.kept.Good()[0].Each(func(at snapshot.Place) {
+			if at.File == 0 {
 				own++
 			} else {
 				shared++
@@ -93,127 +72,8 @@ func TestSnapshotsShareWhatDidNotChange(t *testing.T) {
 		if own == 0 || own > 3 || shared < 20 {
 			t.Errorf("snapshot %d: of %d parts %d were written", n, own+shared, own)
 		}
-		if !f.good[0].apart(f.good[1]) {
+		if !f.kept.Good()[0].Apart(f.kept.Good()[1]) {
 			t.Errorf("snapshot %d shares a file with the one before", n)
-		}
-	}
-}
-
-// Of a file of which little is needed nothing is shared, and the files of a
-// snapshot are few: what is on the disk is a small multiple of what is needed.
-func TestFilesAreFewAndMostlyNeeded(t *testing.T) {
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	random := rand.New(rand.NewPCG(seed, 0))
-	fs := vfs.NewMem()
-	w := newAppender(mem.New())
-	folder := inParts(t, fs)
-	f := open(t, w.journal, folder, slog.New(slog.DiscardHandler))
-	stop := running(t, f)
-	defer stop()
-	most, many := 0.0, 0
-	for n := range 200 {
-		// Some parts change all the time, some seldom, and new ones come.
-		mark := w.append(t, phone(random.IntN(30), with(fmt.Sprint("name ", min(n/4, random.IntN(60))), fmt.Sprint(n))))
-		if err := errors.Join(f.Shard().Await(t.Context(), mark), f.Snapshot(t.Context())); err != nil {
-			t.Fatal(err)
-		}
-		files, err := folder.list(3)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var stored, needed uint64 // but for the lists of parts, which are large here
-		for _, m := range f.good {
-			for _, file := range m.files {
-				if stored += file.size; !slices.Contains(files, file.id) {
-					t.Fatalf("%v is not there", file)
-				}
-			}
-			m.each(func(at place) { needed += at.length })
-		}
-		many = max(many, len(files))
-		if n > 10 {
-			most = max(most, float64(stored)/float64(needed))
-		}
-	}
-	t.Logf("at most %d files, and %.1f times what is needed", many, most)
-	if many > 2*(maxFiles+1) || most > 2.5 {
-		t.Errorf("there were %d files, and %.1f times what was needed", many, most)
-	}
-}
-
-// Damage to any part of the newest snapshot, in whichever file, to its list or
-// its end, falls back to the one before and names the file.
-func TestDamageToAnyPartFallsBack(t *testing.T) {
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	random := rand.New(rand.NewPCG(seed, 0))
-	healthy := vfs.NewCrashableMem()
-	w, f := chain(t, healthy)
-	type spot struct {
-		file partFile
-		at   uint64
-	}
-	own := f.good[0].files[0]
-	spots := []spot{{own, 0}, {own, own.size}, {own, own.size + uint64(len(f.good[0].encode())) + endLength - 1}}
-	f.good[0].each(func(at place) {
-		spots = append(spots, spot{f.good[0].files[at.file], at.offset + uint64(random.Int64N(int64(at.length)))})
-	})
-	for i, s := range spots {
-		for kind, damage := range map[string]func([]byte) []byte{
-			"flipped": func(b []byte) []byte { b[s.at] ^= 1 << random.IntN(8); return b },
-			"torn":    func(b []byte) []byte { return b[:s.at] },
-			"longer":  func(b []byte) []byte { return append(b[:s.at:s.at], append([]byte("x"), b[s.at:]...)...) },
-			"gone":    nil,
-		} {
-			what := fmt.Sprintf("%s at %d of %v", kind, s.at, s.file)
-			fs := healthy.CrashClone(vfs.CrashCloneCfg{})
-			path := f.folder.path(3, s.file.id)
-			if damage != nil {
-				contents(t, fs, path, damage)
-			} else if s.file == own {
-				continue // nobody knows that there was one
-			} else if err := fs.Remove(path); err != nil {
-				t.Fatal(err)
-			}
-			again, stop, said := started(t, w, fs, what)
-			stop()
-			// A byte too many may stand behind the last part of an old file, or in its list.
-			if fell := strings.Contains(said, path); !fell && (kind != "longer" && (kind != "flipped" || i > 0) || s.file == own && i > 0) {
-				t.Errorf("%s: it was taken, or the log does not name the file: %s", what, said)
-			} else if fell && again.good[0].id != f.base.id {
-				t.Errorf("%s: it did not fall back to the one before", what)
-			}
-		}
-	}
-}
-
-// A snapshot that shares parts with one that this process has not read looks at
-// them first, and writes those again that are damaged.
-func TestRotIsNotBuiltUpon(t *testing.T) {
-	healthy := vfs.NewCrashableMem()
-	w, f := chain(t, healthy)
-	var parts []place
-	f.base.each(func(at place) { parts = append(parts, at) })
-	w.append(t, optIn(0, false))
-	for _, at := range parts {
-		fs := healthy.CrashClone(vfs.CrashCloneCfg{})
-		contents(t, fs, f.folder.path(3, f.base.files[at.file].id), func(b []byte) []byte { b[at.offset] ^= 1; return b })
-		again, stop, _ := started(t, w, fs, "before")
-		if err := again.Snapshot(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		stop()
-		newest := again.good[0].id
-		for _, file := range again.good[1].files {
-			if err := fs.Remove(again.folder.path(3, file.id)); err != nil {
-				t.Fatal(err)
-			}
-		}
-		again, stop, said := started(t, w, fs, "after")
-		stop()
-		if again.good[0].id != newest {
-			t.Errorf("a snapshot was made of the damaged part %v: %s", at, said)
 		}
 	}
 }
@@ -224,17 +84,14 @@ func TestRewriteLeavesNothingOld(t *testing.T) {
 	w, f := chain(t, fs)
 	stop := running(t, f)
 	defer stop()
-	before, err := f.folder.list(3)
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, before := filesOn(t, fs)
 	mark := w.append(t, remove(1))
 	if err := errors.Join(f.Shard().Await(t.Context(), mark), f.Rewrite(t.Context())); err != nil {
 		t.Fatal(err)
 	}
-	after, err := f.folder.list(3)
-	if err != nil || len(after) != 2 {
-		t.Fatal(after, err)
+	files, after := filesOn(t, fs)
+	if len(after) != 2 {
+		t.Fatal(after)
 	}
 	for _, id := range after {
 		for _, old := range before {
@@ -242,7 +99,7 @@ func TestRewriteLeavesNothingOld(t *testing.T) {
 				t.Errorf("%v is still there", id)
 			}
 		}
-		contents(t, fs, f.folder.path(3, id), func(b []byte) []byte {
+		contents(t, fs, files.Name(id), func(b []byte) []byte {
 			for _, gone := range []string{"city 1", string(token(1))} {
 				if bytes.Contains(b, []byte(gone)) {
 					t.Errorf("%v holds %q", id, gone)
@@ -276,9 +133,9 @@ func TestFilesOfEarlierVersionsGiveWay(t *testing.T) {
 		for range shard.Applied() + 3 {
 			w.append(t, optIn(99, true)) // nobody's
 		}
-		folder := folderOn(t, fs)
-		old := snapshotID{applied: shard.Applied()}
-		file, err := fs.Create(folder.path(3, old), vfs.WriteCategoryUnspecified)
+		files, _ := filesOn(t, fs)
+		old := snapshot.ID{Position: shard.Applied()}
+		file, err := fs.Create(files.Name(old), vfs.WriteCategoryUnspecified)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -288,7 +145,7 @@ func TestFilesOfEarlierVersionsGiveWay(t *testing.T) {
 		if err := file.Close(); err != nil {
 			t.Fatal(err)
 		}
-		f := open(t, j, folder, slog.New(slog.DiscardHandler))
+		f := open(t, j, folderOn(t, fs), slog.New(slog.DiscardHandler))
 		stop := running(t, f)
 		for want := 2; want < 4; want++ {
 			if c := counted(t, f.Shard(), query(t, `{"country":"FR"}`)); c.Matched != 2 {
@@ -298,8 +155,8 @@ func TestFilesOfEarlierVersionsGiveWay(t *testing.T) {
 			if err := errors.Join(f.Shard().Await(t.Context(), mark), f.Snapshot(t.Context())); err != nil {
 				t.Fatal(err)
 			}
-			if files, _ := folder.list(tocsin.Shard(3)); len(files) != 2 || want == 2 && files[1] != old || want == 3 && files[1] == old {
-				t.Errorf("version %s: files are %v", version, files)
+			if _, ids := filesOn(t, fs); len(ids) != 2 || want == 2 && ids[1] != old || want == 3 && ids[1] == old {
+				t.Errorf("version %s: files are %v", version, ids)
 			}
 		}
 		stop()
@@ -308,7 +165,8 @@ func TestFilesOfEarlierVersionsGiveWay(t *testing.T) {
 
 // blocks is the content of a file of version 1 or 2.
 func blocks(content []byte) []byte {
-	file := []byte(blocksHead)
+	checksum := func(b []byte) uint32 { return crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)) }
+	file := []byte("tocsin audience 1\n")
 	le := binary.LittleEndian
 	file = le.AppendUint32(le.AppendUint32(file, uint32(len(content))), checksum(content))
 	total := le.AppendUint64(nil, uint64(len(content)))

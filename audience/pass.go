@@ -3,7 +3,6 @@ package audience
 import (
 	"context"
 	"math/bits"
-	"runtime"
 	"slices"
 	"time"
 
@@ -80,29 +79,30 @@ func (p *project) announce(change *record.Change) {
 
 // sliced calls part for all words of some rows while the lock is held for reading.
 // ready is called before, and again whenever the project has changed; it tells how
-// long a block takes. yield lets others have the processor between slices too.
-func (s *Shard) sliced(ctx context.Context, p *project, words int, setup time.Duration, yield bool, ready func() time.Duration, part func(from, to int) bool) error {
+// long a block takes. A question gives way to others between slices too.
+func (s *Shard) sliced(ctx context.Context, p *project, words int, setup time.Duration, asked *question, ready func() time.Duration, part func(from, to int) bool) error {
+	begun := time.Now()
 	version, block := p.version, ready()
 	for from := 0; from < words; {
 		if from > 0 {
 			s.mu.RUnlock()
-			if yield {
-				runtime.Gosched()
-			}
+			asked.rest(ctx, time.Since(begun))
 			s.mu.RLock()
+			begun = time.Now()
 			if p.version != version {
 				version, block = p.version, ready()
 			}
 		}
 		to := min(words, from+portion(from, block, max(s.slice, setup/2)))
 		if !part(from, to) {
-			return nil
+			break
 		}
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		from = to
 	}
+	asked.work(time.Since(begun))
 	return nil
 }
 
@@ -125,6 +125,11 @@ func (s *Shard) matching(ctx context.Context, id tocsin.ProjectID, q *target.Que
 	if err != nil {
 		return err
 	}
+	var asked *question
+	if yield {
+		asked = s.courtesy.ask(ctx)
+		defer asked.done()
+	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	p := s.projects[id]
@@ -137,7 +142,7 @@ func (s *Shard) matching(ctx context.Context, id tocsin.ProjectID, q *target.Que
 	}
 	p.segments.ask(q, s.lags)
 	for begun := 0; ; begun++ {
-		rows, whole, err := s.pass(ctx, p, q, of, at, other, yield, begun == restart)
+		rows, whole, err := s.pass(ctx, p, q, of, at, other, asked, begun == restart)
 		if err != nil {
 			return err
 		}
@@ -149,7 +154,7 @@ func (s *Shard) matching(ctx context.Context, id tocsin.ProjectID, q *target.Que
 }
 
 // pass is matching, once: not whole when it must begin again.
-func (s *Shard) pass(ctx context.Context, p *project, q *target.Query, of func(*project) *roaring.Bitmap, at time.Time, other gotten, yield, atOnce bool) (rows []uint64, whole bool, err error) {
+func (s *Shard) pass(ctx context.Context, p *project, q *target.Query, of func(*project) *roaring.Bitmap, at time.Time, other gotten, asker *question, atOnce bool) (rows []uint64, whole bool, err error) {
 	w := p.begin()
 	defer p.end(w)
 	rows = index.Dense(of(p))
@@ -164,7 +169,7 @@ func (s *Shard) pass(ctx context.Context, p *project, q *target.Query, of func(*
 	if cost = func() time.Duration { return program.Cost() }; atOnce {
 		cost = func() time.Duration { return 0 }
 	}
-	err = s.sliced(ctx, p, len(rows), setup, yield, ready, func(from, to int) bool {
+	err = s.sliced(ctx, p, len(rows), setup, asker, ready, func(from, to int) bool {
 		program.Narrow(rows, from, to)
 		return !w.anew
 	})
@@ -188,7 +193,7 @@ func (s *Shard) pass(ctx context.Context, p *project, q *target.Query, of func(*
 		if cost = func() time.Duration { return program.Few(1 + count*index.BlockWords/len(changed)) }; round == most {
 			cost = func() time.Duration { return 0 }
 		}
-		err = s.sliced(ctx, p, len(changed), setup, yield, ready, func(from, to int) bool {
+		err = s.sliced(ctx, p, len(changed), setup, asker, ready, func(from, to int) bool {
 			program.Narrow(asked, from, to)
 			for i := from; i < to; i++ {
 				rows[i] = rows[i]&^changed[i] | asked[i]

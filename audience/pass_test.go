@@ -2,10 +2,10 @@ package audience
 
 import (
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/record"
@@ -70,7 +70,7 @@ func TestOneMoment(t *testing.T) {
 		if err != nil || c.Reachable != in {
 			t.Errorf("round %d: %+v %v, want %d", round, c, err, in)
 		}
-		time.Sleep(0)
+		runtime.Gosched()
 	}
 	close(end)
 	writer.Wait()

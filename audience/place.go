@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/ask"
 	"github.com/tocsin-push/tocsin/record"
 )
 
@@ -29,117 +30,62 @@ type Made struct {
 	Profile string // that it is to have
 }
 
-// Place decides where a change to a subscription goes, and completes it with
-// what it has to know of other shards. All shards are those of an installation,
-// and have applied what was acknowledged before the request; now is when the
-// change will say that it was written. made, which may be nil, tells
-// of those that the same request has written before this change. ok is
-// false for a change without an address to one that is not there.
-//
-// A subscription that lives is changed where it is, and moves if the change
-// names another user; one that names none leaves it with the one it has. An
-// address that somebody has is registered later than his, and with his opt-out
-// unless it says otherwise.
-func Place(shards []*Shard, project tocsin.ProjectID, u *record.Upsert, made map[tocsin.SubscriptionID]Made, now time.Time) (at Placed, ok bool) {
-	of := func(key string) tocsin.Shard { return tocsin.ShardOf(project, key, len(shards)) }
-	named := strings.HasPrefix(u.Profile, userPrefix)
-	id := tocsin.SubscriptionID(u.Subscription)
-	var was holder
-	if len(u.Address) > 0 {
-		was = holderOn(shards, project, u, of(u.Profile))
-		inherit(u, was, now)
-		anonymous := !named && strings.HasPrefix(was.profile, anonymousPrefix)
-		if u.Derived && was.held && (was.profile == u.Profile || anonymous) {
-			id = was.id // the same person's: it goes on in its place
-			u.Subscription = id.Bytes()
-		}
+// takeOver completes a registration with what it takes over with the address.
+func takeOver(u *record.Upsert, was ask.Holder, now time.Time) {
+	inherit(u, was, now)
+	if takesOver(u, was) {
+		u.Subscription = was.ID.Bytes()
 	}
-	where, found := made[id]
-	if !found {
-		where.At, found = profileOn(shards, project, id, of(u.Profile))
-		where.Profile = where.At
-	}
+}
+
+// takesOver reports whether a registration is the same person's as that of who has
+// the address, which goes on in its place.
+func takesOver(u *record.Upsert, was ask.Holder) bool {
+	anonymous := !strings.HasPrefix(u.Profile, userPrefix) && strings.HasPrefix(was.Profile, anonymousPrefix)
+	return u.Derived && was.Held && (was.Profile == u.Profile || anonymous)
+}
+
+// settle decides where a change goes whose subscription lives somewhere, or nowhere.
+func settle(u *record.Upsert, project tocsin.ProjectID, shards int, where Made, found bool) (at Placed, ok bool) {
+	of := func(key string) tocsin.Shard { return tocsin.ShardOf(project, key, shards) }
 	switch {
 	case !found:
 		return Placed{Shard: of(u.Profile)}, len(u.Address) > 0
-	case named && u.Profile != where.Profile:
+	case strings.HasPrefix(u.Profile, userPrefix) && u.Profile != where.Profile:
 		at.Move = &record.Move{Subscription: u.Subscription, Profile: u.Profile, Shard: uint32(of(u.Profile))}
 	}
 	u.Found, u.Profile, at.Shard = true, where.At, of(where.At)
 	return at, true
 }
 
-// holder is who has an address.
-type holder struct {
-	held    bool
-	id      tocsin.SubscriptionID
-	profile string
-	since   int64
-	optedIn bool
-}
-
-// inherit completes a registration with what it takes over with the address.
-func inherit(u *record.Upsert, was holder, now time.Time) {
-	if !was.held || was.id == tocsin.SubscriptionID(u.Subscription) {
+// inherit is what of it says whether pushes may be sent, and since when.
+func inherit(u *record.Upsert, was ask.Holder, now time.Time) {
+	if !was.Held || was.ID == tocsin.SubscriptionID(u.Subscription) {
 		return
 	}
-	if u.OptedIn == nil && !was.optedIn {
+	if u.OptedIn == nil && !was.OptedIn {
 		u.OptedIn = new(bool)
 	}
-	if behind := was.since + 1 - now.UnixNano(); behind > 0 {
+	if behind := was.Since + 1 - now.UnixNano(); behind > 0 {
 		u.Later = max(u.Later, uint64(behind))
 	}
 }
 
-// profileOn finds the live subscription of an identifier, first on one shard;
-// where it stays, if that is known already.
-func profileOn(shards []*Shard, project tocsin.ProjectID, id tocsin.SubscriptionID, first tocsin.Shard) (key string, found bool) {
-	for i := range shards {
-		one, there, leaving := shards[(int(first)+i)%len(shards)].profile(project, id)
-		if there && (!leaving || !found) {
-			key, found = one, true
-		}
-		if there && !leaving {
-			break
-		}
+// profileAt is the profile of a live subscription whose identifier has a hash.
+func (p *project) profileAt(hash uint64, id tocsin.SubscriptionID) (key string, found, leaving bool) {
+	o, ok := p.ordinalAt(hash, id)
+	if !ok || !p.live.Contains(o) {
+		return "", false, false
 	}
-	return key, found
+	_, leaving = p.moves.departing[o]
+	return p.keyOf(o), true, leaving
 }
 
-func (s *Shard) profile(project tocsin.ProjectID, id tocsin.SubscriptionID) (key string, found, leaving bool) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	if p := s.projects[project]; p != nil {
-		if o, ok := p.ordinal(id); ok && p.live.Contains(o) {
-			_, leaving := p.moves.departing[o]
-			return p.keyOf(o), true, leaving
-		}
-	}
-	return "", false, false
-}
-
-// holderOn finds who has an address; of several, who registered last.
-func holderOn(shards []*Shard, project tocsin.ProjectID, u *record.Upsert, first tocsin.Shard) (last holder) {
-	for i := range shards {
-		s := shards[(int(first)+i)%len(shards)]
-		if one := s.holding(project, tocsin.Provider(u.Provider), u.Address); one.held && (!last.held || one.since > last.since) {
-			last = one
-		}
-	}
-	return last
-}
-
-// holding tells of the live subscription that has an address what a
-// registration must know.
-func (s *Shard) holding(project tocsin.ProjectID, provider tocsin.Provider, address []byte) (h holder) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	p := s.projects[project]
-	if p == nil {
-		return h
-	}
-	if o, held := p.holder(provider, address); held {
-		h = holder{true, p.rows.ids.At(o), p.keyOf(o), p.rows.since.At(o), p.reachable.Contains(o)}
+// holderAt tells of the live subscription that has an address, which has a hash,
+// what a registration must know.
+func (p *project) holderAt(hash uint64, provider tocsin.Provider, address []byte) (h ask.Holder) {
+	if o, held := p.byAddress.Find(hash, func(o uint32) bool { return p.hasAddress(o, provider, address) }); held {
+		h = ask.Holder{Held: true, ID: p.rows.ids.At(o), Profile: p.keyOf(o), Since: p.rows.since.At(o), OptedIn: p.reachable.Contains(o)}
 	}
 	return h
 }

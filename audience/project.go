@@ -38,8 +38,10 @@ func wasAttribute(name string) bool {
 // bytes a subscription, the address and the index come on top.
 type project struct {
 	seed      maphash.Seed
-	known     *index.Index // of subscriptions: attributes, tags and native fields
-	gathered  index.Batch  // that is to be written to it before the end of a record
+	known     *index.Index  // of subscriptions: attributes, tags and native fields
+	gathered  index.Batch   // that is to be written to it before the end of a record
+	values    []index.Value // room for those of one change
+	coming    uint32        // subscription that begins with the change that is applied, its ordinal + 1; 0: none
 	live      *roaring.Bitmap
 	reachable *roaring.Bitmap // live and opted in
 	rows      rows
@@ -107,7 +109,12 @@ func (p *project) hashOfID(ordinal uint32) uint64 {
 
 // ordinal finds a subscription, live or deleted.
 func (p *project) ordinal(id tocsin.SubscriptionID) (uint32, bool) {
-	return p.byID.Find(p.hashID(&id), func(o uint32) bool { return p.rows.ids.At(o) == id })
+	return p.ordinalAt(p.hashID(&id), id)
+}
+
+// ordinalAt is ordinal for an identifier whose hash is known.
+func (p *project) ordinalAt(hash uint64, id tocsin.SubscriptionID) (uint32, bool) {
+	return p.byID.Find(hash, func(o uint32) bool { return p.rows.ids.At(o) == id })
 }
 
 // add gives a new subscription its ordinal.
@@ -271,7 +278,7 @@ func (p *project) optIn(ordinal uint32, in bool) {
 	if p.reachable.Contains(ordinal) != in {
 		p.mark(ordinal)
 	}
-	p.known.Set(ordinal, fieldOptedIn, index.FlagValue(in))
+	p.give(ordinal, fieldOptedIn, index.FlagValue(in))
 	p.touch(ordinal)
 	if in {
 		p.reachable.Add(ordinal)

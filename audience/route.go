@@ -8,17 +8,13 @@ import (
 	"time"
 
 	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/ask"
 	"github.com/tocsin-push/tocsin/record"
 )
 
 // Route is what of a subscription decides the lane that its pushes leave
 // through.
-type Route struct {
-	Provider tocsin.Provider
-	Host     string              // Web Push: origin of the endpoint
-	Topic    string              // APNs
-	Vapid    tocsin.CredentialID // Web Push: whose key it subscribed with; zero elsewhere
-}
+type Route ask.Route
 
 // routeOf is the route that a change names.
 func routeOf(u *record.Upsert) Route {

@@ -19,10 +19,12 @@ type Shard struct {
 	applied  uint64
 	zones    zones
 	moment   *moment       // that a snapshot is made of; nil when none is
+	small    int           // see bundle.go
 	moved    chan struct{} // closed when applied rises; nil while nobody waits
 	slice    time.Duration // see pass.go
 	lags     chan struct{} // see Lags
 	reached  Reached
+	courtesy *Courtesy
 }
 
 // firstGeneration names the ordinals of a shard until they are recycled.
@@ -30,7 +32,7 @@ const firstGeneration = 1
 
 // NewShard returns the audience of a shard before the first record.
 func NewShard(number tocsin.Shard) *Shard {
-	return &Shard{number: number, projects: make(map[tocsin.ProjectID]*project), seen: make(record.Seen), slice: slice, lags: make(chan struct{}, 1)}
+	return &Shard{number: number, projects: make(map[tocsin.ProjectID]*project), seen: make(record.Seen), small: bundleBytes, slice: slice, lags: make(chan struct{}, 1), courtesy: NewCourtesy()}
 }
 
 // Apply takes the next record of the log, which stood at pos. A repeat does

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/ask"
 	"github.com/tocsin-push/tocsin/record"
 	"github.com/tocsin-push/tocsin/target"
 )
@@ -238,7 +239,7 @@ func TestGoneIsDecidedByVersionAndTime(t *testing.T) {
 	w.expect(`{}`)
 }
 
-func (s *Shard) view(t *testing.T, n int) Subscription {
+func (s *Shard) view(t *testing.T, n int) ask.Subscription {
 	t.Helper()
 	v, ok := s.Find(news, subscription(n))
 	if !ok {

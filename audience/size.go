@@ -4,40 +4,17 @@ import (
 	"cmp"
 	"slices"
 
-	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/ask"
 	"github.com/tocsin-push/tocsin/index"
 )
 
-// Sizes is about the memory of a project on a shard, in bytes by what it is for.
-type Sizes struct {
-	Project       tocsin.ProjectID
-	Subscriptions int // live ones
-	Addresses     int // with the secrets of installs
-	IDs           int // of subscriptions, and the tables that find them by identifier or address
-	Rows          int // what is kept of every subscription beside its attributes: times, versions, routes, who is live
-	People        int // keys of persons, the table that finds them, what they hand on
-	Named         int // lists, live segments, who opened which send
-	Events        int
-	Moves         int            // subscriptions that change shards
-	Known         []index.Weight // attributes, native fields among them, and sets of tags, by name
-}
-
-// Sum is all of it.
-func (z *Sizes) Sum() (bytes int) {
-	bytes = z.Addresses + z.IDs + z.Rows + z.People + z.Named + z.Events + z.Moves
-	for _, part := range z.Known {
-		bytes += part.Bytes
-	}
-	return bytes
-}
-
 // Sizes tells of all projects of the shard, in the order of their identifiers.
-func (s *Shard) Sizes() (all []Sizes) {
+func (s *Shard) Sizes() (all []ask.Sizes) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	for id, p := range s.projects {
 		r, w := &p.rows, &p.people
-		z := Sizes{Project: id, Subscriptions: int(p.live.GetCardinality()), Known: p.known.Weights(),
+		z := ask.Sizes{Project: id, Subscriptions: int(p.live.GetCardinality()), Known: p.known.Weights(),
 			Addresses: p.addresses.Size(), IDs: r.ids.Size() + p.byID.Size() + p.byAddress.Size(),
 			Rows: r.version.Size() + r.since.Size() + r.address.Size() + r.vouched.Size() + r.created.Size() + r.changed.Size() + r.active.Size() +
 				r.route.Size() + r.profile.Size() + r.next.Size() + int(p.live.GetSizeInBytes()+p.reachable.GetSizeInBytes()),
@@ -46,7 +23,7 @@ func (s *Shard) Sizes() (all []Sizes) {
 		slices.SortFunc(z.Known, func(a, b index.Weight) int { return cmp.Compare(a.Name, b.Name) })
 		all = append(all, z)
 	}
-	slices.SortFunc(all, func(a, b Sizes) int { return slices.Compare(a.Project[:], b.Project[:]) })
+	slices.SortFunc(all, func(a, b ask.Sizes) int { return slices.Compare(a.Project[:], b.Project[:]) })
 	return all
 }
 

@@ -1,87 +1,13 @@
 package audience
 
 import (
-	"bytes"
-	"maps"
+	"fmt"
 	"slices"
-	"time"
 
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/index"
-	"github.com/tocsin-push/tocsin/record"
-	"github.com/tocsin-push/tocsin/target"
+	"github.com/tocsin-push/tocsin/snapshot"
 )
-
-// moment is a shard between two records of its log, for a snapshot. The writer
-// goes on: a project is frozen when it is asked for, or just before the first
-// change after the moment touches it, whichever comes first. To freeze one
-// takes the lock for about a microsecond a part and copies next to nothing; the
-// writer then copies the chunks that it is the first to change.
-type moment struct {
-	shard    *Shard
-	applied  uint64
-	seen     record.Seen
-	projects []tocsin.ProjectID // in order
-	left     map[tocsin.ProjectID]bool
-	held     map[tocsin.ProjectID]*frozen
-	pause    time.Duration // longest that the lock was held
-}
-
-// frozen is one project at a moment.
-type frozen struct {
-	index.Moment
-	streams []index.Stream
-}
-
-// begin takes a moment. There is one at a time, until end is called.
-func (s *Shard) begin() *moment {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	began := time.Now()
-	m := &moment{shard: s, applied: s.applied, seen: maps.Clone(s.seen), left: make(map[tocsin.ProjectID]bool, len(s.projects)),
-		held: make(map[tocsin.ProjectID]*frozen)}
-	for id := range s.projects {
-		m.left[id] = true
-		m.projects = append(m.projects, id)
-	}
-	slices.SortFunc(m.projects, func(a, b tocsin.ProjectID) int { return bytes.Compare(a[:], b[:]) })
-	s.moment, m.pause = m, time.Since(began)
-	return m
-}
-
-// hold freezes a project unless that is done. The lock of the shard is held.
-func (m *moment) hold(id tocsin.ProjectID, p *project) {
-	if m.left[id] {
-		began := time.Now()
-		delete(m.left, id)
-		f := new(frozen)
-		f.streams = p.freeze(&f.Moment)
-		m.held[id] = f
-		m.pause = max(m.pause, time.Since(began))
-	}
-}
-
-// take returns a project as it was. The caller ends it.
-func (m *moment) take(id tocsin.ProjectID) *frozen {
-	m.shard.mu.Lock()
-	defer m.shard.mu.Unlock()
-	m.hold(id, m.shard.projects[id])
-	f := m.held[id]
-	delete(m.held, id)
-	return f
-}
-
-// end lets the writer forget the moment, and returns the longest time that it
-// held the lock.
-func (m *moment) end() (pause time.Duration) {
-	m.shard.mu.Lock()
-	defer m.shard.mu.Unlock()
-	m.shard.moment = nil
-	for _, f := range m.held {
-		f.End()
-	}
-	return m.pause
-}
 
 // freeze returns all of a project that snapshots hold. A new kind of state adds
 // its streams here, and reads them in restore.
@@ -97,6 +23,46 @@ func (p *project) freeze(m *index.Moment) []index.Stream {
 		w.key.Freeze("people/key", m), w.first.Freeze("people/first", m), w.keys.Freeze("people/keys"),
 		p.opened.freeze(m), p.formers.freeze(),
 	}, p.lists.freeze(m), p.done.freeze(m), p.freezeMoves(m), p.known.Freeze("known/", m), w.known.Freeze("people/known/", m))
+}
+
+// restoreShard reads a shard back, all of it.
+func restoreShard(saved *snapshot.Saved) (*Shard, error) {
+	if stream, before := saved.Blocks(); before {
+		shard, err := decodeShard(saved.Shard(), stream)
+		if err == nil && shard.applied != saved.ID.Position {
+			return nil, fmt.Errorf("%w: it is of position %d", snapshot.ErrDamaged, shard.applied)
+		}
+		return shard, err
+	}
+	shard := NewShard(saved.Shard())
+	shard.applied, shard.seen = saved.ID.Position, saved.Seen
+	for _, p := range saved.Projects {
+		streams := make(map[string][]snapshot.Place, len(p.Streams))
+		for _, s := range p.Streams {
+			streams[s.Name] = s.Parts
+		}
+		from := index.NewSaved(func(stream string) []int {
+			lengths := make([]int, len(streams[stream]))
+			for i, at := range streams[stream] {
+				lengths[i] = int(at.Length)
+			}
+			return lengths
+		}, func(stream string, part int, into []byte) (*index.Sum, error) {
+			at := streams[stream][part]
+			return index.KnownSum(at.Sum), saved.Read(at, into)
+		})
+		if _, small := streams[bundled]; small {
+			var err error
+			if from, err = unbundle(from); err != nil {
+				return nil, err
+			}
+		}
+		shard.projects[p.ID] = restore(p.ID, saved.Shard(), from)
+		if err := from.Err(); err != nil {
+			return nil, err
+		}
+	}
+	return shard, nil
 }
 
 // restore reads a project back; hash tables and bitmaps are built anew.
@@ -158,60 +124,4 @@ func (p *project) decodeRoutes(d *index.Decoder) {
 		p.routes = append(p.routes, r)
 		p.routeOf[r] = uint32(n)
 	}
-}
-
-// rebuild makes what is not stored.
-func (p *project) rebuild(fail func(string, ...any)) {
-	r, w := &p.rows, &p.people
-	optedIn := p.known.Column(fieldOptedIn)
-	hasPlatform, _ := p.known.Has(fieldPlatform) // older builds did not know it
-	p.routeUses = make([]uint32, len(p.routes))
-	count := r.ids.Len()
-	for _, length := range [...]int{r.version.Len(), r.since.Len(), r.address.Len(), r.vouched.Len(), r.created.Len(), r.active.Len(), r.route.Len(), r.profile.Len(), r.next.Len()} {
-		if length != count {
-			fail("columns differ in length")
-			return
-		}
-	}
-	for o := range uint32(count) {
-		address := r.address.At(o)
-		if !p.addresses.Holds(address) || int(r.profile.At(o)) > w.key.Len() || int(r.next.At(o)) > count ||
-			address != 0 && int(r.route.At(o)) >= len(p.routes) {
-			fail("a subscription refers to what is not there")
-			return
-		}
-		if address == 0 {
-			continue
-		}
-		if _, left := p.moves.left[o]; left {
-			p.routeUses[r.route.At(o)]++
-			continue
-		}
-		p.live.Add(o)
-		p.routeUses[r.route.At(o)]++
-		if in, _ := optedIn.Get(o); in.Bits != 0 {
-			p.reachable.Add(o)
-		}
-		if !hasPlatform {
-			usual := target.UsualPlatform(p.routes[r.route.At(o)].Provider)
-			p.known.Set(o, fieldPlatform, index.Value{Kind: index.Text, Text: usual})
-		}
-	}
-	for n := range uint32(w.key.Len()) {
-		if w.first.Len() != w.key.Len() || !w.keys.Holds(w.key.At(n)) || int(w.first.At(n)) > count {
-			fail("a profile refers to what is not there")
-			return
-		}
-	}
-	p.byID.Fill(0, uint32(count), func(o uint32) (uint64, bool) {
-		id := r.ids.At(o)
-		return p.hashID(&id), !id.IsZero() // else erased
-	})
-	p.byAddress.Fill(0, uint32(count), func(o uint32) (uint64, bool) {
-		if _, left := p.moves.left[o]; left || r.address.At(o) == 0 {
-			return 0, false
-		}
-		return p.hashOfAddress(o), true
-	})
-	w.byKey.Fill(0, uint32(w.key.Len()), func(n uint32) (uint64, bool) { return p.hashOfKey(n), w.key.At(n) != 0 })
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"flag"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"runtime"
 	"slices"
@@ -17,6 +18,8 @@ import (
 
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/record"
+	"github.com/tocsin-push/tocsin/snapshot"
+	"github.com/tocsin-push/tocsin/snapshot/disk"
 )
 
 var (
@@ -116,60 +119,56 @@ func newFiller(b *testing.B, shard int) *filler {
 	return f
 }
 
-func benchSnapshots(b *testing.B) *Folder {
+func benchSnapshots(b *testing.B) *snapshot.Keeper {
 	dir := *benchFolder
 	if dir == "" {
 		dir = b.TempDir()
 	}
-	folder, err := OpenFolder(vfs.Default, dir, prometheus.NewRegistry())
+	folder, err := disk.Open(vfs.Default, dir)
 	if err != nil {
 		b.Fatal(err)
 	}
-	return folder
+	keeper, err := snapshot.New("audience", folder, prometheus.NewRegistry())
+	if err != nil {
+		b.Fatal(err)
+	}
+	return keeper
 }
 
 // BenchmarkSnapshot writes snapshots of a shard: whole; after 1 % changed in
 // several ways; and whole again while single changes are applied, which says how
 // long the longest of them took, and how long without a snapshot.
 func BenchmarkSnapshot(b *testing.B) {
-	folder := benchSnapshots(b)
+	keeper := benchSnapshots(b)
 	for n := range *benchShards {
 		f := newFiller(b, n)
 		size, count := f.shard.Size()
-		number := tocsin.Shard(n)
-		var pause time.Duration
-		write := func(base *manifest, again uint64) (*manifest, written, time.Duration) {
-			began := time.Now()
-			m := f.shard.begin()
-			defer func() { pause = m.end() }()
-			list, cost, err := folder.write(b.Context(), number, m, snapshotID{m.applied, again}, base)
-			if err != nil {
+		kept, err := keeper.Open(b.Context(), tocsin.Shard(n), slog.New(slog.NewTextHandler(b.Output(), nil)), func(*snapshot.Saved) error { return nil })
+		if err != nil {
+			b.Fatal(err)
+		}
+		save := func(what string, anew bool) {
+			b.Log(what)
+			if _, err := kept.Save(b.Context(), func() snapshot.Moment { return f.shard.begin() }, anew); err != nil {
 				b.Fatal(err)
 			}
-			return list, cost, time.Since(began)
 		}
-		report := func(what string, cost written, took time.Duration) {
-			b.Logf("%-40s %7.1f MB written, %7.1f MB shared, held for %v, took %v", what, float64(cost.bytes)/1e6, float64(cost.shared)/1e6, pause, took)
-		}
-		first, cost, took := write(nil, 0)
 		b.Logf("%d subscriptions, %d MB in memory", count, size>>20)
-		report("whole", cost, took)
+		save("whole", true)
 		if n > 0 {
 			continue
 		}
+		save("whole", true)
 		percent := count / 100
 		f.touch(percent, func(u *record.Upsert) { u.Attributes = reader(f.random, 0).Attributes[8:9] })
-		_, cost, took = write(first, 0)
-		report("1 % have another number of visits", cost, took)
+		save("1 % have another number of visits", false)
 		f.fill(*benchRows, *benchRows+percent)
-		_, cost, took = write(first, 0)
-		report("and 1 % came", cost, took)
+		save("and 1 % came", false)
 		f.touch(percent, func(u *record.Upsert) {
 			all := reader(f.random, 0)
 			u.Attributes, u.Tags, u.Active = all.Attributes, all.Tags, noon.Add(time.Hour).UnixNano()
 		})
-		_, cost, took = write(first, 0)
-		report("and 1 % have all else", cost, took)
+		save("and 1 % have all else", false)
 
 		visits := func(u *record.Upsert) { u.Attributes = reader(f.random, 0).Attributes[8:9] }
 		everything := func(u *record.Upsert) {
@@ -189,10 +188,9 @@ func BenchmarkSnapshot(b *testing.B) {
 				}
 				done <- all
 			}()
-			_, cost, took = write(nil, 1)
+			save("whole, beside changes of "+name, true)
 			going.Store(false)
 			beside := <-done
-			report("whole, beside changes of "+name, cost, took)
 			slices.Sort(alone)
 			slices.Sort(beside)
 			b.Logf("a change: longest %v alone (of %d), %v beside (of %d); p99 %v, %v; median %v, %v", alone[len(alone)-1], len(alone), beside[len(beside)-1], len(beside),
@@ -204,7 +202,7 @@ func BenchmarkSnapshot(b *testing.B) {
 // BenchmarkRestart loads the newest snapshot of every shard in the folder, as many
 // at a time as there are processors.
 func BenchmarkRestart(b *testing.B) {
-	folder := benchSnapshots(b)
+	keeper := benchSnapshots(b)
 	for b.Loop() {
 		var group errgroup.Group
 		group.SetLimit(runtime.GOMAXPROCS(0))
@@ -212,10 +210,10 @@ func BenchmarkRestart(b *testing.B) {
 		shards := make([]*Shard, *benchShards)
 		for n := range shards {
 			group.Go(func() error {
-				ids, err := folder.list(tocsin.Shard(n))
-				if err == nil {
-					shards[n], _, err = folder.load(tocsin.Shard(n), ids[0])
-				}
+				_, err := keeper.Open(b.Context(), tocsin.Shard(n), slog.New(slog.DiscardHandler), func(saved *snapshot.Saved) (err error) {
+					shards[n], err = restoreShard(saved)
+					return err
+				})
 				return err
 			})
 		}

@@ -56,7 +56,7 @@ func StoreExplicit(project tocsin.ProjectID, id []byte, recipients map[tocsin.Sh
 			panic(err) // bytes and strings only
 		}
 		put, _ := store.PutParts(storedKey(tocsin.Shard(i)), 1, value, store.Parts{})
-		for _, w := range put {
+		for _, w := range slices.Concat(put...) {
 			w.Expires = expiry.Add(storedLife)
 			writes = append(writes, w)
 		}
@@ -156,9 +156,11 @@ func eraseStored(ctx context.Context, s store.Store, project tocsin.ProjectID, a
 	if err != nil {
 		panic(err) // bytes and strings only
 	}
-	writes, _ := store.PutParts(storedKey(shard), parts.Version+1, value, parts)
-	for i := range writes {
-		writes[i].Expires = expires
+	steps, _ := store.PutParts(storedKey(shard), parts.Version+1, value, parts)
+	for _, writes := range steps {
+		for i := range writes {
+			writes[i].Expires = expires
+		}
 	}
-	return store.Save(ctx, s, store.Batches(storedPlace(project, at.Id), writes))
+	return store.Save(ctx, s, store.InSteps(storedPlace(project, at.Id), steps...))
 }

@@ -51,6 +51,10 @@ func (p *project) learn(ordinal uint32, attributes []*record.Attribute, tags []*
 // setField gives it a native field.
 func (p *project) setField(ordinal uint32, name, text string) {
 	v := index.Value{Kind: index.Text, Text: text}
+	if ordinal+1 == p.coming {
+		p.give(ordinal, name, v)
+		return
+	}
 	if have, has := p.known.Get(ordinal, name); has && have == v {
 		return
 	}

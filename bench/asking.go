@@ -118,10 +118,12 @@ func (a *Asked) others() (text string) {
 	return text
 }
 
-// askedTable compares the answers of all questions that a database answers.
-func askedTable(five *Asked, fifty []*Asked, peers []*database) []Table {
-	t := Table{Head: []string{"ms", "five clauses", "50 targets: median", "p99", "worst", "the shared ones: median of ratios to Tocsin"}}
-	row := func(name string, times func(*Asked) []float64) {
+// askedTable tells of all answers, and compares those to the questions that a
+// database answers.
+func askedTable(r *Crowd, n *crowdRoom, peers []*database) []Table {
+	t := Table{Head: []string{"ms", "people", "five clauses", "50 targets: median", "p99", "worst", "the shared ones: median of ratios to Tocsin"}}
+	each := Table{Head: []string{"median ms", "share of people", "Tocsin, " + whole(float64(n.crowd.size))}}
+	row := func(name string, people int, five *Asked, fifty []*Asked, times func(*Asked) []float64) {
 		var every, ratios []float64
 		for _, a := range fifty {
 			if theirs := times(a); len(theirs) > 0 {
@@ -130,21 +132,31 @@ func askedTable(five *Asked, fifty []*Asked, peers []*database) []Table {
 			}
 		}
 		slices.Sort(every)
-		t.add(name, ranged(times(five)), figure(median(every)), figure(percentile(every, 0.99)), figure(every[len(every)-1]), figure(median(ratios)))
+		t.add(name, whole(float64(people)), ranged(times(five)), figure(median(every)), figure(percentile(every, 0.99)), figure(every[len(every)-1]), figure(median(ratios)))
 	}
-	row("Tocsin, over HTTP", func(a *Asked) []float64 { return a.Ours })
-	for _, b := range peers {
-		row(dialectNames[b.dialect]+" "+b.version, func(a *Asked) []float64 { return a.Peers[b.dialect] })
+	ours := func(a *Asked) []float64 { return a.Ours }
+	row("Tocsin, over HTTP", n.crowd.size, r.Five, r.Fifty, ours)
+	for _, a := range r.Fifty {
+		each.add(a.Name, fmt.Sprintf("%.3g %%", 100*a.Share), figure(median(a.Ours)))
 	}
-	each := Table{Head: []string{"median ms", "share of people", "Tocsin", "PostgreSQL", "DuckDB", "SQLite"}}
-	for _, a := range fifty {
-		cells := []string{a.Name, fmt.Sprintf("%.3g %%", 100*a.Share), figure(median(a.Ours))}
-		for _, times := range a.Peers {
-			if cells = append(cells, ""); len(times) > 0 {
-				cells[len(cells)-1] = figure(median(times))
+	if p := r.Peered; p != nil {
+		columns := []func(*Asked) []float64{ours}
+		row("Tocsin, over HTTP", p.People, p.Five, p.Fifty, ours)
+		each.Head = append(each.Head, "Tocsin, "+whole(float64(p.People)))
+		for _, b := range peers {
+			theirs := func(a *Asked) []float64 { return a.Peers[b.dialect] }
+			row(dialectNames[b.dialect]+" "+b.version, p.People, p.Five, p.Fifty, theirs)
+			columns, each.Head = append(columns, theirs), append(each.Head, dialectNames[b.dialect])
+		}
+		for i, a := range p.Fifty {
+			for _, times := range columns {
+				cell := ""
+				if some := times(a); len(some) > 0 {
+					cell = figure(median(some))
+				}
+				each.Rows[i] = append(each.Rows[i], cell)
 			}
 		}
-		each.add(cells...)
 	}
 	return []Table{t, each}
 }

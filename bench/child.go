@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	readyLimit = 30 * time.Second
+	readyLimit = 90 * time.Second // a node with an audience reads it first
 	stopLimit  = 20 * time.Second // from SIGTERM to SIGKILL
 )
 

@@ -12,7 +12,7 @@ import (
 
 // crowd is a seeded audience to ask questions about: the same people for the
 // same fields, each reachable by its number, with 20 attributes on average and
-// five sets of tags. Shares fall as they do in the field: a few countries and
+// five sets of tags, and 30 days of events (crowddeeds.go). Shares fall as they do in the field: a few countries and
 // towns hold most people, a few tags are on most of them, numbers have long tails.
 type crowd struct {
 	seed uint64
@@ -135,17 +135,7 @@ const day = 24 * 60 * 60
 
 // at draws person n into p.
 func (c *crowd) at(n int, p *person) {
-	d := dice(mix(c.seed ^ mix(uint64(n))))
-	p.number, p.fcm, p.token = n, d.unit() < 0.6, d.next()
-	p.user = n
-	if n%8 == 7 { // the second device of the one before
-		p.user = n - 1
-	}
-	if p.user%5 == 2 {
-		p.user = -1
-	}
-	p.language, p.zone = languages.at(&d), zones.at(&d)
-	p.active = c.now.Unix() - int64(32.7*day*d.exponential()) // 60 % within 30 days
+	d := c.meet(n, p)
 	p.optedIn = d.unit() >= 0.05
 	for i := range traits {
 		p.traits[i] = traits[i].draw(c, p, &d)
@@ -156,6 +146,22 @@ func (c *crowd) at(n int, p *person) {
 		room = tagSets[i].draw(p, &d, room)
 		p.tags[i] = room[from:]
 	}
+}
+
+// meet draws who person n is and when he was last seen.
+func (c *crowd) meet(n int, p *person) (d dice) {
+	d = dice(mix(c.seed ^ mix(uint64(n))))
+	p.number, p.fcm, p.token = n, d.unit() < 0.6, d.next()
+	p.user = n
+	if n%8 == 7 { // the second device of the one before
+		p.user = n - 1
+	}
+	if p.user%5 == 2 {
+		p.user = -1
+	}
+	p.language, p.zone = languages.at(&d), zones.at(&d)
+	p.active = c.now.Unix() - int64(32.7*day*d.exponential()) // 60 % within 30 days
+	return d
 }
 
 func (s *tagSet) draw(p *person, d *dice, to []int) []int {

@@ -3,7 +3,9 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -67,13 +69,53 @@ func TestLinesAndRowsOfACrowd(t *testing.T) {
 	}
 }
 
+// Events are what the API takes, of the last 30 days, and nobody does anything
+// after he was seen for the last time; few do most.
+func TestDeedsOfACrowd(t *testing.T) {
+	c := someCrowd()
+	lines := &crowdStream{crowd: c, to: c.size, deeds: true}
+	var body bytes.Buffer
+	if _, err := body.ReadFrom(lines); err != nil {
+		t.Fatal(err)
+	}
+	all := bytes.Split(bytes.TrimSpace(body.Bytes()), []byte("\n"))
+	if len(all) != lines.told || lines.told < 2*c.size || lines.told > 5*c.size {
+		t.Errorf("%d lines of %d events", len(all), lines.told)
+	}
+	names, of := map[string]int{}, map[string]int{}
+	for _, line := range all {
+		var e client.Event
+		if err := json.Unmarshal(line, &e); err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+		names[e.Name]++
+		of[e.User+e.Subscription.String()]++
+		if e.Time.Unix() < c.firstDay() || e.Time.After(c.now) || (e.User == "") == e.Subscription.IsZero() {
+			t.Errorf("event %s", line)
+		}
+	}
+	counts := slices.Sorted(maps.Values(of))
+	if top := counts[len(counts)*9/10]; len(names) != len(deedNames) || names["read"] < 3*names["opened"] || top < 2*counts[len(counts)/2] {
+		t.Errorf("%v; half of them did %d, a tenth %d", names, counts[len(counts)/2], top)
+	}
+	var p person
+	for n := range 200 {
+		c.at(n, &p)
+		for _, e := range c.deeds(n, &p, nil) {
+			if e.at > p.active || bytes.Count(e.appendRow(nil, &p), []byte("\t")) != strings.Count(deedColumns, ",") {
+				t.Errorf("%+v of %+v", e, p)
+			}
+		}
+	}
+}
+
 func TestFiftyQuestionsAreTargets(t *testing.T) {
 	if len(questions) != 50 {
 		t.Fatalf("%d questions", len(questions))
 	}
 	a := someCrowd().asker(7)
 	asked := map[string]bool{}
-	for _, q := range append(questions, fiveClauses) {
+	for _, q := range slices.Concat(questions, hostile, []question{fiveClauses}) {
 		for range 5 {
 			c := q.draw(a)
 			if _, err := target.Parse(target.Default(), []byte(c.json)); err != nil {
@@ -82,7 +124,7 @@ func TestFiftyQuestionsAreTargets(t *testing.T) {
 			asked[c.json] = true
 		}
 	}
-	for _, op := range strings.Fields("$and $or $not $eq $ne $in $nin $gt $gte $lt $lte $between $exists $startsWith $version $near $contains $containsAll $containsAny") {
+	for _, op := range strings.Fields("$and $or $not $eq $ne $in $nin $gt $gte $lt $lte $between $exists $startsWith $version $near $contains $containsAll $containsAny event where count first last within") {
 		found := false
 		for text := range asked {
 			found = found || strings.Contains(text, `"`+op+`"`)

@@ -85,9 +85,10 @@ func (p *person) appendAddress(b []byte) []byte {
 	}
 	b = append(b, '"')
 	if p.user >= 0 {
-		b = append(strconv.AppendInt(append(b, `,"user":"reader-`...), int64(p.user), 10), '"')
+		return append(strconv.AppendInt(append(b, `,"user":"reader-`...), int64(p.user), 10), '"')
 	}
-	return b
+	b, _ = p.chosen().AppendText(append(b, `,"id":"`...))
+	return append(b, '"')
 }
 
 func (c *cell) appendJSON(b []byte) []byte {
@@ -146,11 +147,14 @@ type crowdStream struct {
 	attributes int
 	tags       bool
 	change     int         // not 0: nothing but one attribute, made of this number
+	deeds      bool        // nothing but events
 	pace       func(n int) // called before the n-th of the stream; nil: as fast as it is read
 	next       int
 	left       []byte
 	room       []byte
 	person     person
+	did        []deed
+	told       int // events so far
 }
 
 func (s *crowdStream) Read(to []byte) (int, error) {
@@ -160,12 +164,7 @@ func (s *crowdStream) Read(to []byte) (int, error) {
 			if s.pace != nil {
 				s.pace(s.next)
 			}
-			s.crowd.at(s.from+s.next, &s.person)
-			if s.change != 0 {
-				s.room = s.person.appendUpdate(s.room, s.change)
-			} else {
-				s.room = s.person.appendLine(s.room, s.attributes, s.tags)
-			}
+			s.append(s.from + s.next)
 			s.next++
 		}
 		if s.left = s.room; len(s.left) == 0 {
@@ -175,6 +174,23 @@ func (s *crowdStream) Read(to []byte) (int, error) {
 	n := copy(to, s.left)
 	s.left = s.left[n:]
 	return n, nil
+}
+
+func (s *crowdStream) append(n int) {
+	if s.deeds {
+		s.did = s.crowd.deeds(n, &s.person, s.did[:0])
+		for i := range s.did {
+			s.room = s.did[i].appendLine(s.room, &s.person)
+		}
+		s.told += len(s.did)
+		return
+	}
+	s.crowd.at(n, &s.person)
+	if s.change != 0 {
+		s.room = s.person.appendUpdate(s.room, s.change)
+	} else {
+		s.room = s.person.appendLine(s.room, s.attributes, s.tags)
+	}
 }
 
 // Seek tells nothing of the length and goes to the beginning only, which is

@@ -113,12 +113,15 @@ func (b *database) count(ctx context.Context, c clause) (n int64, err error) {
 	return n, err
 }
 
+var tableFiles = [...]string{"people.tsv", "tagged.tsv", "deeds.tsv"}
+
 // writeTables writes the people of a crowd as the peers load them: people.tsv
-// with their tags in a column for each set, and tagged.tsv with a row for each tag.
+// with their tags in a column for each set, tagged.tsv with a row for each tag, and
+// deeds.tsv with one for each event.
 func (c *crowd) writeTables(dir string) (err error) {
-	var files [2]*os.File
-	var out [2]*bufio.Writer
-	for i, name := range []string{"people.tsv", "tagged.tsv"} {
+	var files [len(tableFiles)]*os.File
+	var out [len(tableFiles)]*bufio.Writer
+	for i, name := range tableFiles {
 		if files[i], err = os.Create(filepath.Join(dir, name)); err != nil {
 			return err
 		}
@@ -126,6 +129,7 @@ func (c *crowd) writeTables(dir string) (err error) {
 		out[i] = bufio.NewWriterSize(files[i], 1<<20)
 	}
 	var p person
+	var did []deed
 	for n := range c.size {
 		c.at(n, &p)
 		if _, err := out[0].Write(p.appendRow(out[0].AvailableBuffer())); err != nil {
@@ -134,6 +138,12 @@ func (c *crowd) writeTables(dir string) (err error) {
 		if _, err := out[1].Write(p.appendTagged(out[1].AvailableBuffer())); err != nil {
 			return err
 		}
+		did = c.deeds(n, &p, did[:0])
+		for i := range did {
+			if _, err := out[2].Write(did[i].appendRow(out[2].AvailableBuffer(), &p)); err != nil {
+				return err
+			}
+		}
 	}
-	return errors.Join(out[0].Flush(), out[1].Flush())
+	return errors.Join(out[0].Flush(), out[1].Flush(), out[2].Flush())
 }

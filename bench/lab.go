@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 )
 
@@ -55,16 +56,16 @@ func (l *lab) close() (err error) {
 }
 
 func (l *lab) end(c *child) error {
-	for i := range l.children {
-		if l.children[i] == c {
-			l.children = append(l.children[:i], l.children[i+1:]...)
-			break
-		}
-	}
+	l.forget(c)
 	if err := c.stop(); err != nil {
 		return c.failure(err)
 	}
 	return nil
+}
+
+// forget says that a child is stopped by whoever calls, or has been.
+func (l *lab) forget(c *child) {
+	l.children = slices.DeleteFunc(l.children, func(other *child) bool { return other == c })
 }
 
 // scaled is a number of people or pushes under the scale.

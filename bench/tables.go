@@ -31,7 +31,7 @@ func columnsOf(t trait, kind client.ValueKind) []string {
 
 // columns are those before the tags, in the order of appendRow.
 func columns() []string {
-	list := []string{"id bigint", "has_profile boolean", "language text", "zone text", "active bigint", "opted_in boolean"}
+	list := []string{"id bigint", "has_profile boolean", "language text", "zone text", "active bigint", "opted_in boolean", "doer bigint"}
 	for _, t := range traits {
 		list = append(list, columnsOf(t, kindOf(t))...)
 	}
@@ -59,6 +59,7 @@ func (p *person) appendRow(b []byte) []byte {
 	b = append(append(b, '\t'), p.zone...)
 	b = strconv.AppendInt(append(b, '\t'), p.active, 10)
 	b = strconv.AppendBool(append(b, '\t'), p.optedIn)
+	b = strconv.AppendInt(append(b, '\t'), int64(p.doer()), 10)
 	for i := range p.traits {
 		b = p.traits[i].appendColumns(append(b, '\t'), traits[i].name)
 	}
@@ -109,13 +110,19 @@ func (p *person) appendTagged(b []byte) []byte {
 // indexed are the columns that have an index of their own in PostgreSQL and
 // SQLite; the flags that most people share would not help.
 var indexed = []string{"language", "active", "country", "town", "postcode", "plan", "source", "device", "app_order", "os_order", "page", "premium", "age",
-	"articles", "visits", "customer", "loyalty", "spent", "installed", "last_order", "home_lat, home_lon", "country, active, opted_in"}
+	"articles", "visits", "customer", "loyalty", "spent", "installed", "last_order", "home_lat, home_lon", "country, active, opted_in", "doer"}
+
+// deedColumns are those of the table of events, deedIndexes what it has indexes on.
+const deedColumns = "doer bigint, name text, told bigint, section text, amount double, currency text"
+
+var deedIndexes = []string{"name, told, doer", "name, section, told, doer", "name, currency, told"}
 
 // load fills and indexes the tables from files of writeTables.
 func (b *database) load(ctx context.Context) error {
 	begin := time.Now()
 	var statements []string
 	table := "CREATE TABLE people (" + strings.Join(columns(), ", ")
+	deeds := "CREATE TABLE deeds (" + deedColumns + ")"
 	file := func(name string) string { return filepath.Join(b.dir, name) }
 	var tags []string
 	for _, set := range tagSets {
@@ -125,7 +132,8 @@ func (b *database) load(ctx context.Context) error {
 	case postgres:
 		b.version = "SHOW server_version"
 		statements = []string{strings.ReplaceAll(table, " double", " double precision") + ", " + strings.Join(tags, " text[], ") + " text[])",
-			`\copy people FROM '` + file("people.tsv") + `'`, "ALTER TABLE people ADD PRIMARY KEY (id)"}
+			`\copy people FROM '` + file("people.tsv") + `'`, "ALTER TABLE people ADD PRIMARY KEY (id)",
+			strings.ReplaceAll(deeds, " double", " double precision"), `\copy deeds FROM '` + file("deeds.tsv") + `'`}
 		for _, c := range indexed {
 			if c == "page" || c == "postcode" || c == "town" { // for prefixes too
 				c += " text_pattern_ops"
@@ -135,7 +143,10 @@ func (b *database) load(ctx context.Context) error {
 		for _, set := range tags {
 			statements = append(statements, fmt.Sprintf("CREATE INDEX ON people USING gin (%s)", set))
 		}
-		statements = append(statements, "VACUUM ANALYZE people")
+		for _, c := range deedIndexes {
+			statements = append(statements, fmt.Sprintf("CREATE INDEX ON deeds (%s)", c))
+		}
+		statements = append(statements, "VACUUM ANALYZE people", "VACUUM ANALYZE deeds")
 	case duckdb:
 		b.version = "SELECT version()"
 		var types, split []string
@@ -148,17 +159,20 @@ func (b *database) load(ctx context.Context) error {
 			split = append(split, fmt.Sprintf("CASE WHEN %[1]s = '{}' THEN [] ELSE string_split(trim(%[1]s, '{}'), ',') END AS %[1]s", set))
 		}
 		statements = []string{"CREATE TABLE people AS SELECT * REPLACE (" + strings.Join(split, ", ") + `) FROM read_csv('` + file("people.tsv") +
-			`', delim='\t', header=false, nullstr='\N', quote='', escape='', columns={` + strings.Join(types, ", ") + "})", "CHECKPOINT"}
+			`', delim='\t', header=false, nullstr='\N', quote='', escape='', columns={` + strings.Join(types, ", ") + "})", deeds, `COPY deeds FROM '` + file("deeds.tsv") + `' (delimiter '\t', header false, quote '', escape '')`, "CHECKPOINT"}
 	case sqlite:
 		b.version = "SELECT sqlite_version()"
 		statements = []string{"PRAGMA journal_mode=off", "PRAGMA synchronous=off", "PRAGMA cache_size=-2000000", "PRAGMA temp_store=file", "PRAGMA threads=2",
-			strings.Replace(table, "id bigint", "id integer primary key", 1) + ")", "CREATE TABLE tagged (tag integer, id integer)",
+			strings.Replace(table, "id bigint", "id integer primary key", 1) + ")", "CREATE TABLE tagged (tag integer, id integer)", deeds,
 			`.separator "\t" "\n"`,
-			fmt.Sprintf(`.import "|cut -f 1-%d %s" people`, len(columns()), file("people.tsv")), ".import " + file("tagged.tsv") + " tagged",
+			fmt.Sprintf(`.import "|cut -f 1-%d %s" people`, len(columns()), file("people.tsv")), ".import " + file("tagged.tsv") + " tagged", ".import " + file("deeds.tsv") + " deeds",
 			"UPDATE people SET " + sqliteValues()}
 		statements = append(statements, "CREATE INDEX tagged_by_tag ON tagged (tag, id)")
 		for i, c := range indexed {
 			statements = append(statements, fmt.Sprintf("CREATE INDEX people_%d ON people (%s)", i, c))
+		}
+		for i, c := range deedIndexes {
+			statements = append(statements, fmt.Sprintf("CREATE INDEX deeds_%d ON deeds (%s)", i, c))
 		}
 		statements = append(statements, "ANALYZE")
 	}
@@ -186,6 +200,7 @@ func sqliteValues() string {
 
 // removeTables removes the files that were loaded.
 func removeTables(dir string) {
-	os.Remove(filepath.Join(dir, "people.tsv"))
-	os.Remove(filepath.Join(dir, "tagged.tsv"))
+	for _, name := range tableFiles {
+		os.Remove(filepath.Join(dir, name))
+	}
 }

@@ -15,9 +15,17 @@ type crowdRoom struct {
 	crowd crowd
 }
 
+// Projects of the town of crowds.
+const (
+	crowdAll    = iota
+	crowdPeered // asked about beside databases
+	crowdFew    // with few attributes
+	crowds
+)
+
 // crowded makes a project, of the town of crowds, that takes all their providers.
 func (l *lab) crowded(ctx context.Context, project, size int) (*crowdRoom, error) {
-	t, err := l.town(ctx, "crowd", 2)
+	t, err := l.town(ctx, "crowd", crowds)
 	if err != nil {
 		return nil, err
 	}
@@ -29,10 +37,13 @@ func (l *lab) crowded(ctx context.Context, project, size int) (*crowdRoom, error
 	if n.project, err = t.admin.CreateProject(ctx, request); err != nil {
 		return nil, t.failure(err)
 	}
-	if n.api, err = client.New(client.Config{URL: t.url, Key: n.project.Key}); err != nil {
-		return nil, err
-	}
-	return &crowdRoom{n, crowd{seed: 5 + uint64(project), size: size, now: time.Now().Truncate(time.Second)}}, nil
+	return &crowdRoom{n, crowd{seed: 5 + uint64(project), size: size, now: time.Now().Truncate(time.Second)}}, n.connect()
+}
+
+// connect is for a node that has just started.
+func (n *newsroom) connect() (err error) {
+	n.api, err = client.New(client.Config{URL: n.town.url, Key: n.project.Key})
+	return err
 }
 
 // Import is people who came in over the import API.
@@ -79,5 +90,40 @@ func (n *crowdRoom) enter(ctx context.Context, s *crowdStream) (r Import, err er
 	r.Node, r.Client = side.Sender, side.Server
 	progress("  imported %s people in %.1f s, %s a second, %.1f us of the node and %.1f us of the client each", whole(float64(r.People)),
 		r.Targetable, whole(r.rate()), r.Node, r.Client)
+	return r, err
+}
+
+// Deeds are events that came in over the import API.
+type Deeds struct {
+	Events  int     `json:"events"`
+	Seconds float64 `json:"seconds"`     // until a count had the last of them
+	Node    float64 `json:"node_cpu_us"` // an event
+}
+
+// tell imports what a crowd did.
+func (n *crowdRoom) tell(ctx context.Context) (r Deeds, err error) {
+	work, err := startWork(n.town.pid, os.Getpid())
+	if err != nil {
+		return r, err
+	}
+	opened, err := n.api.OpenEventImport(ctx, client.ImportRequest{Format: client.NDJSON})
+	if err != nil {
+		return r, err
+	}
+	s := &crowdStream{crowd: &n.crowd, to: n.crowd.size, deeds: true}
+	done, err := n.api.Upload(ctx, opened, s, nil)
+	if err != nil {
+		return r, err
+	}
+	if r.Events = s.told; done.Imported != int64(s.told) {
+		return r, fmt.Errorf("%d of %d events, bad lines %v", done.Imported, s.told, done.BadLines)
+	}
+	if _, err := n.api.Count(ctx, client.Target{Query: []byte(`{"event":{"name":"bought"}}`)}); err != nil {
+		return r, err
+	}
+	taken := time.Since(work.begin)
+	side, err := work.side(s.told, taken)
+	r.Seconds, r.Node = taken.Seconds(), side.Sender
+	progress("  imported %s events in %.1f s, %s a second", whole(float64(s.told)), r.Seconds, whole(float64(s.told)/r.Seconds))
 	return r, err
 }

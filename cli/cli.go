@@ -31,6 +31,7 @@ const (
 // commands is the whole command line.
 type commands struct {
 	Serve      serve      `cmd:"" help:"Run a node."`
+	Cluster    cluster    `cmd:"" help:"Prepare a cluster's servers."`
 	Demo       demo       `cmd:"" help:"The main job: newsrooms send to a million simulated phones in the same second."`
 	Sim        simulate   `cmd:"" help:"Run simulated providers over real protocols, on loopback."`
 	Project    project    `cmd:"" help:"Create and read projects."`

@@ -102,6 +102,25 @@ func newShell(t *testing.T) (*shell, *sim.Sim) {
 	return s, providers
 }
 
+// projectOf makes a project with the credentials of the simulators; the commands
+// that follow act for it.
+func (s *shell) projectOf(providers *sim.Sim) {
+	s.Helper()
+	admin, err := os.ReadFile(strings.TrimPrefix(s.key, "@"))
+	if err != nil {
+		s.Fatal(err)
+	}
+	api, err := client.New(client.Config{URL: s.url, Key: strings.TrimSpace(string(admin))})
+	if err != nil {
+		s.Fatal(err)
+	}
+	project, err := api.CreateProject(s.Context(), providers.Setup().Projects[0])
+	if err != nil {
+		s.Fatal(err)
+	}
+	s.key = project.Key
+}
+
 func TestCommands(t *testing.T) {
 	t.Parallel()
 	s, providers := newShell(t)
@@ -289,19 +308,7 @@ var whySays = regexp.MustCompile(`\n  shard \d, page 0\n  attempt 1: accepted, c
 func TestImportReportsBadLinesAndResumes(t *testing.T) {
 	t.Parallel()
 	s, providers := newShell(t)
-	admin, err := os.ReadFile(strings.TrimPrefix(s.key, "@"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	api, err := client.New(client.Config{URL: s.url, Key: strings.TrimSpace(string(admin))})
-	if err != nil {
-		t.Fatal(err)
-	}
-	project, err := api.CreateProject(t.Context(), providers.Setup().Projects[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.key = project.Key
+	s.projectOf(providers)
 	bad := s.file("bad.csv", "provider,token,user,attributes.country\nfcm,token-1,ann,FR\nsms,0601020304,bob,FR\nfcm,token-3,cyd,BE\napns,no-hex,dan,BE\nfcm\n")
 	status, out, complaint := s.run(s.to("import", bad)...)
 	if status != 1 || !strings.Contains(out, "imported 2 of 6 lines, 3 bad") || !strings.Contains(out, "line 3: provider: ") ||
@@ -314,7 +321,8 @@ func TestImportReportsBadLinesAndResumes(t *testing.T) {
 	for i := range 20_000 {
 		fmt.Fprintf(&text, `{"provider":"fcm","token":"resumed-%d"}`+"\n", i)
 	}
-	if api, err = client.New(client.Config{URL: s.url, Key: s.key}); err != nil {
+	api, err := client.New(client.Config{URL: s.url, Key: s.key})
+	if err != nil {
 		t.Fatal(err)
 	}
 	open, err := api.OpenImport(t.Context(), client.ImportRequest{Format: client.NDJSON})

@@ -5,5 +5,5 @@
 // place, and the files it is given. Writes results to standard output, progress
 // and errors to standard error. Imports node only to start one, and must never
 // import a room inside it: what the commands know of a running node they know
-// from its API.
+// from its API. Engines of a cluster it prepares before there is a node.
 package cli

@@ -2,7 +2,6 @@ package cli_test
 
 import (
 	"fmt"
-	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -13,19 +12,7 @@ import (
 func TestLists(t *testing.T) {
 	t.Parallel()
 	s, providers := newShell(t)
-	admin, err := os.ReadFile(strings.TrimPrefix(s.key, "@"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	api, err := client.New(client.Config{URL: s.url, Key: strings.TrimSpace(string(admin))})
-	if err != nil {
-		t.Fatal(err)
-	}
-	project, err := api.CreateProject(t.Context(), providers.Setup().Projects[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.key = project.Key
+	s.projectOf(providers)
 	people, all := "user,provider,token\n", "user\n"
 	for n := range 40 {
 		people += fmt.Sprintf("u%d,fcm,token-%d\n", n, n)

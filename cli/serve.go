@@ -12,20 +12,32 @@ import (
 	"github.com/tocsin-push/tocsin/sim"
 )
 
-// serve runs a node on embedded engines.
+// serve runs a node, on its own or as a process of a cluster.
 type serve struct {
 	Dir    string `help:"Data folder; made at the first start." env:"TOCSIN_DIR" default:"tocsin-data" type:"path"`
 	Listen string `help:"Address of the API." env:"TOCSIN_LISTEN" default:"127.0.0.1:8080"`
-	Shards int    `help:"Number of shards; fixed at the first start. Two a processor suit, and each costs every send a little." env:"TOCSIN_SHARDS" default:"4"`
+	Shards int    `help:"Number of shards; fixed at the first start. Two a processor suit, and each costs every send a little." env:"TOCSIN_SHARDS" placeholder:"4"`
+
+	Roles          []string `help:"On a cluster: what this process does, of receipt, plan, fanout and api; all without it." env:"TOCSIN_ROLES" placeholder:"ROLE,..."`
+	logs           `embed:""`
+	tables         `embed:""`
+	peers          `embed:""`
+	CredentialsKey string `help:"On a cluster: file of the key that cluster init made." env:"TOCSIN_CREDENTIALS_KEY" type:"path"`
 }
 
 func (c *serve) Run(s *session) error {
 	config := node.Default()
-	config.Dir, config.Listen, config.Shards = c.Dir, c.Listen, c.Shards
+	config.Dir, config.Listen = c.Dir, c.Listen
+	if err := c.onCluster(s, &config); err != nil {
+		return err
+	}
 	err := node.Run(s.ctx, config, s.logger(), func(up node.Up) {
 		fmt.Fprintf(s.out, "Tocsin is up at %s\n", up.URL)
 		if up.First {
 			fmt.Fprintf(s.out, "First start. The admin key is in %s (mode 0600).\n", up.AdminKeyFile)
+		}
+		if up.AdminKeyFile == "" {
+			return
 		}
 		fmt.Fprintf(s.out, "  export TOCSIN_URL=%s TOCSIN_KEY=@%s\n", up.URL, up.AdminKeyFile)
 	})

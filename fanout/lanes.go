@@ -65,6 +65,7 @@ type Lanes struct {
 	config    LanesConfig
 	providers map[tocsin.Provider]provider.Provider
 	accounts  Accounts
+	quotas    *Quotas // nil: all are this process's own
 	log       *slog.Logger
 	metrics   *metrics
 	box       *mailbox[any]
@@ -82,16 +83,17 @@ type Lanes struct {
 	refused map[tocsin.CredentialID]time.Time // since when
 }
 
-// NewLanes makes the lanes of a process; nothing is opened before it is asked
+// NewLanes makes the lanes of a process, which shares quotas with others unless
+// quotas is nil; nothing is opened before it is asked
 // for. It fails when its metrics are registered already.
 func NewLanes(config LanesConfig, providers map[tocsin.Provider]provider.Provider, accounts Accounts,
-	registerer prometheus.Registerer, log *slog.Logger) (*Lanes, error) {
+	quotas *Quotas, registerer prometheus.Registerer, log *slog.Logger) (*Lanes, error) {
 	metrics, err := newMetrics(registerer)
 	if err != nil {
 		return nil, err
 	}
 	l := &Lanes{
-		config: config, providers: providers, accounts: accounts, log: log.With("room", "fanout"), metrics: metrics,
+		config: config, providers: providers, accounts: accounts, quotas: quotas, log: log.With("room", "fanout"), metrics: metrics,
 		box: newMailbox[any](), work: newWorkQueue(), ended: make(chan struct{}), open: map[provider.Route]openLane{},
 		refused: map[tocsin.CredentialID]time.Time{},
 	}
@@ -147,8 +149,12 @@ type pacer struct {
 	placed  int // ways that hold a place
 	pending int // asks of ways that were not open yet
 	owners  map[tocsin.Shard]*mailbox[message]
+	held    map[string]*held // by subject
 	timer   *time.Timer
 	fuller  bool // the admission was not looked at since a shard told what is open
+
+	unshared   int       // failures of the store of quotas that the log does not know
+	complained time.Time // when it was told last
 }
 
 // Run paces until ctx ends, which is no error; owners must have stopped before.
@@ -167,14 +173,19 @@ func (l *Lanes) Run(ctx context.Context) error {
 	defer l.work.close()
 	p := &pacer{
 		Lanes: l, ctx: ctx, machine: pace.New(l.config.Pace), ways: map[provider.Route]*way{},
-		owners: map[tocsin.Shard]*mailbox[message]{}, timer: time.NewTimer(time.Hour),
+		owners: map[tocsin.Shard]*mailbox[message]{}, held: map[string]*held{}, timer: time.NewTimer(time.Hour),
 	}
+	defer p.giveBack()
 	defer p.closeAll()
 	defer p.timer.Stop()
 	look := time.NewTicker(l.config.Look)
 	defer look.Stop()
 	var items []any
-	p.step(pace.Started{})
+	begin := pace.Started{}
+	if l.quotas != nil {
+		begin.Process = l.quotas.Process
+	}
+	p.step(begin)
 	for {
 		select {
 		case <-ctx.Done():
@@ -205,6 +216,11 @@ func (p *pacer) do(item any) {
 		p.request(e)
 	case pace.Weighed:
 		p.step(e)
+	case consulted:
+		if e.err != nil {
+			p.failed(e)
+		}
+		p.step(e.Told)
 	case question:
 		e.answer <- p.machine.State(time.Now())
 	case opened:
@@ -286,6 +302,10 @@ func (p *pacer) step(e pace.Event) {
 					}
 				}
 			}
+		case pace.Consult:
+			p.consult(e)
+		case pace.Held:
+			p.heldOf(e.Subject).Store(&e)
 		case pace.Wake:
 			p.timer.Reset(time.Until(e.At))
 		}

@@ -22,7 +22,7 @@ func TestLanesAreBounded(t *testing.T) {
 		w := &town{version: 1}
 		config := DefaultLanes()
 		config.Most = 2
-		lanes, err := NewLanes(config, map[tocsin.Provider]provider.Provider{tocsin.APNs: &edge{}}, Accounts{w.credentials, nil, w.weighed},
+		lanes, err := NewLanes(config, map[tocsin.Provider]provider.Provider{tocsin.APNs: &edge{}}, Accounts{w.credentials, nil, w.weighed}, nil,
 			prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)

@@ -11,6 +11,8 @@ import (
 type metrics struct {
 	pushes  *prometheus.CounterVec
 	refused *prometheus.GaugeVec
+
+	unshared prometheus.Counter
 }
 
 func newMetrics(r prometheus.Registerer) (*metrics, error) {
@@ -23,11 +25,17 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 			Name: "tocsin_fanout_credential_refused",
 			Help: "1 while the provider refuses a project's credential and its pushes wait.",
 		}, []string{"project", "environment", "provider"}),
+		unshared: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "tocsin_pace_share_failures_total",
+			Help: "Shares of quotas that could not be read from the store or written.",
+		}),
 	}
-	if err := r.Register(m.pushes); err != nil {
-		return nil, err
+	for _, c := range []prometheus.Collector{m.pushes, m.refused, m.unshared} {
+		if err := r.Register(c); err != nil {
+			return nil, err
+		}
 	}
-	return m, r.Register(m.refused)
+	return m, nil
 }
 
 var resultNames = [...]string{

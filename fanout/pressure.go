@@ -112,12 +112,16 @@ var (
 	paceBacklog    = prometheus.NewDesc("tocsin_pace_backlog", "Pushes open, without an outcome.", subjectLabels, nil)
 	paceLatency    = prometheus.NewDesc("tocsin_pace_answer_seconds", "Time of an answer, of late.", subjectLabels, nil)
 	paceQuiet      = prometheus.NewDesc("tocsin_pace_quiet_seconds", "Until the provider wants to hear again, 0 for now.", subjectLabels, nil)
+	paceShare      = prometheus.NewDesc("tocsin_pace_share_per_second", "What this process may let leave in any second, of a quota that it shares.", subjectLabels, nil)
+	paceOthers     = prometheus.NewDesc("tocsin_pace_others_per_second", "What the other processes may let leave in any second.", subjectLabels, nil)
+	paceSharing    = prometheus.NewDesc("tocsin_pace_sharing_processes", "Processes that share the quota, this one included.", subjectLabels, nil)
 	paceProject    = prometheus.NewDesc("tocsin_pace_project_backlog", "Pushes open of a project, without an outcome.", []string{"project", "environment"}, nil)
 	paceClass      = prometheus.NewDesc("tocsin_pace_class_backlog", "Pushes open of a class, without an outcome.", []string{"class"}, nil)
 )
 
 func (collector) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{paceRate, paceAhead, paceConfigured, paceGranted, paceFlight, paceBacklog, paceLatency, paceQuiet, paceProject, paceClass} {
+	for _, d := range []*prometheus.Desc{paceRate, paceAhead, paceConfigured, paceGranted, paceFlight, paceBacklog, paceLatency, paceQuiet,
+		paceShare, paceOthers, paceSharing, paceProject, paceClass} {
 		to <- d
 	}
 }
@@ -142,6 +146,11 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 		gauge(paceBacklog, float64(s.Backlog.Pushes), labels...)
 		gauge(paceLatency, s.Latency.Seconds(), labels...)
 		gauge(paceQuiet, max(0, time.Until(s.Until).Seconds()), labels...)
+		if s.Shared.Processes > 0 {
+			gauge(paceShare, float64(s.Shared.Own), labels...)
+			gauge(paceOthers, float64(s.Shared.Others), labels...)
+			gauge(paceSharing, float64(s.Shared.Processes), labels...)
+		}
 	}
 	for _, p := range state.Projects {
 		gauge(paceProject, float64(p.Pushes), p.Project.String(), p.Environment.String())

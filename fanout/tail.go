@@ -104,7 +104,7 @@ func (o *Owner) readLedger(ctx context.Context, t *tail) {
 			o.box.post(message{event: Trimmed{}})
 			o.reload(ctx)
 			return
-		case errors.Is(err, journal.ErrClosed), errors.Is(err, record.ErrNewer), errors.Is(err, record.ErrDamaged):
+		case errors.Is(err, journal.ErrLost), errors.Is(err, journal.ErrClosed), errors.Is(err, record.ErrNewer), errors.Is(err, record.ErrDamaged):
 			o.box.post(message{fatal: err})
 			return
 		default:
@@ -180,7 +180,7 @@ func (o *Owner) readSlices(ctx context.Context, from uint64) {
 		}
 		switch {
 		case err == nil || ctx.Err() != nil:
-		case errors.Is(err, journal.ErrTrimmed), errors.Is(err, journal.ErrClosed), errors.Is(err, record.ErrNewer), errors.Is(err, record.ErrDamaged):
+		case errors.Is(err, journal.ErrTrimmed), errors.Is(err, journal.ErrLost), errors.Is(err, journal.ErrClosed), errors.Is(err, record.ErrNewer), errors.Is(err, record.ErrDamaged):
 			o.box.post(message{fatal: fmt.Errorf("fanout: %s at %d: %w", p, at, err)})
 			return
 		default:

@@ -117,6 +117,7 @@ type town struct {
 	edge     *edge
 	log      lines
 	lanes    *Lanes
+	close    func() // the lanes; its owner has left
 	version  uint64
 	weight   int // of the project
 	mu       sync.Mutex
@@ -147,6 +148,10 @@ func (w *town) weighed(context.Context, tocsin.ProjectID) (int, error) {
 func address(n int) []byte { return binary.BigEndian.AppendUint64(make([]byte, 24), uint64(n)) }
 
 func newTown(t testing.TB, people int, by map[tocsin.Provider]provider.Provider) *town {
+	return newTownSharing(t, people, by, nil)
+}
+
+func newTownSharing(t testing.TB, people int, by map[tocsin.Provider]provider.Provider, quotas *Quotas) *town {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	w := &town{
 		TB: t, ctx: ctx, config: Default(), journal: mem.New(), store: storemem.New(time.Now), audience: audience.NewShard(0), version: 1, weight: 1, writer: record.NewWriter(7),
@@ -172,7 +177,7 @@ func newTown(t testing.TB, people int, by map[tocsin.Provider]provider.Provider)
 	ids := func(context.Context, tocsin.ProjectID) (map[tocsin.Provider]tocsin.CredentialID, error) {
 		return map[tocsin.Provider]tocsin.CredentialID{tocsin.APNs: credential}, nil
 	}
-	lanes, err := NewLanes(DefaultLanes(), by, Accounts{w.credentials, ids, w.weighed}, prometheus.NewRegistry(), slog.New(slog.NewTextHandler(w.log, nil)))
+	lanes, err := NewLanes(DefaultLanes(), by, Accounts{w.credentials, ids, w.weighed}, quotas, prometheus.NewRegistry(), slog.New(slog.NewTextHandler(w.log, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,13 +185,14 @@ func newTown(t testing.TB, people int, by map[tocsin.Provider]provider.Provider)
 	stopped := make(chan error, 1)
 	lanesCtx, stop := context.WithCancel(context.Background())
 	go func() { stopped <- lanes.Run(lanesCtx) }()
-	t.Cleanup(func() {
+	w.close = sync.OnceFunc(func() {
 		stop()
 		if err := <-stopped; err != nil {
 			t.Error(err)
 		}
 		cancel()
 	})
+	t.Cleanup(w.close)
 	return w
 }
 

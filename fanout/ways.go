@@ -18,6 +18,7 @@ type openLane struct {
 	version uint64
 	subject string
 	quota   int // pushes a minute; 0 none
+	held    *held
 	ramp    time.Duration
 }
 
@@ -131,6 +132,7 @@ func (p *pacer) opened(e opened) {
 		return
 	}
 	w.lane, w.subject = e.lane, e.subject
+	e.held = p.heldOf(e.subject)
 	p.mu.Lock()
 	p.open[w.route] = e.openLane
 	p.mu.Unlock()
@@ -257,8 +259,11 @@ func (p *pacer) lookAt(w *way) {
 func (p *pacer) closeAll() {
 	p.tasks.Wait() // lanes still opening
 	for _, item := range p.box.take(nil) {
-		if e, ok := item.(opened); ok {
+		switch e := item.(type) {
+		case opened:
 			p.closeLane(e.way, e.lane)
+		case consulted:
+			p.machine.Step(time.Now(), e.Told)
 		}
 	}
 	for _, w := range p.order {
@@ -267,11 +272,15 @@ func (p *pacer) closeAll() {
 	p.tasks.Wait()
 }
 
-// lane is the open lane of a route, nil when there is none now, and the version
+// lane is the open lane of a route, nil when there is none now or nothing may
+// leave there any more, and the version
 // of its credential.
 func (l *Lanes) lane(r provider.Route) (provider.Lane, uint64) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	o := l.open[r]
+	if o.held != nil && o.held.ended() {
+		return nil, 0
+	}
 	return o.lane, o.version
 }

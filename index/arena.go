@@ -79,6 +79,9 @@ func (a *Arena) Get(ref Ref) []byte {
 	return b[head:end:end]
 }
 
+// first is the beginning of an entry.
+func (a *Arena) first(ref Ref) uint32 { return uint32(a.chunks[ref>>16][(ref&0xffff)<<2]) }
+
 // Free counts an entry as no longer needed.
 func (a *Arena) Free(ref Ref) {
 	if ref != 0 {

@@ -114,8 +114,5 @@ func (p *pending) write(x *Index, fits func(name string) bool) {
 		return
 	}
 	x.Set(p.rows[0], p.name, p.values[0])
-	c := x.columns[p.name]
-	for i, row := range p.rows[1:] {
-		c.set(row, p.values[i+1])
-	}
+	x.columns[p.name].setAll(p.rows[1:], p.values[1:])
 }

@@ -50,8 +50,84 @@ func (c *column) set(row uint32, v Value) {
 		}
 		c.uncover()
 	}
-	old := c.codes.get(row)
 	code, created := c.dict.take(v)
+	made := 0
+	if created {
+		made = c.dict.distinct()
+	}
+	c.put(row, code, made, v.Kind)
+}
+
+// together is how many rows are written at once: what they look at is fetched at the
+// same time.
+const together = 64
+
+// setAll is set for several rows. What lies far from the processor it reads for many of
+// them before it works with any.
+func (c *column) setAll(rows []uint32, values []Value) {
+	const large = 1 << 10 // distinct values; fewer are near anyway
+	var hashes [together]uint64
+	var codes, made [together]uint32 // made: how many distinct values there were then; 0: the value was there
+	for len(rows) > 0 {
+		n := min(together, len(rows))
+		fetch := c.dict.distinct() >= large
+		if fetch {
+			for i := range n {
+				hashes[i] = c.dict.hash(values[i])
+			}
+			c.dict.fetch(hashes[:n])
+		}
+		laid := c.plain != nil
+		for i := 0; i < n && !laid; i++ {
+			created := false
+			if fetch {
+				codes[i], created = c.dict.takeHashed(hashes[i], values[i])
+			} else {
+				codes[i], created = c.dict.take(values[i])
+			}
+			if made[i] = 0; created {
+				made[i] = uint32(c.dict.distinct())
+			}
+		}
+		if !laid {
+			c.fetch(codes[:n], rows[0])
+		}
+		for i, row := range rows[:n] {
+			if laid = laid || c.plain != nil; laid { // since a few rows: the codes are none any more
+				c.set(row, values[i])
+			} else {
+				c.put(row, codes[i], int(made[i]), values[i].Kind)
+			}
+		}
+		rows, values = rows[n:], values[n:]
+	}
+}
+
+// fetch reads where rows of some codes go, the first of which is row.
+func (c *column) fetch(codes []uint32, row uint32) {
+	var room [together]*block
+	last, seen, word := room[:0], uint32(0), row&0xffff>>6
+	for _, code := range codes {
+		if int(code) < len(c.sets) {
+			if at := len(c.sets[code].blocks) - 1; at >= 0 {
+				last = append(last, &c.sets[code].blocks[at])
+			}
+		}
+	}
+	for _, b := range last {
+		if b.set != nil {
+			seen += uint32(b.set[word])
+		} else {
+			seen += uint32(b.listed[len(b.listed)-1])
+		}
+	}
+	keep(seen)
+}
+
+// put gives a row a code that was taken for it. made is how many distinct values there
+// were when the code was made, 0 when its value was there before.
+func (c *column) put(row, code uint32, made int, kind Kind) {
+	old := c.codes.get(row)
 	if old == code {
 		c.dict.counts[code]--
 		return
@@ -59,7 +135,7 @@ func (c *column) set(row uint32, v Value) {
 	c.codes.set(row, code)
 	c.has.set(row)
 	if c.sets != nil {
-		if created && int(code) == len(c.sets) {
+		if made > 0 && int(code) == len(c.sets) {
 			c.sets = append(c.sets, rowSet{})
 		}
 		c.sets[code].add(row)
@@ -67,14 +143,11 @@ func (c *column) set(row uint32, v Value) {
 	if old != 0 {
 		c.forget(row, old, c.dict.drop)
 	}
-	if !created {
-		return
-	}
-	if c.dict.distinct() > c.shape.sets {
+	if made > c.shape.sets {
 		c.sets = nil
 	}
-	if c.dict.distinct() >= c.shape.plain {
-		c.lay(v.Kind)
+	if made > 0 && made >= c.shape.plain {
+		c.lay(kind, made)
 	}
 }
 
@@ -116,8 +189,7 @@ func (c *column) forget(row, code uint32, drop func(code uint32)) {
 
 // lay turns a column of numbers of one type, nearly all different, into a
 // plain one, where a dictionary costs three times as much.
-func (c *column) lay(kind Kind) {
-	distinct := c.dict.distinct()
+func (c *column) lay(kind Kind, distinct int) {
 	if c.mixed || kind == Text || kind == URL || distinct&(distinct-1) != 0 || distinct < c.codes.rows()/c.shape.rows {
 		return // looked at again at the next power of two
 	}

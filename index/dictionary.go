@@ -15,6 +15,7 @@ type dictionary struct {
 	counts []uint32      // rows that have it
 	free   []uint32
 	arena  Arena
+	recent [16]uint32 // codes that were taken of late, some of them free since
 }
 
 func newDictionary(seed maphash.Seed) *dictionary {
@@ -38,22 +39,76 @@ func (d *dictionary) hashOf(code uint32) uint64 { return d.hash(d.value(code)) }
 // find returns the code of a value, 0 when no row has it.
 func (d *dictionary) find(v Value) uint32 { return d.findHashed(d.hash(v), v) }
 
+// recall returns the code of a value that was taken of late, 0 when it was not, and
+// where its code is to be noted: a few values are those of most rows, and are told
+// sooner than they are hashed.
+func (d *dictionary) recall(v Value) (code uint32, at int) {
+	key := uint64(v.Bits) * 0x9e3779b97f4a7c15 >> 60
+	if n := len(v.Text); n > 0 {
+		key = uint64(n)*5 + uint64(v.Text[0])*3 + uint64(v.Text[n/2])*7 + uint64(v.Text[n-1])
+	}
+	at = int(key % uint64(len(d.recent)))
+	if code = d.recent[at]; code != 0 && d.holds(code, v) {
+		return code, at
+	}
+	return 0, at
+}
+
+// holds reports whether a code, which may be free, is that of a value.
+func (d *dictionary) holds(code uint32, v Value) bool {
+	if d.kinds[code] != v.Kind {
+		return false
+	}
+	if v.textual() {
+		return string(d.arena.Get(Ref(d.values.At(code)))) == v.Text
+	}
+	return d.values.At(code) == uint64(v.Bits)
+}
+
 func (d *dictionary) findHashed(hash uint64, v Value) uint32 {
-	code, _ := d.table.Find(hash, func(code uint32) bool {
-		if d.kinds[code] != v.Kind {
-			return false
-		}
-		if v.textual() {
-			return string(d.arena.Get(Ref(d.values.At(code)))) == v.Text
-		}
-		return d.values.At(code) == uint64(v.Bits)
-	})
+	code, _ := d.table.Find(hash, func(code uint32) bool { return d.holds(code, v) })
 	return code
+}
+
+// fetch reads what takeHashed looks at, for some hashes: their places in the table,
+// then the values there, then the texts.
+func (d *dictionary) fetch(hashes []uint64) {
+	if d.table.Len() == 0 {
+		return
+	}
+	d.table.Fetch(hashes)
+	var room [together]uint32
+	codes, seen := room[:0], uint32(0)
+	for _, hash := range hashes {
+		if code, ok := d.table.first(hash); ok {
+			codes = append(codes, code)
+		}
+	}
+	for _, code := range codes {
+		seen += uint32(d.kinds[code]) + uint32(d.values.At(code)) + d.counts[code]
+	}
+	for _, code := range codes {
+		if kind := d.kinds[code]; kind == Text || kind == URL {
+			seen += d.arena.first(Ref(d.values.At(code)))
+		}
+	}
+	keep(seen)
 }
 
 // take returns the code of a value and counts one row more.
 func (d *dictionary) take(v Value) (code uint32, created bool) {
-	hash := d.hash(v)
+	code, at := d.recall(v)
+	if code == 0 {
+		code, created = d.takeHashed(d.hash(v), v)
+		d.recent[at] = code
+		return code, created
+	}
+	d.counts[code]++
+	return code, false
+}
+
+// takeHashed is take for a value whose hash is known.
+func (d *dictionary) takeHashed(hash uint64, v Value) (code uint32, created bool) {
 	if code = d.findHashed(hash, v); code != 0 {
 		d.counts[code]++
 		return code, false

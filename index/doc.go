@@ -13,6 +13,10 @@
 //     bytes a row, and a byte of their order, kept as bits across rows, so that a
 //     range looks at the numbers of one row in a hundred only.
 //
+// A Batch writes the rows of many changes column by column, and reads what it looks
+// at in large tables for many rows before it works with any: memory is far, and
+// answers several questions at the same time.
+//
 // A tag set has the rows of each tag and, a row, the list of its tags. Which rows
 // have a value costs a bit a row.
 //

@@ -94,6 +94,13 @@ func (s *rowSet) has(row uint32) bool {
 
 // add puts a row in that is not there.
 func (s *rowSet) add(row uint32) {
+	if last := len(s.blocks) - 1; last >= 0 && s.blocks[last].number == row>>16 { // nearly all come behind the others
+		b, low := &s.blocks[last], uint16(row)
+		if n := len(b.listed); b.set != nil || n < maxListed && b.listed[n-1] < low {
+			s.next(row)
+			return
+		}
+	}
 	place, ok := s.at(row >> 16)
 	if !ok {
 		s.blocks = slices.Insert(s.blocks, place, block{number: row >> 16})
@@ -136,7 +143,8 @@ func makeRoom(sets []rowSet, number uint32, counts []uint32) {
 	}
 }
 
-// next puts a row in that is above all others, into a block that has room for it.
+// next puts a row in that is not there, into the last block, which is its own: if that
+// lists its rows, behind those.
 func (s *rowSet) next(row uint32) {
 	b, low := &s.blocks[len(s.blocks)-1], uint16(row)
 	s.count++

@@ -30,8 +30,13 @@ func (s *set) codesOf(row uint32, to []uint32) []uint32 {
 	return to
 }
 
+// add puts a tag into the set that scratch holds, unless it is there.
 func (s *set) add(row uint32, tag string) {
 	code, _ := s.dict.take(Value{Kind: Text, Text: tag})
+	if slices.Contains(s.scratch, code) {
+		s.dict.drop(code)
+		return
+	}
 	if int(code) == len(s.tagged) {
 		s.tagged = append(s.tagged, rowSet{})
 	}
@@ -70,9 +75,7 @@ func (s *set) change(row uint32, clear bool, replace, add, remove []string) {
 	}
 	for _, tags := range [][]string{replace, add} {
 		for _, tag := range tags {
-			if code := s.dict.find(Value{Kind: Text, Text: tag}); code == 0 || !slices.Contains(s.scratch, code) {
-				s.add(row, tag)
-			}
+			s.add(row, tag)
 		}
 	}
 	for _, tag := range remove {
@@ -88,7 +91,8 @@ func (s *set) change(row uint32, clear bool, replace, add, remove []string) {
 // keep stores scratch as the row's list.
 func (s *set) keep(row uint32) {
 	old := s.lists.At(row)
-	var list []byte
+	var room [64]byte
+	list := room[:0]
 	for _, code := range s.scratch {
 		list = binary.AppendUvarint(list, uint64(code))
 	}

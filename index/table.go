@@ -26,20 +26,52 @@ func (t *Table) Find(hash uint64, equal func(number uint32) bool) (number uint32
 	return 0, false
 }
 
+// Fetch reads what Find looks at first under each of some hashes. Of a large table
+// that is far from the processor, which fetches several places at the same time only
+// where no work lies between.
+func (t *Table) Fetch(hashes []uint64) {
+	if len(t.slots) == 0 {
+		return
+	}
+	mask, seen := uint64(len(t.slots)-1), uint32(0)
+	for _, hash := range hashes {
+		seen += t.slots[hash&mask] + uint32(t.marks[hash&mask])
+	}
+	keep(seen)
+}
+
+// first is the number that Find looks at first under a hash, if there is one with
+// its mark.
+func (t *Table) first(hash uint64) (number uint32, ok bool) {
+	at := hash & uint64(len(t.slots)-1)
+	return t.slots[at] - 1, t.slots[at] != 0 && t.marks[at] == mark(hash)
+}
+
+// keep is not looked into by the compiler, which would leave out reads that come to
+// nothing.
+//
+//go:noinline
+func keep(uint32) {}
+
 // Fill makes a table of the numbers from first to below end, but for those for
 // which hashOf says no. It sorts them by where they go, a region at a time: to
 // write all over a large table takes three times as long.
 func (t *Table) Fill(first, end uint32, hashOf func(number uint32) (hash uint64, in bool)) {
+	size := 8
+	for int(end-first)*4 > size*3 {
+		size *= 2
+	}
+	t.fill(size, int(end-first), first, end, hashOf)
+}
+
+// fill is Fill with so many slots, for about so many numbers.
+func (t *Table) fill(size, count int, first, end uint32, hashOf func(number uint32) (hash uint64, in bool)) {
 	const region = 13 // bits of the slots that are written together: 40 KiB
 	type entry struct {
 		at, slot uint32
 		mark     uint8
 	}
-	entries := make([]entry, 0, end-first)
-	size := 8
-	for int(end-first)*4 > size*3 {
-		size *= 2
-	}
+	entries := make([]entry, 0, count)
 	starts := make([]uint32, size>>region+2)
 	for number := first; number < end; number++ {
 		if hash, in := hashOf(number); in {
@@ -67,17 +99,31 @@ func (t *Table) Fill(first, end uint32, hashOf func(number uint32) (hash uint64,
 // hash again, for when the table grows.
 func (t *Table) Insert(hash uint64, number uint32, hashOf func(number uint32) uint64) {
 	if (t.count+1)*4 > len(t.slots)*3 {
-		old := t.slots
-		t.slots = make([]uint32, max(8, 2*len(old)))
-		t.marks = make([]uint8, len(t.slots))
-		for _, slot := range old {
-			if slot != 0 {
-				t.place(hashOf(slot-1), slot)
-			}
-		}
+		t.grow(hashOf)
 	}
 	t.place(hash, number+1)
 	t.count++
+}
+
+// grow doubles the slots. The keys are looked at in the order of their numbers, which
+// is mostly how they lie in memory: in that of the slots each would be far from the last.
+func (t *Table) grow(hashOf func(number uint32) uint64) {
+	last := uint32(0)
+	for _, slot := range t.slots {
+		last = max(last, slot)
+	}
+	in := make([]uint64, last/64+1)
+	for _, slot := range t.slots {
+		if slot != 0 {
+			in[(slot-1)/64] |= 1 << ((slot - 1) % 64)
+		}
+	}
+	t.fill(max(8, 2*len(t.slots)), t.count, 0, last, func(number uint32) (uint64, bool) {
+		if in[number/64]>>(number%64)&1 == 0 {
+			return 0, false
+		}
+		return hashOf(number), true
+	})
 }
 
 func (t *Table) place(hash uint64, slot uint32) {

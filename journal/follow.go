@@ -29,6 +29,12 @@ func Decode(p Partition, read []Record) ([]Entry, error) {
 	return entries, nil
 }
 
+// Hopeless reports that repeating a read that failed with err does not help. All
+// else passes: an engine that is away comes back.
+func Hopeless(err error) bool {
+	return errors.Is(err, ErrTrimmed) || errors.Is(err, ErrLost) || errors.Is(err, ErrClosed)
+}
+
 // Follow hands on the records of a partition from a position on, in order, with
 // the position to read next, until ctx ends, which is no error. A read that
 // failed is repeated after a pause; what no repeating helps against is returned.
@@ -48,7 +54,7 @@ func Follow(ctx context.Context, j Journal, p Partition, from Position, gather, 
 		switch {
 		case ctx.Err() != nil:
 			return nil
-		case errors.Is(err, ErrTrimmed), errors.Is(err, ErrClosed):
+		case Hopeless(err):
 			return fmt.Errorf("%s at %d: %w", p, from, err)
 		case err != nil:
 			log.Warn("reading a log failed, repeated", "log", p.String(), "error", err)

@@ -52,6 +52,10 @@ var (
 	ErrTooLarge = errors.New("journal: record is larger than 512 KiB")
 	// ErrFull: the disk is nearly full; nothing was appended.
 	ErrFull = errors.New("journal: storage is nearly full")
+	// ErrLost: the engine holds less than it has acknowledged. The reader knows
+	// what is not there any more, and repeating does not help: whoever runs the
+	// installation must decide.
+	ErrLost = errors.New("journal: acknowledged records are gone")
 	// ErrClosed: the journal was closed.
 	ErrClosed = errors.New("journal: closed")
 )
@@ -95,10 +99,11 @@ type Journal interface {
 	// there is none yet. It stops after about limit bytes, but returns at least
 	// one record where there is one. A reader has caught up when next is not
 	// below End, never by looking at the last record. from 0 is the same as
-	// First where nothing was trimmed; below First it returns ErrTrimmed.
+	// First where nothing was trimmed; below First it returns ErrTrimmed, and
+	// above End ErrLost: a position that was read once is never above it.
 	Read(ctx context.Context, p Partition, from Position, limit int) (records []Record, next Position, err error)
 
-	// Wait returns nil once Read(from) would return a record, or was trimmed.
+	// Wait returns nil once Read(from) would return a record or one of these errors.
 	Wait(ctx context.Context, p Partition, from Position) error
 
 	// Trim forgets records below before. It is the only retention; repeating it

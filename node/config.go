@@ -3,6 +3,7 @@ package node
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/tocsin-push/tocsin"
@@ -21,6 +22,10 @@ type Config struct {
 	Dir    string // data folder, made at the first start
 	Listen string // host:port of the API
 	Shards int    // fixed at the first start of a data folder
+	Roles  []Role // that this process takes
+
+	Cluster *Cluster // nil: everything is in Dir
+	Peers   Peers    // other processes of the same installation
 
 	Reserve uint64        // free disk space in bytes below which new sends are refused with 507
 	Stop    time.Duration // how long requests and pushes under way may take to end
@@ -40,7 +45,7 @@ type Config struct {
 // Default is a node for one machine.
 func Default() Config {
 	return Config{
-		Dir: "tocsin-data", Listen: "127.0.0.1:8080", Shards: 4,
+		Dir: "tocsin-data", Listen: "127.0.0.1:8080", Shards: 4, Roles: Roles[:],
 		Reserve: 512 << 20, Stop: 10 * time.Second, Trim: time.Minute,
 		API: api.Default(), Audience: audience.Default(), Fanout: fanout.Default(), Lanes: fanout.DefaultLanes(),
 		Plan: plan.Default(4), Receipt: receipt.Default(),
@@ -51,19 +56,27 @@ func Default() Config {
 // Validate says what is wrong with the settings.
 func (c Config) Validate() error {
 	switch {
-	case c.Dir == "" || c.Listen == "":
+	case c.Listen == "" || c.Cluster == nil && c.Dir == "":
 		return errors.New("node: a data folder and an address to listen on are needed")
-	case c.Shards < 1 || c.Shards > tocsin.MaxShards:
+	case c.Cluster != nil && c.Shards != 0:
+		return errors.New("node: how many shards a cluster has was told to cluster init, and to no process")
+	case c.Cluster != nil && c.Cluster.Key == "":
+		return errors.New("node: the file of the key that cluster init made is needed")
+	case c.Cluster != nil && c.Peers == (Peers{}):
+		return errors.New("node: on a cluster processes ask each other: an address, a certificate, its key and the authority are needed")
+	case c.Cluster == nil && (c.Shards < 1 || c.Shards > tocsin.MaxShards):
 		return fmt.Errorf("node: shards is %d: want 1 to %d", c.Shards, tocsin.MaxShards)
+	case len(c.Roles) == 0 || slices.ContainsFunc(c.Roles, func(r Role) bool { return !slices.Contains(Roles[:], r) }):
+		return fmt.Errorf("node: roles are %q: want some of %q", c.Roles, Roles)
 	case c.Stop <= 0 || c.Trim <= 0:
 		return errors.New("node: stop and trim must be above 0")
 	}
-	return errors.Join(c.API.Validate(), c.Audience.Validate(), c.Fanout.Validate(), c.Lanes.Validate(), c.planning().Validate(), c.Receipt.Validate(),
+	return errors.Join(c.Peers.Validate(), c.API.Validate(), c.Audience.Validate(), c.Fanout.Validate(), c.Lanes.Validate(), c.planning().Validate(), c.Receipt.Validate(),
 		c.APNs.Validate(), c.FCM.Validate(), c.WebPush.Validate())
 }
 
 // planning are the settings of plan.
 func (c Config) planning() plan.Config {
-	c.Plan.Shards = c.Shards
+	c.Plan.Shards = max(c.Shards, 1) // a cluster tells later
 	return c.Plan
 }

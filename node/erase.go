@@ -3,50 +3,51 @@ package node
 import (
 	"context"
 	"fmt"
-	"slices"
-	"time"
 
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/api"
 	"github.com/tocsin-push/tocsin/audience"
 	"github.com/tocsin-push/tocsin/journal"
-	"github.com/tocsin-push/tocsin/journal/disk"
 	"github.com/tocsin-push/tocsin/record"
 )
 
 // forget takes people out of all that can be read, see api.Deps: out of
 // snapshots and the log below them, out of what was accepted, and out of the
 // recipients of sends, those under way too.
-func (t *trimmer) forget(ctx context.Context, people []*api.Erasing, step func(string), log *disk.Journal) error {
+func (n *node) forget(ctx context.Context, people []*api.Erasing, step func(string)) error {
 	step("waiting until nobody is on the way from one shard to another")
-	if err := t.settle(ctx); err != nil {
+	if err := n.arrived(ctx); err != nil {
 		return err
 	}
-	for i, f := range t.followers {
-		step(fmt.Sprintf("writing two snapshots of shard %d of %d", i+1, len(t.followers)))
-		if err := f.Rewrite(ctx); err != nil {
+	for shard := range tocsin.Shard(n.config.Shards) {
+		step(fmt.Sprintf("writing two snapshots of shard %d of %d", shard+1, n.config.Shards))
+		if err := n.shards[shard].Rewrite(ctx); err != nil {
 			return err
 		}
 	}
 	step("waiting until what was accepted before is on its way")
-	for i := range t.plans {
+	for shard := range tocsin.Shard(n.config.Shards) {
 		for _, one := range people {
-			if err := t.trimmed(ctx, journal.Partition{Topic: journal.Sends, Shard: tocsin.Shard(i)}, journal.Position(one.Sends[i])); err != nil {
+			if err := n.trims.trimmed(ctx, journal.Partition{Topic: journal.Sends, Shard: shard}, journal.Position(one.Sends[shard])); err != nil {
 				return err
 			}
 		}
 	}
 	step("rewriting the recipients of sends")
 	for _, one := range people {
-		if err := audience.EraseStored(ctx, t.store, one.Project, one.Person); err != nil {
+		if err := audience.EraseStored(ctx, n.store, one.Project, one.Person); err != nil {
 			return err
 		}
 	}
-	for i := range t.plans {
-		slices := journal.Partition{Topic: journal.Slices, Shard: tocsin.Shard(i)}
-		end, err := t.journal.End(ctx, slices)
-		if err == nil {
-			err = log.Redact(ctx, slices, end, func(data []byte) []byte { return without(data, people) })
+	for shard := range tocsin.Shard(n.config.Shards) {
+		slices := journal.Partition{Topic: journal.Slices, Shard: shard}
+		end, err := n.journal.End(ctx, slices)
+		switch {
+		case err != nil:
+		case n.redact == nil:
+			err = n.trims.trimmed(ctx, slices, end)
+		default:
+			err = n.redact(ctx, slices, end, func(data []byte) []byte { return without(data, people) })
 		}
 		if err != nil {
 			return err
@@ -55,38 +56,25 @@ func (t *trimmer) forget(ctx context.Context, people []*api.Erasing, step func(s
 	return nil
 }
 
-// settle returns once every shard has applied what is in its log now, and what
+// arrived returns once every shard has applied what is in its log now, and what
 // shards owed to others then is applied there.
-func (t *trimmer) settle(ctx context.Context) error {
-	for _, f := range t.followers {
-		if err := t.applied(ctx); err != nil {
+func (n *node) arrived(ctx context.Context) error {
+	for shard := range tocsin.Shard(n.config.Shards) {
+		if err := n.applied(ctx); err != nil {
 			return err
 		}
-		for owed := f.Shard().Outbox(); ; {
-			now := f.Shard().Outbox()
-			owed = slices.DeleteFunc(owed, func(one audience.Message) bool {
-				return !slices.ContainsFunc(now, func(m audience.Message) bool {
-					return m.To == one.To && m.Scope.Project == one.Scope.Project && m.Arrive.Number == one.Arrive.Number
-				})
-			})
-			if len(owed) == 0 {
-				break
-			}
-			select {
-			case <-time.After(look):
-			case <-ctx.Done():
-				return ctx.Err()
-			}
+		if err := n.shards[shard].Paid(ctx); err != nil {
+			return err
 		}
 	}
-	return t.applied(ctx)
+	return n.applied(ctx)
 }
 
-func (t *trimmer) applied(ctx context.Context) error {
-	for i, f := range t.followers {
-		end, err := t.journal.End(ctx, journal.Partition{Topic: journal.Changes, Shard: tocsin.Shard(i)})
+func (n *node) applied(ctx context.Context) error {
+	for shard := range tocsin.Shard(n.config.Shards) {
+		end, err := n.journal.End(ctx, journal.Partition{Topic: journal.Changes, Shard: shard})
 		if err == nil {
-			err = f.Shard().Await(ctx, uint64(end))
+			err = n.shards[shard].Await(ctx, uint64(end))
 		}
 		if err != nil {
 			return err

@@ -35,8 +35,8 @@ func TestADamagedSnapshotIsPassedOver(t *testing.T) {
 			if at == 10 { // the sound one is the older
 				to = map[string]store.Place{"plan": places["receipt"], "receipt": places["plan"]}[name]
 			}
-			writes, _ := store.PutParts("ledger", at, data, store.Parts{})
-			if err := s.Write(t.Context(), to, writes...); err != nil {
+			steps, _ := store.PutParts("ledger", at, data, store.Parts{})
+			if err := store.Save(t.Context(), s, store.InSteps(to, steps...)); err != nil {
 				t.Fatal(err)
 			}
 		}

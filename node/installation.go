@@ -6,14 +6,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/account"
-	"github.com/tocsin-push/tocsin/audience"
 	"github.com/tocsin-push/tocsin/journal"
 	"github.com/tocsin-push/tocsin/store"
 )
@@ -67,25 +65,9 @@ func settle(ctx context.Context, s store.Store, j journal.Journal, logs bool, wa
 
 var errApart = errors.New("the parts of the data folder are not of one moment; put a backup of the whole folder back")
 
-// oneMoment refuses a log that ends before what was read of it: its folder was
+// reaches refuses a log that ends before what was read of it: its folder was
 // lost, or is older than the others. What would be appended there now, nobody
 // would read.
-func oneMoment(ctx context.Context, j journal.Journal, s store.Store, followers []*audience.Follower, log *slog.Logger) error {
-	for i, f := range followers {
-		shard := tocsin.Shard(i)
-		read, _, err := folds(ctx, s, shard, log)
-		if err != nil {
-			return err
-		}
-		for topic, next := range map[journal.Topic]uint64{journal.Ledger: read.Next(), journal.Changes: f.Shard().Applied()} {
-			if err := reaches(ctx, j, journal.Partition{Topic: topic, Shard: shard}, next); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
 func reaches(ctx context.Context, j journal.Journal, p journal.Partition, next uint64) error {
 	end, err := j.End(ctx, p)
 	if err == nil && uint64(end) < next {

@@ -4,45 +4,26 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"runtime"
 	"sync"
-
-	"golang.org/x/sync/errgroup"
+	"time"
 
 	"github.com/tocsin-push/tocsin"
-	"github.com/tocsin-push/tocsin/account"
-	"github.com/tocsin-push/tocsin/audience"
-	"github.com/tocsin-push/tocsin/fanout"
-	"github.com/tocsin-push/tocsin/journal"
+	"github.com/tocsin-push/tocsin/ask"
 	"github.com/tocsin-push/tocsin/ledger"
+	"github.com/tocsin-push/tocsin/pace"
 	"github.com/tocsin-push/tocsin/plan"
 	"github.com/tocsin-push/tocsin/provider"
 	"github.com/tocsin-push/tocsin/receipt"
 	"github.com/tocsin-push/tocsin/store"
 )
 
-// openAudience reads the newest good snapshot of every shard, as many at a time
-// as there are processors.
-func openAudience(c Config, j journal.Journal, folder *audience.Folder, log *slog.Logger) ([]*audience.Follower, error) {
-	followers := make([]*audience.Follower, c.Shards)
-	var group errgroup.Group
-	group.SetLimit(runtime.GOMAXPROCS(0))
-	for i := range followers {
-		group.Go(func() (err error) {
-			followers[i], err = audience.Open(c.Audience, tocsin.Shard(i), j, folder, log)
-			return err
-		})
-	}
-	return followers, group.Wait()
-}
-
 // folds are the two snapshots of a shard's ledger, that of plan and that of
 // receipt, the newer one first. Nothing above the older one is ever trimmed, so
 // that either is enough to go on from: when one cannot be read, older is nil,
 // and nobody knows how far may be trimmed until it is saved again.
 func folds(ctx context.Context, s store.Store, shard tocsin.Shard, log *slog.Logger) (newer, older *ledger.Fold, err error) {
-	planned, planErr := fold(ctx, s, plan.Place(shard), plan.Snapshot)
-	counted, receiptErr := fold(ctx, s, receipt.Place(shard), receipt.Snapshot)
+	planned, planErr := fold(ctx, s, shard, plan.StateRows, plan.Snapshot)
+	counted, receiptErr := fold(ctx, s, shard, receipt.StateRows, receipt.Snapshot)
 	switch failed := errors.Join(planErr, receiptErr); {
 	case planErr != nil && receiptErr != nil || ctx.Err() != nil:
 		return nil, nil, failed
@@ -58,20 +39,20 @@ func folds(ctx context.Context, s store.Store, shard tocsin.Shard, log *slog.Log
 	return counted, planned, nil
 }
 
-func fold(ctx context.Context, s store.Store, place store.Place, read func([]store.Row) (*ledger.Fold, error)) (*ledger.Fold, error) {
-	rows, err := store.All(ctx, s, place, "", "")
+func fold(ctx context.Context, s store.Store, shard tocsin.Shard, rowsOf func(context.Context, store.Store, tocsin.Shard) ([]store.Row, error),
+	read func([]store.Row) (*ledger.Fold, error)) (*ledger.Fold, error) {
+	rows, err := rowsOf(ctx, s, shard)
 	if err != nil {
 		return nil, err
 	}
 	return read(rows)
 }
 
-// replaced tells the lanes and plan of every credential that was replaced.
-func replaced(parts *stages, accounts *account.Service, lanes *fanout.Lanes, plans []*plan.Shell) {
+// tellPlans tells plan of every credential that was replaced.
+func (n *node) tellPlans() {
 	var lock sync.Mutex
 	news, wake := map[tocsin.CredentialID]bool{}, make(chan struct{}, 1)
-	accounts.OnReplace(func(c provider.Credential) { // it must not block
-		lanes.Replaced(c)
+	n.accounts.OnReplace(func(c provider.Credential) { // it must not block
 		lock.Lock()
 		news[c.ID] = true
 		lock.Unlock()
@@ -80,7 +61,7 @@ func replaced(parts *stages, accounts *account.Service, lanes *fanout.Lanes, pla
 		default: // it is awake already
 		}
 	})
-	parts.start("credentials", func(ctx context.Context) error {
+	n.parts.start("credentials", func(ctx context.Context) error {
 		for {
 			select {
 			case <-wake:
@@ -89,7 +70,7 @@ func replaced(parts *stages, accounts *account.Service, lanes *fanout.Lanes, pla
 				news = map[tocsin.CredentialID]bool{}
 				lock.Unlock()
 				for id := range now {
-					for _, p := range plans {
+					for _, p := range n.local.plans.each() {
 						p.Replaced(ctx, id)
 					}
 				}
@@ -100,15 +81,28 @@ func replaced(parts *stages, accounts *account.Service, lanes *fanout.Lanes, pla
 	})
 }
 
-var errCatchingUp = errors.New("the audience is being read")
+// errElsewhere: the lanes are those of another process.
+var errElsewhere = errors.New("node: what providers grant is known where sends leave")
 
-func caughtUp(followers []*audience.Follower) error {
-	for _, f := range followers {
-		select {
-		case <-f.Ready():
-		default:
-			return errCatchingUp
-		}
+// What the lanes of this process tell. Without any, nothing is known of providers.
+
+func (n *node) refused(id tocsin.CredentialID) (since time.Time, refused bool) {
+	if n.lanes == nil {
+		return since, false
 	}
-	return nil
+	return n.lanes.Refused(id)
+}
+
+func (n *node) outlook(ctx context.Context, project tocsin.ProjectID, class tocsin.Class, shares []ask.Share, later bool) (ask.Outlook, error) {
+	if n.lanes == nil {
+		return ask.Outlook{}, errElsewhere
+	}
+	return n.lanes.Outlook(ctx, project, class, shares, later)
+}
+
+func (n *node) crowded(project tocsin.ProjectID, class tocsin.Class) (pace.Refusal, bool) {
+	if n.lanes == nil {
+		return pace.Refusal{}, false
+	}
+	return n.lanes.Refuses(project, class)
 }

@@ -29,24 +29,6 @@ func (s *stages) start(name string, run func(context.Context) error) {
 	})
 }
 
-// startEach starts a part for every shard, as one stage.
-func (s *stages) startEach(name string, shards int, run func(ctx context.Context, shard int) error) {
-	s.start(name, func(ctx context.Context) error {
-		ctx, cancel := context.WithCancelCause(ctx)
-		defer cancel(nil)
-		var running sync.WaitGroup
-		for shard := range shards {
-			running.Go(func() {
-				if err := run(ctx, shard); err != nil && ctx.Err() == nil {
-					cancel(fmt.Errorf("shard %d: %w", shard, err))
-				}
-			})
-		}
-		running.Wait()
-		return context.Cause(ctx)
-	})
-}
-
 // onEnd registers what undoes the step just made.
 func (s *stages) onEnd(end func()) { s.ends = append(s.ends, end) }
 

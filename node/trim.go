@@ -7,37 +7,30 @@ import (
 	"time"
 
 	"github.com/tocsin-push/tocsin"
-	"github.com/tocsin-push/tocsin/audience"
+	"github.com/tocsin-push/tocsin/api"
 	"github.com/tocsin-push/tocsin/journal"
 	"github.com/tocsin-push/tocsin/plan"
-	"github.com/tocsin-push/tocsin/receipt"
 	"github.com/tocsin-push/tocsin/store"
 )
 
 // trimmer gives log space back. Of the ledger nobody needs what lies below both
 // snapshots of its fold; of sends, what is planned and listed; of slices, what an owner
-// that starts from the older one does not read. audience trims changes.
+// that starts from the older one does not read. All of it is asked of the store:
+// whoever wrote it may be elsewhere. audience trims changes.
 type trimmer struct {
-	journal   journal.Journal
-	store     store.Store
-	followers []*audience.Follower
-	receipts  []*receipt.Shell
-	plans     []*plan.Shell
-	listed    func(tocsin.Shard) uint64
-	log       *slog.Logger
+	journal journal.Journal
+	store   store.Store
+	log     *slog.Logger
 }
 
-func (t *trimmer) run(ctx context.Context, pause time.Duration) error {
+// run trims the logs of a shard now and then.
+func (t *trimmer) run(ctx context.Context, shard tocsin.Shard, every time.Duration) error {
 	for {
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
+		if !pause(ctx, every) {
 			return nil
 		}
-		for i := range t.plans {
-			if err := t.trim(ctx, tocsin.Shard(i)); err != nil && ctx.Err() == nil {
-				return err
-			}
+		if err := t.trim(ctx, shard); err != nil && ctx.Err() == nil {
+			t.log.Warn("trimming the logs failed, repeated", "shard", int(shard), "error", err)
 		}
 	}
 }
@@ -47,10 +40,17 @@ func (t *trimmer) trim(ctx context.Context, shard tocsin.Shard) error {
 	if err != nil || older == nil {
 		return err
 	}
-	sends, planned := t.plans[shard].Durable()
+	planned, err := plan.Planned(ctx, t.store, shard)
+	if err != nil {
+		return err
+	}
+	listed, err := api.Listed(ctx, t.store, shard)
+	if err != nil {
+		return err
+	}
 	for topic, below := range map[journal.Topic]uint64{
-		journal.Sends:  min(sends, t.listed(shard)),
-		journal.Ledger: min(planned, t.receipts[shard].Durable()),
+		journal.Sends:  min(planned, listed),
+		journal.Ledger: older.Next(),
 		journal.Slices: older.KeepSlices(),
 	} {
 		p := journal.Partition{Topic: topic, Shard: shard}
@@ -74,9 +74,7 @@ func (t *trimmer) trimmed(ctx context.Context, p journal.Partition, below journa
 		if err != nil || first >= below {
 			return err
 		}
-		select {
-		case <-time.After(look):
-		case <-ctx.Done():
+		if !pause(ctx, look) {
 			return ctx.Err()
 		}
 	}

@@ -27,6 +27,14 @@
 // come late.
 // Sends that are not urgent rise to the quota over the subject's ramp.
 //
+// Shares. Processes that share quotas agree in one row a subject, written only
+// where it still is as it was read (Consult, Told): which part each may use, until
+// when, what each wants, and what the provider asked of one of them. share.go says
+// why all parts together stay within the quota, and what that rests on; Held, that
+// a process which was paused or suspended lets nothing leave on a part that has
+// ended. A process alone
+// (Started without a name) owns all and asks nobody.
+//
 // It also obeys the rate that a client chose for a send, lets a credential
 // that was never used, or was refused, try one push before the rest, and says
 // who may come in while much is queued (Admission).

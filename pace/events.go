@@ -31,8 +31,25 @@ type Event interface{ event() }
 
 type (
 	// Started is the first event of a process: nobody knows what another before
-	// it let leave in the last second.
-	Started struct{}
+	// it let leave in the last second. Process is another name each time, under
+	// which it shares quotas with others (Consult); empty: there are none, and
+	// all of a quota is its own.
+	Started struct{ Process string }
+
+	// Stopped is the last event but for the answers to what it asks for: nothing
+	// is granted that has not left or never will, and nothing is asked for again.
+	// What it holds is given back; after an answer it says again what is not.
+	Stopped struct{}
+
+	// Told is the answer to a Consult: what stands in the store. Wrote: that is
+	// what was to be written. Failed: nothing is known, and what was to be written
+	// may still be.
+	Told struct {
+		Subject string
+		Row     Row
+		Wrote   bool
+		Failed  bool
+	}
 
 	// Ask wants to send N pushes, 1 to tocsin.PageSize. It waits until it is
 	// granted or dropped; the rest of a smaller grant is asked for anew.
@@ -141,6 +158,8 @@ type (
 )
 
 func (Started) event()    {}
+func (Stopped) event()    {}
+func (Told) event()       {}
 func (Ask) event()        {}
 func (Drop) event()       {}
 func (Left) event()       {}
@@ -154,6 +173,9 @@ func (Opened) event()     {}
 func (Steered) event()    {}
 func (Unsteered) event()  {}
 func (Tick) event()       {}
+
+// Ended reports whether nothing may leave any more.
+func (h Held) Ended(now time.Time) bool { return ended(now, h.Until) }
 
 // Effect is what the machine wants done.
 type Effect interface{ effect() }
@@ -169,9 +191,27 @@ type (
 		Total  time.Duration // what the subject waited for its quota so far, for whatever Ask, and the send for its rate
 	}
 
-	// Quiet says that a provider asked a subject to wait: nothing of it leaves
-	// before an instant, granted or not.
+	// Quiet says that nothing of a subject leaves before an instant, granted or
+	// not: a provider asked for that, or (until now) a share ended, which stops
+	// what is on its way.
 	Quiet struct {
+		Subject string
+		Until   time.Time
+	}
+
+	// Consult asks for the row of a subject, by a linearizable read, or, with New,
+	// to write that if the row still is Old (Edition 0: there is none). There is one
+	// at a time of a subject, and a Told answers it.
+	Consult struct {
+		Subject string
+		Old     Row
+		New     *Row
+	}
+
+	// Held says until when this process may let anything of a subject leave: what
+	// was granted and is still here by then is given back unused, as after a pause
+	// of the whole process.
+	Held struct {
 		Subject string
 		Until   time.Time
 	}
@@ -180,6 +220,8 @@ type (
 	Wake struct{ At time.Time }
 )
 
-func (Grant) effect() {}
-func (Quiet) effect() {}
-func (Wake) effect()  {}
+func (Grant) effect()   {}
+func (Quiet) effect()   {}
+func (Consult) effect() {}
+func (Held) effect()    {}
+func (Wake) effect()    {}

@@ -88,10 +88,11 @@ func (g *governor) tried(now time.Time) float64 {
 // rest says that nobody wanted it for a time: unused, a rate does not grow.
 func (g *governor) rest(d time.Duration) { g.since = g.since.Add(d) }
 
-// heard takes in an answer. It reports whether the subject has to be quiet
+// heard takes in an answer, in a process that holds a part of the quota; all
+// that is learnt is of the whole. It reports whether the subject has to be quiet
 // longer than it knew.
-func (g *governor) heard(now time.Time, e Finished, quota float64, c Config) (quieter bool) {
-	g.count(now, e.Proven)
+func (g *governor) heard(now time.Time, e Finished, quota, part float64, c Config) (quieter bool) {
+	g.count(now, float64(e.Proven)/part)
 	if e.Took > 0 {
 		g.heardAfter(now, e.Took, quota)
 	}
@@ -118,17 +119,29 @@ func (g *governor) heard(now time.Time, e Finished, quota float64, c Config) (qu
 	return quieter
 }
 
+// heed takes over what another process found out.
+func (g *governor) heed(now, until time.Time, slow Slow, quota bool) {
+	g.paused = until
+	if !quota || slow.Allowed == 0 {
+		return
+	}
+	g.allowed, g.least, g.refused, g.taken = slow.Allowed, 0, 0, 0
+	g.since, g.hold, g.wait = until, firstHold, min(max(slow.Wait, waitLeast), waitMost)
+	g.accepted = tally{from: now}
+	g.recent = [2]tally{{from: until}}
+}
+
 // tally counts what was accepted since an instant.
 type tally struct {
-	n    int
+	n    float64
 	from time.Time
 }
 
 func (t tally) perSecond(now time.Time) float64 {
-	return float64(t.n) / max(every, now.Sub(t.from)).Seconds()
+	return t.n / max(every, now.Sub(t.from)).Seconds()
 }
 
-func (g *governor) count(now time.Time, accepted int) {
+func (g *governor) count(now time.Time, accepted float64) {
 	if g.accepted.from.IsZero() {
 		g.accepted.from, g.recent[0].from = now, now
 	}
@@ -223,6 +236,14 @@ func (r *ramp) climb(now time.Time, full float64) {
 	r.level += (passed - idle - idle).Seconds() / r.over.Seconds()
 	r.level = min(max(r.level, firstStep), 1)
 	r.sized(now, full*r.level, full*firstStep)
+}
+
+// written is the level that the other processes are told.
+func (r *ramp) written(now time.Time) float64 {
+	if r.level == 0 {
+		return 0
+	}
+	return r.now(now)
 }
 
 // now is the level that the next climb would begin with.

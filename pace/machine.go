@@ -22,6 +22,8 @@ type Machine struct {
 	floor       floor
 	road        road
 	loads       map[tocsin.Shard][]Load
+	process     string // among those that share quotas; empty: alone
+	serial      uint64 // of the last write
 	pass        uint64
 	crowded     bool // the last pass ended for lack of room on the road
 	again       bool // another pass may find something
@@ -49,7 +51,12 @@ func (m *Machine) Step(now time.Time, event Event) []Effect {
 	m.out, m.again = nil, false
 	switch e := event.(type) {
 	case Started:
-		m.started = now
+		m.started, m.process = now, e.Process
+	case Stopped:
+		m.stop(now)
+		return m.out
+	case Told:
+		m.told(now, e)
 	case Ask:
 		m.ask(now, e)
 	case Drop:
@@ -95,6 +102,7 @@ func (m *Machine) Step(now time.Time, event Event) []Effect {
 	if m.again {
 		m.grant(now)
 	}
+	m.consult(now)
 	m.wake(now)
 	return m.out
 }
@@ -103,6 +111,9 @@ func (m *Machine) subject(name string) *subject {
 	s := m.subjects[name]
 	if s == nil {
 		s = &subject{name: name}
+		if m.process != "" {
+			s.held = &holding{process: m.process, seen: map[string]sight{}, last: 1}
+		}
 		m.subjects[name] = s
 		m.order = append(m.order, s)
 	}
@@ -157,7 +168,7 @@ func (m *Machine) join(r *route, s *subject) {
 		}
 		to.routes += by
 		to.underway += by * r.underway
-		if to.window.most > 0 {
+		if to.window.limited {
 			to.window.pending = max(0, to.window.pending+by*r.ahead)
 		}
 		for class := range m.classes {
@@ -234,7 +245,10 @@ func (m *Machine) finished(now time.Time, e Finished) {
 	}
 	if s := r.subject; s != nil {
 		s.underway = max(0, s.underway-e.N)
-		if s.governor.heard(now, e, s.perSecond(), m.config) {
+		if s.governor.heard(now, e, s.perSecond(), s.fraction(), m.config) {
+			if s.held != nil {
+				s.held.tell, s.held.next = true, now
+			}
 			m.out = append(m.out, Quiet{Subject: s.name, Until: s.governor.paused})
 		}
 	}
@@ -247,8 +261,10 @@ func (m *Machine) wake(now time.Time) {
 		at = m.road.look
 	}
 	for _, s := range m.order {
-		if !s.next.IsZero() && (at.IsZero() || s.next.Before(at)) {
-			at = s.next
+		for _, next := range [...]time.Time{s.next, s.held.due()} {
+			if !next.IsZero() && (at.IsZero() || next.Before(at)) {
+				at = next
+			}
 		}
 	}
 	if at.IsZero() || at.Equal(m.woken) {

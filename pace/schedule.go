@@ -283,7 +283,7 @@ func (m *Machine) yields(s *subject, class tocsin.Class) bool {
 // give grants n pushes of the head of a queue.
 func (m *Machine) give(now time.Time, class tocsin.Class, q *queue, n int) {
 	a, s := q.asks[0], q.route.subject
-	s.take(class, n)
+	s.take(now, class, n)
 	q.steer.take(now, n)
 	m.granted(now, q.route, n)
 	m.floor.served(class, n, tocsin.PageSize, func(c tocsin.Class) bool { return len(m.classes[c].ring) > 0 })

@@ -44,6 +44,15 @@ type SubjectState struct {
 	InFlight   int           // granted and not answered
 	Latency    time.Duration // of an answer, of late; 0 unknown
 	Waited     time.Duration // in all, for the quota or until
+	Shared     Shared
+}
+
+// Shared is how a quota stands between processes; zero while a process has all
+// of it.
+type Shared struct {
+	Processes int // in the row, this one included
+	Own       int // pushes that this one may let leave in any second, now
+	Others    int // all others together
 }
 
 // ProjectState is what one project has open.
@@ -74,6 +83,9 @@ func (m *Machine) State(now time.Time) State {
 		}
 		if s.ramp.over > 0 && s.quota > 0 {
 			one.Ramp = s.ramp.now(now)
+		}
+		if s.held != nil && s.quota > 0 {
+			one.Shared = s.held.shared(now)
 		}
 		for _, r := range m.routes {
 			if r.subject == s {

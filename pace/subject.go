@@ -9,7 +9,8 @@ import (
 // subject is whom a provider counts: a quota, and what is known of it.
 type subject struct {
 	name      string
-	quota     int // pushes a minute; 0 none
+	quota     int      // pushes a minute; 0 none
+	held      *holding // our part of it; nil: all is ours
 	bucket    bucket
 	window    window
 	governor  governor
@@ -37,9 +38,19 @@ func (s *subject) configure(now time.Time, e Configured, started time.Time) {
 	s.quota = e.Quota
 	s.window.configure(e.Quota, started)
 	s.ramp.over = e.Ramp
+	if s.held != nil {
+		s.held.quota = e.Quota
+		s.limit()
+	}
 }
 
-func (s *subject) perSecond() float64 { return float64(s.quota) / 60 }
+// perSecond is the quota that all processes share.
+func (s *subject) perSecond() float64 {
+	if s.held != nil {
+		return float64(s.held.quota) / 60
+	}
+	return float64(s.quota) / 60
+}
 
 func (s *subject) waited(now time.Time) time.Duration {
 	if s.waiting {
@@ -76,7 +87,10 @@ func (s *subject) earliest(t time.Time) {
 func (s *subject) most(now time.Time, class tocsin.Class, n int) int {
 	_, idle := s.demand.seen(now)
 	s.governor.rest(idle)
-	rate := s.governor.rate(now, s.perSecond())
+	if s.held != nil && s.quota > 0 && (s.window.most == 0 || !s.held.holds(now)) {
+		return n // nothing is free
+	}
+	rate := s.governor.rate(now, s.perSecond()) * s.fraction()
 	s.bucket.steady(now, rate)
 	n = s.bucket.most(n)
 	if s.ramps(class) && rate > 0 {
@@ -91,10 +105,15 @@ func (s *subject) ramps(class tocsin.Class) bool { return s.ramp.over > 0 && cla
 // free is how many of n pushes the subject lets leave now. Who finds less than
 // is needed waits, and nobody overtakes there in the same pass.
 func (s *subject) free(m *Machine, now time.Time, class tocsin.Class, n int) int {
-	if s.bucket.perSecond == 0 && s.window.most == 0 {
+	if s.bucket.perSecond == 0 && !s.window.limited {
 		return n
 	}
 	if s.exhausted == m.pass {
+		return 0
+	}
+	if s.held != nil && s.quota > 0 && (s.window.most == 0 || !s.held.holds(now)) {
+		s.exhausted = m.pass
+		s.wait(now, time.Time{})
 		return 0
 	}
 	if s.ramps(class) {
@@ -124,7 +143,10 @@ func (s *subject) unasked(class tocsin.Class) {
 	s.demand.wanted = s.demand.wanted && late+s.asks[tocsin.Urgent]+s.asks[tocsin.Transactional] > 0
 }
 
-func (s *subject) take(class tocsin.Class, n int) {
+func (s *subject) take(now time.Time, class tocsin.Class, n int) {
+	if s.held != nil {
+		s.held.note(now, class, n)
+	}
 	s.bucket.take(n)
 	s.window.grant(n)
 	s.underway += n

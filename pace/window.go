@@ -10,7 +10,8 @@ import "time"
 // counts until all of its range has left, and then for a second: of any second
 // in which pushes leave, the one granted last was granted with the others counted.
 type window struct {
-	most    int // in any second; 0 is no quota
+	limited bool
+	most    int // in any second, if limited
 	pending int // granted, neither left nor finished
 	left    []leave
 	sum     int // of left
@@ -36,8 +37,9 @@ func (w *window) configure(perMinute int, started time.Time) {
 		*w = window{}
 		return
 	}
-	was := w.most
-	if w.most = max(1, perMinute/60); was == 0 {
+	was := w.limited
+	w.limited = true
+	if w.most = max(1, perMinute/60); !was {
 		w.pending = 0
 		w.leave(started, w.most, w.most)
 	}
@@ -45,16 +47,21 @@ func (w *window) configure(perMinute int, started time.Time) {
 
 // free is how many pushes may be granted now.
 func (w *window) free(now time.Time, n int) int {
-	if w.most == 0 {
+	if !w.limited {
 		return n
 	}
+	return max(0, min(n, w.most-w.used(now)))
+}
+
+// used is what left in the last second, or is about to leave.
+func (w *window) used(now time.Time) int {
 	gone := 0
 	for gone < len(w.left) && now.Sub(w.left[gone].to) >= second {
 		w.sum -= w.left[gone].n
 		gone++
 	}
 	w.left = w.left[gone:]
-	return max(0, min(n, w.most-w.pending-w.sum))
+	return w.pending + w.sum
 }
 
 // ready is when more will be free though nothing is finished; zero: never.
@@ -66,7 +73,7 @@ func (w *window) ready() time.Time {
 }
 
 func (w *window) grant(n int) {
-	if w.most > 0 {
+	if w.limited {
 		w.pending += n
 	}
 }
@@ -74,7 +81,7 @@ func (w *window) grant(n int) {
 // leave takes down that of n pending pushes some left now, and the others
 // never will.
 func (w *window) leave(now time.Time, n, written int) {
-	if w.most == 0 {
+	if !w.limited {
 		return
 	}
 	w.pending = max(0, w.pending-n)

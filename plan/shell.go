@@ -62,7 +62,7 @@ func (s *Shell) send(ctx context.Context, e Event) {
 // on. It returns when all that it started has returned. Run it once.
 func (s *Shell) Run(ctx context.Context) error {
 	m := New(s.config, s.shard, s.incarnation)
-	rows, err := store.All(ctx, s.store, Place(s.shard), "", "")
+	rows, err := StateRows(ctx, s.store, s.shard)
 	if err == nil {
 		err = m.Load(time.Now(), rows)
 	}

@@ -1,7 +1,9 @@
 package plan
 
 import (
+	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -83,18 +85,18 @@ func (m *Machine) save(now time.Time) {
 	s.busy = true
 	batches := m.sends.planned.save(now, m)
 	s.flying, s.rows = s.rows, nil
-	writes := s.flying[:len(s.flying):len(s.flying)]
+	steps := [][]store.Write{s.flying} // before the cursor that passes them
 	s.nextSends, s.nextLedger, s.nextParts = m.sends.durable(), s.ledger, s.parts
 	if s.nextSends > s.sends {
-		writes = append(writes, store.Write{Key: sendsKey, Value: binary.BigEndian.AppendUint64(nil, s.nextSends), Version: s.nextSends})
+		steps = append(steps, []store.Write{{Key: sendsKey, Value: binary.BigEndian.AppendUint64(nil, s.nextSends), Version: s.nextSends}})
 	}
 	if m.retries.next > s.ledger {
 		s.nextLedger = m.retries.next
-		var put []store.Write
+		var put [][]store.Write
 		put, s.nextParts = store.PutParts(ledgerKey, s.nextLedger, m.retries.encode(), s.parts)
-		writes = append(writes, put...)
+		steps = append(steps, put...)
 	}
-	batches = append(batches[:len(batches):len(batches)], store.Batches(Place(m.shard), writes)...)
+	batches = append(batches[:len(batches):len(batches)], store.InSteps(Place(m.shard), steps...)...)
 	s.at = now.Add(store.Pause(m.config.Save, batches))
 	m.emit(Save{Batches: batches})
 }
@@ -110,6 +112,11 @@ func (m *Machine) saved(now time.Time, e Saved) {
 	}
 	s.flying, s.parts, s.sends, s.ledger = nil, s.nextParts, s.nextSends, s.nextLedger
 	m.emit(Durable{Sends: s.sends, Ledger: s.ledger})
+}
+
+// StateRows reads what Load and Snapshot take.
+func StateRows(ctx context.Context, s store.Store, shard tocsin.Shard) ([]store.Row, error) {
+	return store.AllOf(ctx, s, Place(shard), ledgerKey)
 }
 
 // encode is the fold with what waits, at its position. Whether a permission
@@ -185,6 +192,16 @@ func (s *retries) decode(now time.Time, data []byte, parts store.Parts, saver *s
 	}
 	saver.ledger, saver.parts = state.Next, parts
 	return nil
+}
+
+// Planned is how far the sends of a shard are planned, as it was saved: nothing
+// below is needed here any more.
+func Planned(ctx context.Context, s store.Store, shard tocsin.Shard) (uint64, error) {
+	row, err := s.Get(ctx, Place(shard), sendsKey)
+	if errors.Is(err, store.ErrNotFound) {
+		return 0, nil
+	}
+	return row.Version, err
 }
 
 // Snapshot reads the fold of the ledger that was saved last, an empty one when

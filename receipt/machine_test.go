@@ -307,7 +307,7 @@ func TestDeadAddressesSurviveUntilTheyAreDurable(t *testing.T) {
 	w.fail = false
 	parts, _ := store.PutParts(stateKey, w.m.next, rows, store.Parts{})
 	w.rows[Place(0)] = map[string]store.Row{}
-	for _, p := range parts {
+	for _, p := range slices.Concat(parts...) {
 		w.rows[Place(0)][p.Key] = store.Row{Key: p.Key, Value: p.Value, Version: p.Version}
 	}
 	w.start()

@@ -152,9 +152,9 @@ func (m *Machine) save(now time.Time) {
 	}
 	r.nextFlying = m.next
 	batches = append(batches, m.pack(m.next, small)...)
-	var writes []store.Write
-	writes, r.partsFlying = store.PutParts(stateKey, m.next, m.encode(), r.parts)
-	batches = append(batches, store.Batches(Place(m.shard), writes)...)
+	var steps [][]store.Write
+	steps, r.partsFlying = store.PutParts(stateKey, m.next, m.encode(), r.parts)
+	batches = append(batches, store.InSteps(Place(m.shard), steps...)...)
 	r.at = now.Add(store.Pause(m.config.Save, batches))
 	m.emit(Save{Batches: batches})
 }

@@ -113,7 +113,7 @@ func (s *Shell) ask(ctx context.Context, f func(*Machine)) error {
 // it once.
 func (s *Shell) Run(ctx context.Context) error {
 	m := New(s.config, s.shard, s.incarnation)
-	rows, err := scan(ctx, s.store, Place(s.shard), "", "")
+	rows, err := StateRows(ctx, s.store, s.shard)
 	if err == nil {
 		err = m.Load(rows)
 	}
@@ -230,6 +230,15 @@ func decodeCounters(data []byte) (*record.Counters, error) {
 		return nil, fmt.Errorf("receipt: row of counters: %w", err)
 	}
 	return c, nil
+}
+
+// StateRows reads what Load and Snapshot take.
+func StateRows(ctx context.Context, s store.Store, shard tocsin.Shard) ([]store.Row, error) {
+	rows, err := store.AllOf(ctx, s, Place(shard), stateKey)
+	if err != nil {
+		return nil, fmt.Errorf("receipt: rows of shard %d: %w", shard, err)
+	}
+	return rows, nil
 }
 
 // scan reads all rows of a place between two keys.

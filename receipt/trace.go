@@ -11,6 +11,7 @@ import (
 	"github.com/RoaringBitmap/roaring/v2"
 
 	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/ask"
 	"github.com/tocsin-push/tocsin/ledger"
 	"github.com/tocsin-push/tocsin/record"
 	"github.com/tocsin-push/tocsin/store"
@@ -32,15 +33,7 @@ type Trace struct {
 
 // Attempt is one claim of the push and how it ended.
 type Attempt struct {
-	Number    int // from 1; the same again after a release or a takeover
-	Claimed   time.Time
-	Settled   time.Time     // zero: not settled
-	Result    ledger.Result // 0: not settled
-	Reason    tocsin.Reason
-	Doubt     bool      // bytes may have left, and no answer came
-	TakenOver time.Time // the owner was superseded before it settled; zero: not
-	NotBefore time.Time // of Later
-	Written   time.Time // return of the last Write of the claim; zero: none
+	ask.Attempt
 
 	term, claim uint64 // that made it
 	from        int    // first push of the claim
@@ -163,7 +156,7 @@ func (t *Trace) add(e *record.Envelope, index int) {
 	case *record.Envelope_Claim:
 		c := body.Claim
 		if int(c.From) <= index && index < int(c.To) {
-			t.Attempts = append(t.Attempts, Attempt{Number: int(c.Attempt), Claimed: at, term: c.Stamp.GetTerm(), claim: c.Stamp.GetSeq(), from: int(c.From)})
+			t.Attempts = append(t.Attempts, Attempt{Attempt: ask.Attempt{Number: int(c.Attempt), Claimed: at}, term: c.Stamp.GetTerm(), claim: c.Stamp.GetSeq(), from: int(c.From)})
 		}
 	case *record.Envelope_Take:
 		if a := t.last(); a != nil && a.Settled.IsZero() && a.TakenOver.IsZero() {

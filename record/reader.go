@@ -234,6 +234,9 @@ func (r *Reader) upsert(data []byte, item *upsertItem) bool {
 
 func (r *Reader) attribute(data []byte, a *Attribute) bool {
 	a.Name, a.Value = "", nil
+	if r.usual(data, a) {
+		return true
+	}
 	return fields(data, func(number protowire.Number, n uint64, b []byte) bool {
 		switch number {
 		case 1:
@@ -271,12 +274,91 @@ func (r *Reader) attribute(data []byte, a *Attribute) bool {
 	})
 }
 
+// usual reads an attribute as nearly all stand in a record, and reports whether it is
+// one: a short name, then one value and nothing behind it.
+func (r *Reader) usual(data []byte, a *Attribute) bool {
+	const varint, fixed64, bytes = byte(protowire.VarintType), byte(protowire.Fixed64Type), byte(protowire.BytesType)
+	if len(data) < 4 || data[0] != 1<<3|bytes || data[1] >= 1<<7 || int(data[1]) > len(data)-4 {
+		return false
+	}
+	end := 2 + int(data[1])
+	value := data[end+1:]
+	switch data[end] {
+	case 2<<3 | bytes, 7<<3 | bytes:
+		if value[0] >= 1<<7 || int(value[0]) != len(value)-1 {
+			return false
+		}
+		if data[end] == 2<<3|bytes {
+			v := r.texts.next()
+			v.Text, a.Value = text(value[1:]), v
+		} else {
+			v := r.urls.next()
+			v.Url, a.Value = text(value[1:]), v
+		}
+	case 3<<3 | varint, 5<<3 | varint, 6<<3 | varint:
+		n, size := protowire.ConsumeVarint(value)
+		if size != len(value) {
+			return false
+		}
+		switch data[end] {
+		case 3<<3 | varint:
+			v := r.integers.next()
+			v.Integer, a.Value = int64(n), v
+		case 5<<3 | varint:
+			v := r.flags.next()
+			v.Flag, a.Value = n != 0, v
+		default:
+			v := r.times.next()
+			v.Time, a.Value = int64(n), v
+		}
+	case 4<<3 | fixed64, 9<<3 | fixed64:
+		if len(value) != 8 {
+			return false
+		}
+		n, _ := protowire.ConsumeFixed64(value)
+		if data[end] == 4<<3|fixed64 {
+			v := r.reals.next()
+			v.Real, a.Value = math.Float64frombits(n), v
+		} else {
+			v := r.locations.next()
+			v.Location, a.Value = n, v
+		}
+	default:
+		return false
+	}
+	a.Name = text(data[2:end])
+	return true
+}
+
 func tagSet(data []byte, t *TagSet) bool {
 	for _, texts := range [...]*[]string{&t.Replace, &t.Add, &t.Remove} {
 		clear(*texts)
 		*texts = (*texts)[:0]
 	}
 	t.Name, t.Clear = "", false
+	for len(data) >= 2 && data[1] < 1<<7 { // short fields, as nearly all are
+		end := 2 + int(data[1])
+		if data[0] == 5<<3|byte(protowire.VarintType) {
+			t.Clear, data = data[1] != 0, data[2:]
+			continue
+		}
+		if end > len(data) {
+			return false
+		}
+		switch value := text(data[2:end]); data[0] {
+		case 1<<3 | byte(protowire.BytesType):
+			t.Name = value
+		case 2<<3 | byte(protowire.BytesType):
+			t.Replace = append(t.Replace, value)
+		case 3<<3 | byte(protowire.BytesType):
+			t.Add = append(t.Add, value)
+		case 4<<3 | byte(protowire.BytesType):
+			t.Remove = append(t.Remove, value)
+		default:
+			return false
+		}
+		data = data[end:]
+	}
 	return fields(data, func(number protowire.Number, n uint64, b []byte) bool {
 		switch number {
 		case 1:

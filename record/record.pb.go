@@ -5010,6 +5010,374 @@ func (x *PushRun) GetAttempt() uint32 {
 	return 0
 }
 
+// Seated is the process that answers for a part of a shard, or for lanes.
+type Seated struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Address       string                 `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"`           // where it answers other processes
+	Incarnation   uint64                 `protobuf:"fixed64,2,opt,name=incarnation,proto3" json:"incarnation,omitempty"` // of the process; another one at its next start
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Seated) Reset() {
+	*x = Seated{}
+	mi := &file_record_proto_msgTypes[59]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Seated) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Seated) ProtoMessage() {}
+
+func (x *Seated) ProtoReflect() protoreflect.Message {
+	mi := &file_record_proto_msgTypes[59]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Seated.ProtoReflect.Descriptor instead.
+func (*Seated) Descriptor() ([]byte, []int) {
+	return file_record_proto_rawDescGZIP(), []int{59}
+}
+
+func (x *Seated) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *Seated) GetIncarnation() uint64 {
+	if x != nil {
+		return x.Incarnation
+	}
+	return 0
+}
+
+// Quota is what the processes that share a provider's quota know of each other.
+type Quota struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Edition       uint64                 `protobuf:"varint,1,opt,name=edition,proto3" json:"edition,omitempty"` // rises with each write
+	Shares        []*QuotaShare          `protobuf:"bytes,2,rep,name=shares,proto3" json:"shares,omitempty"`
+	Slow          uint64                 `protobuf:"varint,3,opt,name=slow,proto3" json:"slow,omitempty"`                         // another one each time the provider asks to slow down
+	SlowLeft      int64                  `protobuf:"varint,4,opt,name=slow_left,json=slowLeft,proto3" json:"slow_left,omitempty"` // nanoseconds to wait, when the row was written
+	SlowWait      int64                  `protobuf:"varint,5,opt,name=slow_wait,json=slowWait,proto3" json:"slow_wait,omitempty"` // nanoseconds that were asked for
+	Allowed       float64                `protobuf:"fixed64,6,opt,name=allowed,proto3" json:"allowed,omitempty"`                  // pushes a second that the provider is held to grant; 0 all
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Quota) Reset() {
+	*x = Quota{}
+	mi := &file_record_proto_msgTypes[60]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Quota) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Quota) ProtoMessage() {}
+
+func (x *Quota) ProtoReflect() protoreflect.Message {
+	mi := &file_record_proto_msgTypes[60]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Quota.ProtoReflect.Descriptor instead.
+func (*Quota) Descriptor() ([]byte, []int) {
+	return file_record_proto_rawDescGZIP(), []int{60}
+}
+
+func (x *Quota) GetEdition() uint64 {
+	if x != nil {
+		return x.Edition
+	}
+	return 0
+}
+
+func (x *Quota) GetShares() []*QuotaShare {
+	if x != nil {
+		return x.Shares
+	}
+	return nil
+}
+
+func (x *Quota) GetSlow() uint64 {
+	if x != nil {
+		return x.Slow
+	}
+	return 0
+}
+
+func (x *Quota) GetSlowLeft() int64 {
+	if x != nil {
+		return x.SlowLeft
+	}
+	return 0
+}
+
+func (x *Quota) GetSlowWait() int64 {
+	if x != nil {
+		return x.SlowWait
+	}
+	return 0
+}
+
+func (x *Quota) GetAllowed() float64 {
+	if x != nil {
+		return x.Allowed
+	}
+	return 0
+}
+
+// QuotaShare is the part of one process.
+type QuotaShare struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Process       string                 `protobuf:"bytes,1,opt,name=process,proto3" json:"process,omitempty"`   // another one at its next start
+	Serial        uint64                 `protobuf:"varint,2,opt,name=serial,proto3" json:"serial,omitempty"`    // another one with each write of the process
+	Part          uint32                 `protobuf:"varint,3,opt,name=part,proto3" json:"part,omitempty"`        // pushes that it may let leave in any second
+	Quota         uint32                 `protobuf:"varint,4,opt,name=quota,proto3" json:"quota,omitempty"`      // a minute, as it was told
+	Want          []uint64               `protobuf:"varint,5,rep,packed,name=want,proto3" json:"want,omitempty"` // by class, from 0
+	Level         float64                `protobuf:"fixed64,6,opt,name=level,proto3" json:"level,omitempty"`     // of its ramp
+	Gone          bool                   `protobuf:"varint,7,opt,name=gone,proto3" json:"gone,omitempty"`        // nothing of it will leave any more
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QuotaShare) Reset() {
+	*x = QuotaShare{}
+	mi := &file_record_proto_msgTypes[61]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QuotaShare) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QuotaShare) ProtoMessage() {}
+
+func (x *QuotaShare) ProtoReflect() protoreflect.Message {
+	mi := &file_record_proto_msgTypes[61]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QuotaShare.ProtoReflect.Descriptor instead.
+func (*QuotaShare) Descriptor() ([]byte, []int) {
+	return file_record_proto_rawDescGZIP(), []int{61}
+}
+
+func (x *QuotaShare) GetProcess() string {
+	if x != nil {
+		return x.Process
+	}
+	return ""
+}
+
+func (x *QuotaShare) GetSerial() uint64 {
+	if x != nil {
+		return x.Serial
+	}
+	return 0
+}
+
+func (x *QuotaShare) GetPart() uint32 {
+	if x != nil {
+		return x.Part
+	}
+	return 0
+}
+
+func (x *QuotaShare) GetQuota() uint32 {
+	if x != nil {
+		return x.Quota
+	}
+	return 0
+}
+
+func (x *QuotaShare) GetWant() []uint64 {
+	if x != nil {
+		return x.Want
+	}
+	return nil
+}
+
+func (x *QuotaShare) GetLevel() float64 {
+	if x != nil {
+		return x.Level
+	}
+	return 0
+}
+
+func (x *QuotaShare) GetGone() bool {
+	if x != nil {
+		return x.Gone
+	}
+	return false
+}
+
+// SnapshotFiles are the files of a shard's snapshots, where they are rows.
+type SnapshotFiles struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Revision      uint64                 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"` // of this row: one more with each change
+	Files         []*SnapshotFile        `protobuf:"bytes,2,rep,name=files,proto3" json:"files,omitempty"`
+	Draft         *SnapshotFile          `protobuf:"bytes,3,opt,name=draft,proto3" json:"draft,omitempty"` // that is being written, of no known size
+	Gone          []*SnapshotFile        `protobuf:"bytes,4,rep,name=gone,proto3" json:"gone,omitempty"`   // whose rows are to be deleted
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SnapshotFiles) Reset() {
+	*x = SnapshotFiles{}
+	mi := &file_record_proto_msgTypes[62]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SnapshotFiles) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SnapshotFiles) ProtoMessage() {}
+
+func (x *SnapshotFiles) ProtoReflect() protoreflect.Message {
+	mi := &file_record_proto_msgTypes[62]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SnapshotFiles.ProtoReflect.Descriptor instead.
+func (*SnapshotFiles) Descriptor() ([]byte, []int) {
+	return file_record_proto_rawDescGZIP(), []int{62}
+}
+
+func (x *SnapshotFiles) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *SnapshotFiles) GetFiles() []*SnapshotFile {
+	if x != nil {
+		return x.Files
+	}
+	return nil
+}
+
+func (x *SnapshotFiles) GetDraft() *SnapshotFile {
+	if x != nil {
+		return x.Draft
+	}
+	return nil
+}
+
+func (x *SnapshotFiles) GetGone() []*SnapshotFile {
+	if x != nil {
+		return x.Gone
+	}
+	return nil
+}
+
+type SnapshotFile struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Position      uint64                 `protobuf:"varint,1,opt,name=position,proto3" json:"position,omitempty"` // of the log, that the snapshot is of
+	Again         uint64                 `protobuf:"varint,2,opt,name=again,proto3" json:"again,omitempty"`       // which of that position it is
+	Name          uint64                 `protobuf:"varint,3,opt,name=name,proto3" json:"name,omitempty"`         // of its rows: the revision at which it was begun
+	Size          uint64                 `protobuf:"varint,4,opt,name=size,proto3" json:"size,omitempty"`         // in bytes; 0 is not known
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SnapshotFile) Reset() {
+	*x = SnapshotFile{}
+	mi := &file_record_proto_msgTypes[63]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SnapshotFile) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SnapshotFile) ProtoMessage() {}
+
+func (x *SnapshotFile) ProtoReflect() protoreflect.Message {
+	mi := &file_record_proto_msgTypes[63]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SnapshotFile.ProtoReflect.Descriptor instead.
+func (*SnapshotFile) Descriptor() ([]byte, []int) {
+	return file_record_proto_rawDescGZIP(), []int{63}
+}
+
+func (x *SnapshotFile) GetPosition() uint64 {
+	if x != nil {
+		return x.Position
+	}
+	return 0
+}
+
+func (x *SnapshotFile) GetAgain() uint64 {
+	if x != nil {
+		return x.Again
+	}
+	return 0
+}
+
+func (x *SnapshotFile) GetName() uint64 {
+	if x != nil {
+		return x.Name
+	}
+	return 0
+}
+
+func (x *SnapshotFile) GetSize() uint64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
 var File_record_proto protoreflect.FileDescriptor
 
 const file_record_proto_rawDesc = "" +
@@ -5443,7 +5811,36 @@ const file_record_proto_rawDesc = "" +
 	"\aoutcome\x18\x02 \x01(\rR\aoutcome\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\rR\x06reason\x12\x12\n" +
 	"\x04mark\x18\x04 \x01(\bR\x04mark\x12\x18\n" +
-	"\aattempt\x18\x05 \x01(\rR\aattemptB&Z$github.com/tocsin-push/tocsin/recordb\x06proto3"
+	"\aattempt\x18\x05 \x01(\rR\aattempt\"D\n" +
+	"\x06Seated\x12\x18\n" +
+	"\aaddress\x18\x01 \x01(\tR\aaddress\x12 \n" +
+	"\vincarnation\x18\x02 \x01(\x06R\vincarnation\"\xbc\x01\n" +
+	"\x05Quota\x12\x18\n" +
+	"\aedition\x18\x01 \x01(\x04R\aedition\x121\n" +
+	"\x06shares\x18\x02 \x03(\v2\x19.tocsin.record.QuotaShareR\x06shares\x12\x12\n" +
+	"\x04slow\x18\x03 \x01(\x04R\x04slow\x12\x1b\n" +
+	"\tslow_left\x18\x04 \x01(\x03R\bslowLeft\x12\x1b\n" +
+	"\tslow_wait\x18\x05 \x01(\x03R\bslowWait\x12\x18\n" +
+	"\aallowed\x18\x06 \x01(\x01R\aallowed\"\xa6\x01\n" +
+	"\n" +
+	"QuotaShare\x12\x18\n" +
+	"\aprocess\x18\x01 \x01(\tR\aprocess\x12\x16\n" +
+	"\x06serial\x18\x02 \x01(\x04R\x06serial\x12\x12\n" +
+	"\x04part\x18\x03 \x01(\rR\x04part\x12\x14\n" +
+	"\x05quota\x18\x04 \x01(\rR\x05quota\x12\x12\n" +
+	"\x04want\x18\x05 \x03(\x04R\x04want\x12\x14\n" +
+	"\x05level\x18\x06 \x01(\x01R\x05level\x12\x12\n" +
+	"\x04gone\x18\a \x01(\bR\x04gone\"\xc2\x01\n" +
+	"\rSnapshotFiles\x12\x1a\n" +
+	"\brevision\x18\x01 \x01(\x04R\brevision\x121\n" +
+	"\x05files\x18\x02 \x03(\v2\x1b.tocsin.record.SnapshotFileR\x05files\x121\n" +
+	"\x05draft\x18\x03 \x01(\v2\x1b.tocsin.record.SnapshotFileR\x05draft\x12/\n" +
+	"\x04gone\x18\x04 \x03(\v2\x1b.tocsin.record.SnapshotFileR\x04gone\"h\n" +
+	"\fSnapshotFile\x12\x1a\n" +
+	"\bposition\x18\x01 \x01(\x04R\bposition\x12\x14\n" +
+	"\x05again\x18\x02 \x01(\x04R\x05again\x12\x12\n" +
+	"\x04name\x18\x03 \x01(\x04R\x04name\x12\x12\n" +
+	"\x04size\x18\x04 \x01(\x04R\x04sizeB&Z$github.com/tocsin-push/tocsin/recordb\x06proto3"
 
 var (
 	file_record_proto_rawDescOnce sync.Once
@@ -5457,7 +5854,7 @@ func file_record_proto_rawDescGZIP() []byte {
 	return file_record_proto_rawDescData
 }
 
-var file_record_proto_msgTypes = make([]protoimpl.MessageInfo, 63)
+var file_record_proto_msgTypes = make([]protoimpl.MessageInfo, 68)
 var file_record_proto_goTypes = []any{
 	(*Envelope)(nil),      // 0: tocsin.record.Envelope
 	(*Send)(nil),          // 1: tocsin.record.Send
@@ -5518,10 +5915,15 @@ var file_record_proto_goTypes = []any{
 	(*Tally)(nil),         // 56: tocsin.record.Tally
 	(*PageEnd)(nil),       // 57: tocsin.record.PageEnd
 	(*PushRun)(nil),       // 58: tocsin.record.PushRun
-	nil,                   // 59: tocsin.record.Recipient.ValuesEntry
-	nil,                   // 60: tocsin.record.Message.LanguagesEntry
-	nil,                   // 61: tocsin.record.Message.DefaultsEntry
-	nil,                   // 62: tocsin.record.Message.DataEntry
+	(*Seated)(nil),        // 59: tocsin.record.Seated
+	(*Quota)(nil),         // 60: tocsin.record.Quota
+	(*QuotaShare)(nil),    // 61: tocsin.record.QuotaShare
+	(*SnapshotFiles)(nil), // 62: tocsin.record.SnapshotFiles
+	(*SnapshotFile)(nil),  // 63: tocsin.record.SnapshotFile
+	nil,                   // 64: tocsin.record.Recipient.ValuesEntry
+	nil,                   // 65: tocsin.record.Message.LanguagesEntry
+	nil,                   // 66: tocsin.record.Message.DefaultsEntry
+	nil,                   // 67: tocsin.record.Message.DataEntry
 }
 var file_record_proto_depIdxs = []int32{
 	1,  // 0: tocsin.record.Envelope.send:type_name -> tocsin.record.Send
@@ -5542,10 +5944,10 @@ var file_record_proto_depIdxs = []int32{
 	23, // 15: tocsin.record.Send.steer:type_name -> tocsin.record.Steer
 	4,  // 16: tocsin.record.Send.stored:type_name -> tocsin.record.Stored
 	2,  // 17: tocsin.record.Send.segments:type_name -> tocsin.record.Segment
-	59, // 18: tocsin.record.Recipient.values:type_name -> tocsin.record.Recipient.ValuesEntry
-	60, // 19: tocsin.record.Message.languages:type_name -> tocsin.record.Message.LanguagesEntry
-	61, // 20: tocsin.record.Message.defaults:type_name -> tocsin.record.Message.DefaultsEntry
-	62, // 21: tocsin.record.Message.data:type_name -> tocsin.record.Message.DataEntry
+	64, // 18: tocsin.record.Recipient.values:type_name -> tocsin.record.Recipient.ValuesEntry
+	65, // 19: tocsin.record.Message.languages:type_name -> tocsin.record.Message.LanguagesEntry
+	66, // 20: tocsin.record.Message.defaults:type_name -> tocsin.record.Message.DefaultsEntry
+	67, // 21: tocsin.record.Message.data:type_name -> tocsin.record.Message.DataEntry
 	3,  // 22: tocsin.record.Slice.recipients:type_name -> tocsin.record.Recipient
 	6,  // 23: tocsin.record.Slice.message:type_name -> tocsin.record.Message
 	5,  // 24: tocsin.record.Slice.options:type_name -> tocsin.record.Options
@@ -5607,12 +6009,16 @@ var file_record_proto_depIdxs = []int32{
 	20, // 80: tocsin.record.Counters.decided:type_name -> tocsin.record.Bucket
 	20, // 81: tocsin.record.Counters.quota:type_name -> tocsin.record.Bucket
 	58, // 82: tocsin.record.PageEnd.runs:type_name -> tocsin.record.PushRun
-	7,  // 83: tocsin.record.Message.LanguagesEntry.value:type_name -> tocsin.record.Text
-	84, // [84:84] is the sub-list for method output_type
-	84, // [84:84] is the sub-list for method input_type
-	84, // [84:84] is the sub-list for extension type_name
-	84, // [84:84] is the sub-list for extension extendee
-	0,  // [0:84] is the sub-list for field type_name
+	61, // 83: tocsin.record.Quota.shares:type_name -> tocsin.record.QuotaShare
+	63, // 84: tocsin.record.SnapshotFiles.files:type_name -> tocsin.record.SnapshotFile
+	63, // 85: tocsin.record.SnapshotFiles.draft:type_name -> tocsin.record.SnapshotFile
+	63, // 86: tocsin.record.SnapshotFiles.gone:type_name -> tocsin.record.SnapshotFile
+	7,  // 87: tocsin.record.Message.LanguagesEntry.value:type_name -> tocsin.record.Text
+	88, // [88:88] is the sub-list for method output_type
+	88, // [88:88] is the sub-list for method input_type
+	88, // [88:88] is the sub-list for extension type_name
+	88, // [88:88] is the sub-list for extension extendee
+	0,  // [0:88] is the sub-list for field type_name
 }
 
 func init() { file_record_proto_init() }
@@ -5667,7 +6073,7 @@ func file_record_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_record_proto_rawDesc), len(file_record_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   63,
+			NumMessages:   68,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

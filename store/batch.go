@@ -17,7 +17,7 @@ func Batches(at Place, writes []Write) (batches []Batch) {
 	from, size := 0, 0
 	for i, w := range writes {
 		n := len(w.Key) + len(w.Value)
-		if i > from && (size+n > MaxBatch/2 || i-from == 1000) {
+		if i > from && (size+n > MaxBatch/2 || i-from == MaxWrites) {
 			batches = append(batches, Batch{at, writes[from:i:i]})
 			from, size = i, 0
 		}
@@ -25,6 +25,14 @@ func Batches(at Place, writes []Write) (batches []Batch) {
 	}
 	if from < len(writes) {
 		batches = append(batches, Batch{at, writes[from:len(writes):len(writes)]})
+	}
+	return batches
+}
+
+// InSteps cuts steps into batches, in their order; no batch has writes of two.
+func InSteps(at Place, steps ...[]Write) (batches []Batch) {
+	for _, writes := range steps {
+		batches = append(batches, Batches(at, writes)...)
 	}
 	return batches
 }

@@ -42,6 +42,9 @@ func CheckBatch(at Place, batch []Write) error {
 	if err := CheckPlace(at); err != nil {
 		return err
 	}
+	if len(batch) > MaxWrites {
+		return fmt.Errorf("%w: batch of %d rows in table %s", ErrTooLarge, len(batch), at.Table)
+	}
 	total := 0
 	for _, w := range batch {
 		if err := CheckRow(at, w.Key, w.Value); err != nil {

@@ -1,9 +1,11 @@
 package store
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"slices"
 )
 
 // partSize leaves room for several parts in one batch.
@@ -22,28 +24,81 @@ func (p Parts) key(name string, i int) string {
 	return fmt.Sprintf("%s/%020d-%08x/%04d", name, p.Version, p.Sum, i)
 }
 
-// PutParts returns the writes that store value under name, to be made in order:
-// whoever stops anywhere leaves the old value or the new one. After them the
-// parts of old are deleted. Version must be above 0; the highest one wins.
-func PutParts(name string, version uint64, value []byte, old Parts) ([]Write, Parts) {
-	var writes []Write
-	now := Parts{Version: version, Sum: crc32.Checksum(value, crc32.MakeTable(crc32.Castagnoli))}
-	for len(value) > 0 {
-		n := min(partSize, len(value))
-		writes = append(writes, Write{Key: now.key(name, now.Count), Value: value[:n:n], Version: version})
-		value = value[n:]
-		now.Count++
-	}
+// PutParts returns the writes that store value under name, in steps: each is to
+// be durable before the next one begins, so that whoever stops anywhere, and
+// whoever reads meanwhile, has the old value or the new one. A value of one part
+// stands in the head itself: one row, written over each time. Version must be
+// above 0; the highest one wins.
+func PutParts(name string, version uint64, value []byte, old Parts) (steps [][]Write, now Parts) {
+	now = Parts{Version: version, Sum: crc32.Checksum(value, crc32.MakeTable(crc32.Castagnoli))}
 	head := binary.AppendUvarint(nil, version)
+	if len(value) > partSize {
+		var parts []Write
+		for ; len(value) > 0; now.Count++ {
+			n := min(partSize, len(value))
+			parts = append(parts, Write{Key: now.key(name, now.Count), Value: value[:n:n], Version: version})
+			value = value[n:]
+		}
+		steps = append(steps, parts)
+	}
 	head = binary.AppendUvarint(head, uint64(now.Count))
 	head = binary.BigEndian.AppendUint32(head, now.Sum)
-	writes = append(writes, Write{Key: name, Value: head, Version: version})
-	if old.Version != version || old.Sum != now.Sum {
+	steps = append(steps, []Write{{Key: name, Value: append(head, value...), Version: version}})
+	if old.Count > 0 && (old.Version != version || old.Sum != now.Sum) {
+		var gone []Write
 		for i := range old.Count {
-			writes = append(writes, Write{Key: old.key(name, i), Version: version, Delete: true})
+			gone = append(gone, Write{Key: old.key(name, i), Version: version, Delete: true})
+		}
+		steps = append(steps, gone)
+	}
+	return steps, now
+}
+
+// decodeHead reads a head, and what of the value stands in it.
+func decodeHead(name string, head []byte) (at Parts, value []byte, err error) {
+	version, n := binary.Uvarint(head)
+	count, k := binary.Uvarint(head[max(n, 0):])
+	if n <= 0 || k <= 0 || len(head) < n+k+4 || count > 0 && len(head) > n+k+4 {
+		return Parts{}, nil, fmt.Errorf("store: head of %q is damaged", name)
+	}
+	head = head[n+k:]
+	return Parts{Version: version, Sum: binary.BigEndian.Uint32(head), Count: int(count)}, head[4:], nil
+}
+
+// AllOf is All of a place with a value in parts, without the parts that are not
+// in force. An engine may go long over what deleted ones left behind, and there
+// may be many.
+func AllOf(ctx context.Context, s Store, place Place, name string) (rows []Row, err error) {
+	for tries := 3; ; tries-- {
+		if rows, err = All(ctx, s, place, "", name+"/"); err != nil {
+			return nil, err
+		}
+		parts, whole, err := partsOf(ctx, s, place, name, rows)
+		if err != nil {
+			return nil, err
+		}
+		rest, err := All(ctx, s, place, name+"0", "") // 0 is next to /
+		if err != nil {
+			return nil, err
+		}
+		// One that is not whole was written over meanwhile, or damaged.
+		if whole || tries == 1 {
+			return slices.Concat(rows, parts, rest), nil
 		}
 	}
-	return writes, now
+}
+
+func partsOf(ctx context.Context, s Store, place Place, name string, rows []Row) (parts []Row, whole bool, err error) {
+	i := slices.IndexFunc(rows, func(r Row) bool { return r.Key == name })
+	if i < 0 {
+		return nil, true, nil
+	}
+	at, _, err := decodeHead(name, rows[i].Value)
+	if err != nil || at.Count == 0 { // JoinParts tells of a damaged one
+		return nil, true, nil
+	}
+	parts, err = All(ctx, s, place, at.key(name, 0), at.key(name, at.Count))
+	return parts, len(parts) == at.Count, err
 }
 
 // JoinParts reads the value stored under name out of the rows of its place; a
@@ -57,12 +112,9 @@ func JoinParts(name string, rows []Row) (value []byte, at Parts, err error) {
 	if !ok {
 		return nil, Parts{}, nil
 	}
-	version, n := binary.Uvarint(head)
-	count, k := binary.Uvarint(head[max(n, 0):])
-	if n <= 0 || k <= 0 || len(head) != n+k+4 {
-		return nil, Parts{}, fmt.Errorf("store: head of %q is damaged", name)
+	if at, value, err = decodeHead(name, head); err != nil {
+		return nil, Parts{}, err
 	}
-	at = Parts{Version: version, Sum: binary.BigEndian.Uint32(head[n+k:]), Count: int(count)}
 	for i := range at.Count {
 		part, ok := byKey[at.key(name, i)]
 		if !ok {

@@ -22,9 +22,10 @@ type Row struct {
 }
 
 // Write is one change of a batch. An expired row counts as deleted when it expired. The highest Version of a row wins, whatever
-// the order of arrival; of equal versions the one already stored stays. A
-// deletion leaves its version behind for at least 24 h, so that a late older
-// write does not bring the row back.
+// the order of arrival. Of two writes with one version one stays, whole and for
+// every reader the same once both have returned; which one the engine decides.
+// So one version of a row is to mean one value. A deletion leaves its version
+// behind for at least 24 h, so that a late older write does not bring the row back.
 type Write struct {
 	Key     string // 1 to 512 bytes
 	Value   []byte
@@ -42,6 +43,7 @@ const (
 	MaxPartition = 256
 	MaxKey       = 512
 	MaxScan      = 10_000 // rows of one Scan
+	MaxWrites    = 1000   // rows of one Write call
 )
 
 // Keep is how long the version of a deleted or expired row stays, so that a
@@ -62,7 +64,8 @@ var (
 // any number of goroutines. Expired rows are never returned.
 type Store interface {
 	// Get returns one row, or ErrNotFound. A row whose write had returned
-	// before Get was called is seen, in that version or a higher one.
+	// before Get was called is seen, in that version or a higher one; so is one
+	// that was read before.
 	Get(ctx context.Context, at Place, key string) (Row, error)
 
 	// GetLatest is Get for rows that PutIf writes: linearizable with it.
@@ -70,13 +73,17 @@ type Store interface {
 
 	// Scan returns rows with from <= key < to in key order, at most limit
 	// (1 to 10,000); to "" is no bound. Fewer than limit means the end. A row
-	// written during the scan may be missed or seen.
+	// written during the scan may be missed or seen: an engine may read a scan of
+	// more than 64 rows, or of more than 4 MiB, in pieces, one after the other.
 	Scan(ctx context.Context, at Place, from, to string, limit int) ([]Row, error)
 
-	// Write stores a batch in one partition: durable and whole on nil, and
-	// never seen in part. On an error it may have been stored or not, and may
-	// be repeated. Rows that PutIf writes are never written by Write; an engine
-	// that notices refuses.
+	// Write stores a batch in one partition: durable on nil, and whole or not at
+	// all. What is read at once, by a Get or a piece of a Scan, has all of a batch
+	// or nothing. Who reads more than once while a batch is written, or after one
+	// that failed, may find rows of it and later miss others: what must not be
+	// seen before another row is written by a later call. On an error it may have
+	// been stored or not, and may be repeated. Rows that PutIf writes are never
+	// written by Write; an engine that notices refuses.
 	Write(ctx context.Context, at Place, batch ...Write) error
 
 	// PutIf writes one row if its present value is old; old nil means that the

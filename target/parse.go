@@ -220,7 +220,7 @@ func (p *parser) query(path string, level int) (Node, error) {
 
 // name reads what stands after a name: a value, or operators.
 func (p *parser) name(path, name string) ([]Node, error) {
-	native, kept := reserved[name]
+	native, kept := reserved(name)
 	switch {
 	case strings.HasPrefix(name, "$"):
 		allowed := "$and, $or, $not or a name; operators stand inside a name's object"

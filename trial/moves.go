@@ -1,10 +1,12 @@
 package trial
 
 import (
+	"context"
 	"fmt"
 	"time"
 
 	"github.com/tocsin-push/tocsin"
+	"github.com/tocsin-push/tocsin/ask"
 	"github.com/tocsin-push/tocsin/audience"
 	"github.com/tocsin-push/tocsin/record"
 )
@@ -84,7 +86,7 @@ func (x *mover) directoryStep(e audience.DirectoryEvent) {
 		ends := w.ends()
 		s.p.after(w.between(0, 10*time.Millisecond), "looked", func() {
 			all, ok := w.upTo(ends)
-			var rivals []audience.Rival
+			var rivals []ask.Rival
 			for i := range all {
 				if i != int(s.shard) {
 					rivals = append(rivals, all[i].Rivals(e.Page)...)
@@ -218,8 +220,8 @@ func (w *World) identify(p *project, x *person, key string) {
 }
 
 // livesOn are the live subscriptions of a person, by shard, as the owners see them.
-func (w *World) livesOn(p *project, x *person) []*audience.Subscription {
-	found := make([]*audience.Subscription, w.options.Shards)
+func (w *World) livesOn(p *project, x *person) []*ask.Subscription {
+	found := make([]*ask.Subscription, w.options.Shards)
 	for i, by := range w.seats {
 		if by.incarnation == 0 || by.seats[i] == nil {
 			continue
@@ -231,6 +233,19 @@ func (w *World) livesOn(p *project, x *person) []*audience.Subscription {
 	return found
 }
 
+// place finds where a change goes, as api does.
+func place(all []*audience.Shard, project tocsin.ProjectID, u *record.Upsert, now time.Time) (audience.Placed, bool) {
+	shards := make(ask.Shards, len(all))
+	for i, s := range all {
+		shards[i].Audience = audience.Answers{Shard: s}
+	}
+	found, err := audience.Seek(context.Background(), shards, project, u)
+	if err != nil {
+		panic(err) // they are in memory
+	}
+	return found.Place(0, u, nil, now)
+}
+
 // share lets a person register the address of another, as when a phone changes
 // hands.
 func (w *World) share(p *project, x, y *person) {
@@ -238,7 +253,7 @@ func (w *World) share(p *project, x, y *person) {
 	y.borrowed, y.moving, y.movedFrom = x.address(), true, w.now
 	w.asking(p, y, func(all []*audience.Shard, now time.Time) (tocsin.Shard, []*record.Change) {
 		u := y.upsert(w.now).GetUpsert()
-		at, ok := audience.Place(all, p.id, u, nil, now)
+		at, ok := place(all, p.id, u, now)
 		if !ok {
 			return 0, nil
 		}

@@ -285,7 +285,7 @@ func (w *World) unsettle(k kind) {
 func (w *World) registering(p *project, x *person) func([]*audience.Shard, time.Time) (tocsin.Shard, []*record.Change) {
 	return func(all []*audience.Shard, now time.Time) (tocsin.Shard, []*record.Change) {
 		u := x.upsert(w.now).GetUpsert()
-		at, _ := audience.Place(all, p.id, u, nil, now)
+		at, _ := place(all, p.id, u, now)
 		return at.Shard, at.Changes(u)
 	}
 }

@@ -34,7 +34,7 @@ func Open(dir string, c Config) (*Journal, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	f, err := folder.Open(dir, folder.Config{FS: c.FS, Memory: c.Memory, Reserve: c.Reserve, Now: c.Now, Log: c.Log, Stop: c.Stop})
+	f, err := folder.Open(dir, folder.Config{Passing: true, FS: c.FS, Memory: c.Memory, Reserve: c.Reserve, Now: c.Now, Log: c.Log, Stop: c.Stop})
 	if err != nil {
 		return nil, fmt.Errorf("journal: %w", err)
 	}

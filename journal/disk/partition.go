@@ -143,7 +143,7 @@ func (p *partition) trimmed(from journal.Position) bool { return from < p.first 
 func (p *partition) wait(from journal.Position) <-chan struct{} {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.trimmed(from) || from < p.durable && p.first < p.durable {
+	if p.trimmed(from) || from > p.durable || from < p.durable && p.first < p.durable {
 		return nil
 	}
 	if p.wake == nil {
@@ -157,6 +157,10 @@ func (p *partition) read(db *pebble.DB, from journal.Position, limit int) ([]jou
 	if p.trimmed(from) {
 		p.mu.Unlock()
 		return nil, 0, journal.ErrTrimmed
+	}
+	if from > p.durable {
+		defer p.mu.Unlock()
+		return nil, 0, fmt.Errorf("%w: the log ends at %d", journal.ErrLost, p.durable)
 	}
 	from = max(from, p.first)
 	if start := p.next - journal.Position(len(p.tail)); from >= start {

@@ -142,6 +142,16 @@ func (k *kit) limits() {
 	}
 }
 
+// lost: a reader that comes with a position above the end has read what is gone.
+func (k *kit) lost() {
+	k.append(ledger3, []byte("kept"))
+	beyond := k.end(ledger3) + 100
+	k.must(k.j.Wait(k.ctx, ledger3, beyond))
+	if records, _, err := k.j.Read(k.ctx, ledger3, beyond, 1); !errors.Is(err, journal.ErrLost) {
+		k.t.Fatalf("Read above the end returned %d records and %v", len(records), err)
+	}
+}
+
 func (k *kit) closes() {
 	k.append(ledger3, []byte("kept"))
 	done := make(chan error, 1)

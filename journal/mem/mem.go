@@ -109,6 +109,9 @@ func (j *Journal) Read(ctx context.Context, at journal.Partition, from journal.P
 	if p.trimmed(from) {
 		return nil, 0, journal.ErrTrimmed
 	}
+	if from > p.end {
+		return nil, 0, journal.ErrLost
+	}
 	found := p.from(from)
 	size := 0
 	for i, r := range found {
@@ -129,7 +132,7 @@ func (j *Journal) Wait(ctx context.Context, at journal.Partition, from journal.P
 		if err != nil {
 			return err
 		}
-		if p.trimmed(from) || len(p.from(from)) > 0 {
+		if p.trimmed(from) || from > p.end || len(p.from(from)) > 0 {
 			j.mu.Unlock()
 			return nil
 		}

@@ -14,16 +14,16 @@ type edit struct{ file, old, new string }
 
 // wiring puts the failpoints into a node.
 var wiring = []edit{
-	{"node/node.go", "\tparts.onEnd(closing(log, \"journal\", journal.Close))", "\tparts.onEnd(closing(log, \"journal\", disk.Close))\n\tjournal := crashtest.Journal(disk)"},
-	{"node/node.go", "\tjournal, err := journaldisk.Open(", "\tdisk, err := journaldisk.Open("},
-	{"node/node.go", "\tparts.onEnd(closing(log, \"store\", store.Close))", "\tparts.onEnd(closing(log, \"store\", rows.Close))\n\tstore := crashtest.Store(rows)"},
-	{"node/node.go", "\tstore, err := storedisk.Open(", "\trows, err := storedisk.Open("},
-	{"node/node.go", "errors.Join(journal.Damaged(), store.Damaged())", "errors.Join(disk.Damaged(), rows.Damaged())"},
-	{"node/node.go", "Full: journal.Full,", "Full: disk.Full,"},
-	{"node/node.go", "trims.forget(ctx, people, step, journal)", "trims.forget(ctx, people, step, disk)"},
-	{"node/node.go", "errors.Join(journal.Purge(ctx), store.Purge(ctx))", "errors.Join(disk.Purge(ctx), rows.Purge(ctx))"},
-	{"node/node.go", "audience.OpenFolder(vfs.Default, ", "audience.OpenFolder(crashtest.Files(vfs.Default), "},
-	{"node/node.go", "\t\"github.com/tocsin-push/tocsin/ledger\"\n", "\t\"github.com/tocsin-push/tocsin/ledger\"\n\t\"github.com/tocsin-push/tocsin/node/crashtest\"\n"},
+	{"node/engines.go", "\tparts.onEnd(closing(log, \"journal\", journal.Close))", "\tparts.onEnd(closing(log, \"journal\", disk.Close))\n\tjournal := crashtest.Journal(disk)"},
+	{"node/engines.go", "\tjournal, err := journaldisk.Open(", "\tdisk, err := journaldisk.Open("},
+	{"node/engines.go", "\tparts.onEnd(closing(log, \"store\", store.Close))", "\tparts.onEnd(closing(log, \"store\", rows.Close))\n\tstore := crashtest.Store(rows)"},
+	{"node/engines.go", "\tstore, err := storedisk.Open(", "\trows, err := storedisk.Open("},
+	{"node/engines.go", "errors.Join(journal.Damaged(), store.Damaged())", "errors.Join(disk.Damaged(), rows.Damaged())"},
+	{"node/engines.go", "journal.Full,", "disk.Full,"},
+	{"node/engines.go", "journal.Redact,", "disk.Redact,"},
+	{"node/engines.go", "errors.Join(journal.Purge(ctx), store.Purge(ctx))", "errors.Join(disk.Purge(ctx), rows.Purge(ctx))"},
+	{"node/engines.go", "snapshotdisk.Open(vfs.Default, ", "snapshotdisk.Open(crashtest.Files(vfs.Default), "},
+	{"node/engines.go", "\t\"github.com/tocsin-push/tocsin/snapshot\"\n", "\t\"github.com/tocsin-push/tocsin/node/crashtest\"\n\t\"github.com/tocsin-push/tocsin/snapshot\"\n"},
 	{"bulk/pool.go", "\t\tp.dial = new(net.Dialer).DialContext", "\t\tp.dial = crashtest.Dial(new(net.Dialer).DialContext)"},
 	{"bulk/pool.go", "\t\"github.com/tocsin-push/tocsin/provider\"\n", "\t\"github.com/tocsin-push/tocsin/node/crashtest\"\n\t\"github.com/tocsin-push/tocsin/provider\"\n"},
 }

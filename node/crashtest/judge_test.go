@@ -76,6 +76,9 @@ func (w *world) judge(ctx context.Context, r *round) (v verdict, err error) {
 	if err := w.known(ctx); err != nil {
 		broken = append(broken, err)
 	}
+	if err := w.moved(ctx, r); err != nil {
+		broken = append(broken, err)
+	}
 	if most := int64(w.deaths * shards * w.window); w.window > 0 && v.takenOver > most {
 		broken = append(broken, fmt.Errorf("L3: %d accepted twice because of a take, at most %d are allowed", v.takenOver, most))
 	}
@@ -99,6 +102,20 @@ func (w *world) known(ctx context.Context) error {
 	}
 }
 
+// moved checks that everybody is who he logged in as, on one shard and no other.
+func (w *world) moved(ctx context.Context, r *round) error {
+	for _, p := range w.crowd.movers {
+		if known, err := w.api.Subscription(ctx, p.id); err != nil || known.User != r.user(p) {
+			return fmt.Errorf("L2: %s logged in as %s and is %q: %w", p.id, r.user(p), known.User, err)
+		}
+	}
+	c, err := w.api.Count(ctx, client.Target{Query: json.RawMessage(`{"crowd":"movers"}`)})
+	if err == nil && c.Count != movingPeople {
+		err = fmt.Errorf("L2: %d people moved, and are %d now", movingPeople, c.Count)
+	}
+	return err
+}
+
 // stories reads the providers' ledgers of one send, a story a token.
 func (w *world) stories(tag string) (map[uint64]*story, error) {
 	answer, err := w.providers.control(http.MethodGet, "/ledger/records?send="+url.QueryEscape(tag), nil)
@@ -111,7 +128,7 @@ func (w *world) stories(tag string) (map[uint64]*story, error) {
 		s := found[r.Token]
 		if s == nil {
 			s = &story{}
-			s.person, _ = w.crowd.by(r.Token)
+			s.person = w.crowd.byToken[r.Token] // zero: of nobody whom a send is for
 			found[r.Token] = s
 		}
 		if r.Fault != sim.Refused {

@@ -32,18 +32,20 @@ type crowd struct {
 	people  []person // of crowd "main"
 	doomed  []person // of crowd "main" too
 	guests  []person // registered anew by an import in each round; no send is for them
-	byToken map[uint64]int
+	movers  []person // each logs in as somebody else in each round, most of them on another shard; of crowd "movers"
+	byToken map[uint64]person
 }
 
 const (
 	doomedPeople = 20
 	guestPeople  = 500
+	movingPeople = 40
 )
 
 func newCrowd(seed uint64, size int) *crowd {
-	c := &crowd{seed: seed, byToken: map[uint64]int{}}
+	c := &crowd{seed: seed, byToken: map[uint64]person{}}
 	population := sim.Population{Seed: seed, Mix: sim.Mix{APNs: 0.98, FCM: 0.02}, Now: time.Unix(1_780_000_000, 0)}
-	for i := 0; len(c.people) < size || len(c.doomed) < doomedPeople || len(c.guests) < guestPeople; i++ {
+	for i := 0; len(c.people) < size || len(c.doomed) < doomedPeople || len(c.guests) < guestPeople || len(c.movers) < movingPeople; i++ {
 		m := population.At(i)
 		var entropy [10]byte
 		binary.BigEndian.PutUint64(entropy[2:], uint64(i)|seed<<32)
@@ -51,6 +53,7 @@ func newCrowd(seed uint64, size int) *crowd {
 		switch gone := shares.Draw(seed, sim.Hash(m.Token)) == sim.Gone; {
 		case gone && len(c.doomed) < doomedPeople:
 			c.doomed = append(c.doomed, p)
+			c.byToken[sim.Hash(p.token)] = p
 		case gone:
 		case len(c.people) < size:
 			switch n := len(c.people); {
@@ -59,29 +62,18 @@ func newCrowd(seed uint64, size int) *crowd {
 			case n%10 == 1:
 				p.part = "tenth"
 			}
-			c.byToken[sim.Hash(p.token)] = len(c.people)
 			c.people = append(c.people, p)
+			c.byToken[sim.Hash(p.token)] = p
 		case len(c.guests) < guestPeople:
 			p.crowd = "guests"
 			c.guests = append(c.guests, p)
+		case len(c.movers) < movingPeople:
+			p.crowd, p.part = "movers", "movers"
+			c.movers = append(c.movers, p)
+			c.byToken[sim.Hash(p.token)] = p
 		}
 	}
-	for i, p := range c.doomed {
-		c.byToken[sim.Hash(p.token)] = len(c.people) + i
-	}
 	return c
-}
-
-// by finds a person of crowd "main" by what a simulator's ledger holds.
-func (c *crowd) by(token uint64) (person, bool) {
-	i, ok := c.byToken[token]
-	switch {
-	case !ok:
-		return person{}, false
-	case i < len(c.people):
-		return c.people[i], true
-	}
-	return c.doomed[i-len(c.people)], true
 }
 
 // lines are people as an import reads them.

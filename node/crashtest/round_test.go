@@ -27,6 +27,7 @@ type order struct {
 	acked     bool
 	cancel    bool      // it is to be cancelled
 	steered   bool      // it is to get a rate
+	last      bool      // it is asked for when everybody has moved
 	cancelled time.Time // when the cancel was acknowledged; zero: not
 	ended     client.Send
 }
@@ -44,7 +45,8 @@ type round struct {
 // plan draws a round. Its sends: one to everybody; one-time codes to a few
 // named people, so that open and claim are one record; one to more, with values
 // that no record holds; one that is cancelled; one for a later time, which is
-// steered before it comes.
+// steered before it comes; and one to those who move from shard to shard in this
+// round.
 func (w *world) plan(random *rand.Rand, everybody tocsin.OnDoubt) *round {
 	w.rounds++
 	r := &round{number: w.rounds, cut: time.Duration(random.IntN(500)) * time.Millisecond, guests: fmt.Sprintf("guests %d", w.rounds)}
@@ -70,6 +72,7 @@ func (w *world) plan(random *rand.Rand, everybody tocsin.OnDoubt) *round {
 		{name: "stopped", part: "tenth", cancel: true, request: client.SendRequest{Target: query(`{"part":"tenth"}`), Message: text(tocsin.Resend)}, audience: w.crowd.size("tenth")},
 		{name: "later", part: "hundredth", steered: true, request: client.SendRequest{At: new(time.Now().Add(400 * time.Millisecond).UTC().Truncate(time.Millisecond)),
 			Target: query(`{"part":"hundredth"}`), Message: text(tocsin.Resend)}, audience: w.crowd.size("hundredth")},
+		{name: "movers", part: "movers", last: true, request: client.SendRequest{Target: query(`{"crowd":"movers"}`), Message: text(tocsin.Resend)}, audience: movingPeople},
 	}
 	for _, o := range r.orders {
 		o.key = key(w.seed, w.rounds, o.name)
@@ -88,6 +91,9 @@ func (w *world) fire(ctx context.Context, r *round) {
 	}
 	var all sync.WaitGroup
 	for _, o := range r.orders {
+		if o.last {
+			continue
+		}
 		all.Go(func() {
 			w.ask(ctx, o)
 			if o.cancel && o.acked {
@@ -103,8 +109,18 @@ func (w *world) fire(ctx context.Context, r *round) {
 		})
 	}
 	all.Go(func() { w.imported(ctx, r.guests, w.crowd.guests) })
+	all.Go(func() {
+		for _, p := range w.crowd.movers {
+			if w.api.Identify(ctx, p.id, r.user(p)) != nil {
+				return
+			}
+		}
+	})
 	all.Wait()
 }
+
+// user is whom a person logs in as.
+func (r *round) user(p person) string { return fmt.Sprintf("%s in round %d", p.id, r.number) }
 
 // ask posts a send under its key.
 func (w *world) ask(ctx context.Context, o *order) error {
@@ -145,6 +161,9 @@ func (w *world) stop(ctx context.Context, o *order) error {
 // waits until every send has ended.
 func (w *world) finish(ctx context.Context, r *round) {
 	w.Helper()
+	for _, p := range w.crowd.movers {
+		w.survive("login", func() error { return w.api.Identify(ctx, p.id, r.user(p)) })
+	}
 	for _, o := range r.orders {
 		w.survive(o.name, func() error { return w.ask(ctx, o) })
 		if o.cancel {

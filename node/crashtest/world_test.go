@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -168,7 +169,7 @@ func (w *world) setUp() {
 		return nil
 	})
 	w.api, _ = client.New(client.Config{URL: w.node.url, Key: w.node.admin, Project: w.project, Retries: -1})
-	w.load(ctx, "people", w.crowd.people)
+	w.load(ctx, "people", slices.Concat(w.crowd.people, w.crowd.movers))
 	w.beside(ctx)
 }
 

@@ -26,10 +26,12 @@ func (k *kit) random() {
 		case n < 45:
 			var batch []store.Write
 			for range 1 + r.IntN(4) {
-				w := store.Write{Key: fmt.Sprintf("k%02d", r.IntN(20)), Value: []byte(value), Version: 1 + uint64(step/2+r.IntN(40)), Delete: r.IntN(5) == 0}
+				// One version of a row means one value.
+				w := store.Write{Key: fmt.Sprintf("k%02d", r.IntN(20)), Version: 1 + uint64(step/2+r.IntN(40))}
+				w.Value, w.Delete = fmt.Appendf(nil, "%s at %d", w.Key, w.Version), w.Version%5 == 0
 				batch = append(batch, w)
 				if old, ok := plain[w.Key]; !ok || w.Version > old.version {
-					plain[w.Key] = state{value, w.Version, w.Delete}
+					plain[w.Key] = state{string(w.Value), w.Version, w.Delete}
 				}
 			}
 			k.write(here, batch...)

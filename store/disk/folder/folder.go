@@ -14,12 +14,13 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// Config is how a folder is opened; every field but Filters must be set.
+// Config is how a folder is opened; every field but Filters and Passing must be set.
 type Config struct {
 	FS      vfs.FS           // vfs.Default, or a file system in memory for tests
 	Memory  uint64           // bytes of one table in memory; at most two, and a cache of one more, exist
 	Reserve uint64           // bytes of free space below which new work is refused
 	Filters bool             // rows are looked up that mostly are not there: tables carry Bloom filters
+	Passing bool             // rows come in order, are read once or twice and go: tables are not compressed, and merged late
 	Now     func() time.Time // for the age of the last look at the free space
 	Log     *slog.Logger
 	Stop    func(error) // ends the process and does not return
@@ -29,6 +30,10 @@ type Config struct {
 // takes: whoever comes meanwhile shares the next one. Without it a log that many
 // write to is synced thousands of times a second, for one record or two.
 const syncEvery = 500 * time.Microsecond
+
+// lateMerge is how many tables may lie above each other before they are merged,
+// where most are gone before that; Pebble's own is 4.
+const lateMerge = 16
 
 // Folder is an open database. All methods may be called at once.
 type Folder struct {
@@ -120,6 +125,10 @@ func (f *Folder) open() (err error) {
 		for i := range options.Levels {
 			options.Levels[i].FilterPolicy = bloom.FilterPolicy(10) // bits a row: one look in a hundred is in vain
 		}
+	}
+	if f.c.Passing {
+		options.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionNone })
+		options.L0CompactionThreshold, options.L0StopWritesThreshold = lateMerge, 4*lateMerge
 	}
 	if f.DB, err = pebble.Open(f.dir, options); err != nil {
 		return f.Explain(err)

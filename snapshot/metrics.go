@@ -1,4 +1,4 @@
-package audience
+package snapshot
 
 import "github.com/prometheus/client_golang/prometheus"
 
@@ -10,23 +10,23 @@ type metrics struct {
 	fails *prometheus.CounterVec
 }
 
-func newMetrics(r prometheus.Registerer) (*metrics, error) {
+// newMetrics names them after what the snapshots are of.
+func newMetrics(of string, r prometheus.Registerer) (*metrics, error) {
+	name := func(what string) string { return prometheus.BuildFQName("tocsin", of, "snapshot_"+what) }
 	m := &metrics{
 		bytes: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "tocsin_audience_snapshot_bytes_total",
-			Help: "Bytes of snapshots of the audience: written, or shared with one that was there.",
+			Name: name("bytes_total"), Help: "Bytes of snapshots, while they are made or read: written, shared with one that was there, or read.",
 		}, []string{"kind"}),
 		took: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "tocsin_audience_snapshot_seconds", Help: "Time to make and verify a snapshot of a shard.",
+			Name: name("seconds"), Help: "Time to make and verify a snapshot of a shard.",
 			Buckets: prometheus.ExponentialBuckets(0.01, 4, 8),
 		}),
 		pause: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "tocsin_audience_snapshot_pause_seconds", Help: "Longest time that a snapshot kept a shard's writer and readers waiting.",
+			Name: name("pause_seconds"), Help: "Longest time that a snapshot kept a shard's writer and readers waiting.",
 			Buckets: prometheus.ExponentialBuckets(0.0001, 4, 8),
 		}),
 		fails: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "tocsin_audience_snapshot_failures_total",
-			Help: "Snapshots that could not be written, or not be read at the start.",
+			Name: name("failures_total"), Help: "Snapshots that could not be written, or not be read at the start.",
 		}, []string{"kind"}),
 	}
 	for _, c := range []prometheus.Collector{m.bytes, m.took, m.pause, m.fails} {
