@@ -23,8 +23,8 @@ var bugOf = map[string]struct {
 	"the window is forgotten":        {[]edit{{"fanout/claim.go", "if m.held+t.n > m.config.Window {", "if m.held < 0 {"}}, `because of a take, at most`},
 	"a take marks nobody":            {[]edit{{"ledger/push.go", "\tp |= 16\n\tif skip {", "\tif skip {"}}, `L3: accepted (twice|\d+ times)`},
 	"a take forgets that skip skips": {[]edit{{"ledger/fold.go", "skip := c.Send.OnDoubt == tocsin.Skip || c.Send.Cancelled", "skip := c.Send.Cancelled"}}, `which skip forbids`},
-	"acknowledged before the append": {[]edit{{"api/accept_shell.go", "err := s.sends[home].append(ctx, envelope, s.Now(), who)",
-		"now := s.Now()\n\t\t\ttime.AfterFunc(500*time.Millisecond, func() { s.sends[home].enqueue(ctx, envelope, now, who) })\n\t\t\tvar err error"}},
+	"acknowledged before the append": {[]edit{{"api/accept_shell.go", "err = s.sends[home].append(ctx, envelope, s.Now(), who)",
+		"now := s.Now()\n\t\t\t\ttime.AfterFunc(500*time.Millisecond, func() { s.sends[home].enqueue(ctx, envelope, now, who) })"}},
 		`L2: acknowledged`},
 }
 

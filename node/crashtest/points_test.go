@@ -43,9 +43,7 @@ func (w *world) record() (r recorded) {
 		}
 		return counts
 	}
-	w.window = 512
-	w.start("", 0)
-	w.setUp()
+	w.begin(512)
 	r[setUp] = passed()
 	// Rounds until everything was saved, and a third snapshot of a shard made: then
 	// the log below the second is trimmed and, of a small shard, the first removed.
@@ -127,31 +125,40 @@ func TestEveryPoint(t *testing.T) {
 	if t.Failed() {
 		return
 	}
-	for i, name := range names {
-		if !strings.Contains(name, *point) {
-			continue
+	span := w.spans[512]
+	w.end()
+	inLanes(t, func(t *testing.T, lane int) {
+		var w *world
+		for i, name := range names {
+			if i%lanes != lane || !strings.Contains(name, *point) {
+				continue
+			}
+			in, n := have.best(name)
+			draw := random(*seed, i)
+			switch window := windowOf(i / lanes); {
+			case in == setUp:
+				w.end()
+				w = newWorld(t, program, *seed, *people)
+				w.window = window
+			case w == nil:
+				w = newWorld(t, program, *seed, *people)
+				w.begin(window)
+			case window != w.window:
+				w.restart(window)
+			}
+			w.spans[512] = span
+			doubt := tocsin.Resend
+			if draw.IntN(4) == 0 {
+				doubt = tocsin.Skip
+			}
+			pass := 1 + draw.IntN(max(1, n*2/3))
+			r := w.dieAt(in, name, pass, doubt)
+			if !w.report(r, i+1, len(names), phaseNames[in]+" at "+name) {
+				t.Errorf("repeat it with: go test ./node/crashtest -run TestEveryPoint -v -points -seed %d -people %d -point %q", *seed, *people, name)
+				return
+			}
 		}
-		in, n := have.best(name)
-		draw := random(*seed, i)
-		if in == setUp {
-			w.node.kill()
-			w.providers.kill()
-			w = newWorld(t, program, *seed, *people)
-			w.window = windowOf(i)
-		} else if window := windowOf(i); window != w.window {
-			w.restart(window)
-		}
-		doubt := tocsin.Resend
-		if draw.IntN(4) == 0 {
-			doubt = tocsin.Skip
-		}
-		pass := 1 + draw.IntN(max(1, n*2/3))
-		r := w.dieAt(in, name, pass, doubt)
-		if !w.report(r, i+1, len(names), phaseNames[in]+" at "+name) {
-			t.Errorf("repeat it with: go test ./node/crashtest -run TestEveryPoint -v -points -seed %d -people %d -point %q", *seed, *people, name)
-			return
-		}
-	}
+	})
 }
 
 // dieAt lets a round happen over a death at a failpoint.
@@ -184,7 +191,7 @@ func (w *world) dieAt(in phase, name string, pass int, doubt tocsin.OnDoubt) *ro
 			case <-w.node.ended:
 			case <-time.After(w.spans[512] + 8*time.Second):
 			}
-			if w.node.died() || try == 5 {
+			if w.node.disarm(); w.node.died() || try == 5 {
 				break
 			}
 			// Rounds do not pass it equally often; a forecast that comes late is none.

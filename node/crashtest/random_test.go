@@ -27,41 +27,42 @@ var (
 func TestRandomKills(t *testing.T) {
 	t.Logf("seed %d", *seed)
 	program := build(t, strings.ReplaceAll("node "+*bug, " ", "-"), bugOf[*bug].edits...)
-	var w *world
-	for number := *from; number <= *kills; number++ {
-		if *only > 0 && number != *only {
-			continue
+	inLanes(t, func(t *testing.T, lane int) {
+		var w *world
+		for number := *from; number <= *kills; number++ {
+			if number%lanes != lane || *only > 0 && number != *only {
+				continue
+			}
+			draw := random(*seed, number)
+			window := windowOf(number / lanes)
+			if w == nil {
+				w = newWorld(t, program, *seed, *people)
+				w.begin(window)
+			} else if window != w.window {
+				w.restart(window)
+			}
+			span := w.span()
+			doubt := tocsin.Resend
+			if draw.IntN(3) == 0 {
+				doubt = tocsin.Skip
+			}
+			r := w.plan(draw, doubt)
+			early := draw.Float64() // most happens in the first part; later a few retries are waited for
+			w.killAt(r, time.Duration(early*early*float64(span)), draw)
+			if !w.report(r, number, *kills, "at a random instant") {
+				t.Errorf("repeat it with: go test ./node/crashtest -run TestRandomKills -v -seed %d -kills %d -people %d -only %d", *seed, *kills, *people, number)
+				return
+			}
 		}
-		draw := random(*seed, number)
-		if w == nil {
-			w = firstWorld(t, program)
-		}
-		if window := windowOf(number); window != w.window {
-			w.restart(window)
-		}
-		span := w.span()
-		doubt := tocsin.Resend
-		if draw.IntN(3) == 0 {
-			doubt = tocsin.Skip
-		}
-		r := w.plan(draw, doubt)
-		early := draw.Float64() // most happens in the first part; later a few retries are waited for
-		w.killAt(r, time.Duration(early*early*float64(span)), draw)
-		if !w.report(r, number, *kills, "at a random instant") {
-			t.Errorf("repeat it with: go test ./node/crashtest -run TestRandomKills -v -seed %d -kills %d -people %d -only %d", *seed, *kills, *people, number)
-			return
-		}
-	}
+	})
 }
 
-// firstWorld imports the audience.
-func firstWorld(t *testing.T, program string) *world {
-	t.Helper()
-	w := newWorld(t, program, *seed, *people)
-	w.window = windowOf(1)
+// begin starts the first node and imports the audience.
+func (w *world) begin(window int) {
+	w.Helper()
+	w.window = window
 	w.start("", 0)
 	w.setUp()
-	return w
 }
 
 // span is how long a round takes that nobody disturbs, with this window.

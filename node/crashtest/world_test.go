@@ -17,6 +17,20 @@ import (
 
 const shards = 8 // of an embedded installation
 
+// lanes is how many worlds are killed side by side: each mostly waits for
+// answers that do not come.
+const lanes = 3
+
+// inLanes runs a part of the kills in each lane.
+func inLanes(t *testing.T, kills func(t *testing.T, lane int)) {
+	for lane := range lanes {
+		t.Run(fmt.Sprintf("lane %d", lane+1), func(t *testing.T) {
+			t.Parallel()
+			kills(t, lane)
+		})
+	}
+}
+
 // restartLimit is how soon a node must be ready after a kill.
 const restartLimit = 3 * time.Second
 
@@ -58,6 +72,14 @@ func newWorld(t *testing.T, program string, seed uint64, people int) *world {
 	w.providers.command(t, "/faults", map[string]any{"apns": map[string]any{"shares": shares, "retry_after": 0},
 		"fcm": map[string]any{"shares": shares, "retry_after": 0}})
 	return w
+}
+
+// end ends the processes of a world, if there is one.
+func (w *world) end() {
+	if w != nil {
+		w.node.kill()
+		w.providers.kill()
+	}
 }
 
 // start starts a node; at a failpoint that it dies at, another one.
