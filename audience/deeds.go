@@ -1,7 +1,11 @@
 package audience
 
 import (
+	"cmp"
+	"slices"
+
 	"github.com/tocsin-push/tocsin/index"
+	"github.com/tocsin-push/tocsin/journal"
 	"github.com/tocsin-push/tocsin/record"
 )
 
@@ -56,4 +60,40 @@ func fieldsOf(all []*record.Attribute) (fields []index.Field) {
 		}
 	}
 	return fields
+}
+
+// mostState bounds what a subscription takes along in bytes: a record must hold it.
+const mostState = journal.MaxRecord / 2
+
+// fit leaves the oldest out of what a subscription did, as far as the rest needs
+// the room: first fields of events, then opened sends, then days. What it is and
+// how often it did something always fit.
+func fit(s *record.State) {
+	over := s.SizeVT() - mostState
+	if over <= 0 {
+		return
+	}
+	const least = 2 // bytes of the tag and the length of what is within a message
+	var days []*record.Day
+	for _, deed := range s.Deeds {
+		days = append(days, deed.Days...)
+	}
+	slices.SortStableFunc(days, func(a, b *record.Day) int { return cmp.Compare(a.Day, b.Day) })
+	for _, day := range days {
+		for ; over > 0 && len(day.Fields) > 0; day.Fields = day.Fields[1:] {
+			over -= day.Fields[0].SizeVT() + least
+		}
+	}
+	for ; over > 0 && len(s.Opened) > 0; s.Opened = s.Opened[1:] {
+		over -= len(s.Opened[0]) + least
+	}
+	for _, day := range days {
+		if over > 0 {
+			over -= day.SizeVT() + least
+			day.Times = 0
+		}
+	}
+	for _, deed := range s.Deeds {
+		deed.Days = slices.DeleteFunc(deed.Days, func(d *record.Day) bool { return d.Times == 0 })
+	}
 }

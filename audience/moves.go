@@ -232,8 +232,10 @@ func (p *project) state(from origin, ordinal uint32, profile string) *record.Sta
 	}
 	slices.SortFunc(u.Attributes, func(a, b *record.Attribute) int { return strings.Compare(a.Name, b.Name) })
 	slices.SortFunc(u.Tags, func(a, b *record.TagSet) int { return strings.Compare(a.Name, b.Name) })
-	return &record.State{Upsert: u, Version: r.version.At(ordinal), Vouched: r.vouched.At(ordinal), Created: r.created.At(ordinal), Since: r.since.At(ordinal),
+	s := &record.State{Upsert: u, Version: r.version.At(ordinal), Vouched: r.vouched.At(ordinal), Created: r.created.At(ordinal), Since: r.since.At(ordinal),
 		Deeds: deedsOf(p.done.own.Of(ordinal)), Opened: p.openedAlone(ordinal), Places: p.placesOf(ordinal, from.now)}
+	fit(s)
+	return s
 }
 
 // attributeOf is what valueOf reads.

@@ -19,7 +19,7 @@ func (s *Shard) Sizes() (all []ask.Sizes) {
 			Rows: r.version.Size() + r.since.Size() + r.address.Size() + r.vouched.Size() + r.created.Size() + r.changed.Size() + r.active.Size() +
 				r.route.Size() + r.profile.Size() + r.next.Size() + int(p.live.GetSizeInBytes()+p.reachable.GetSizeInBytes()),
 			People: w.known.Size() + w.keys.Size() + w.byKey.Size() + w.key.Size() + w.first.Size(),
-			Named:  p.lists.size() + p.opened.size() + p.segments.size(), Events: p.done.size(), Moves: p.moves.size() + 16*cap(p.formers.all) + p.formers.rows.Size()}
+			Named:  p.lists.size() + p.opened.size() + p.segments.size(), Events: p.done.size(), Moves: p.moves.size() + p.formers.size()}
 		slices.SortFunc(z.Known, func(a, b index.Weight) int { return cmp.Compare(a.Name, b.Name) })
 		all = append(all, z)
 	}
