@@ -130,12 +130,12 @@ func TestEveryPoint(t *testing.T) {
 	inLanes(t, func(t *testing.T, lane int) {
 		var w *world
 		for i, name := range names {
-			if i%lanes != lane || !strings.Contains(name, *point) {
+			if i%*lanes != lane || !strings.Contains(name, *point) {
 				continue
 			}
 			in, n := have.best(name)
 			draw := random(*seed, i)
-			switch window := windowOf(i / lanes); {
+			switch window := windowOf(i / *lanes); {
 			case in == setUp:
 				w.end()
 				w = newWorld(t, program, *seed, *people)

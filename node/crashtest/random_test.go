@@ -16,6 +16,7 @@ var (
 	kills  = flag.Int("kills", 1, "how often a node is killed at a random instant")
 	people = flag.Int("people", 2_000, "subscriptions that each round sends to")
 	seed   = flag.Uint64("seed", uint64(time.Now().UnixNano())%1e6, "of what is drawn: audience, faults, windows and instants")
+	lanes  = flag.Int("lanes", 3, "how many worlds are killed side by side: each mostly waits for answers that do not come")
 	only   = flag.Int("only", 0, "repeat this kill alone")
 	from   = flag.Int("from", 1, "number of the first kill")
 )
@@ -30,11 +31,11 @@ func TestRandomKills(t *testing.T) {
 	inLanes(t, func(t *testing.T, lane int) {
 		var w *world
 		for number := *from; number <= *kills; number++ {
-			if number%lanes != lane || *only > 0 && number != *only {
+			if number%*lanes != lane || *only > 0 && number != *only {
 				continue
 			}
 			draw := random(*seed, number)
-			window := windowOf(number / lanes)
+			window := windowOf(number / *lanes)
 			if w == nil {
 				w = newWorld(t, program, *seed, *people)
 				w.begin(window)

@@ -17,13 +17,9 @@ import (
 
 const shards = 8 // of an embedded installation
 
-// lanes is how many worlds are killed side by side: each mostly waits for
-// answers that do not come.
-const lanes = 3
-
 // inLanes runs a part of the kills in each lane.
 func inLanes(t *testing.T, kills func(t *testing.T, lane int)) {
-	for lane := range lanes {
+	for lane := range *lanes {
 		t.Run(fmt.Sprintf("lane %d", lane+1), func(t *testing.T) {
 			t.Parallel()
 			kills(t, lane)
