@@ -107,7 +107,7 @@ func (c *clusterInit) Run(s *session) error {
 		return err
 	}
 	config.Metrics = prometheus.NewRegistry()
-	done, err := node.InstallOn(s.ctx, config, c.Shards, c.Keys, s.logger())
+	done, err := node.InstallOn(s.ctx, config, c.Shards, c.SingleMachine, c.Keys, s.logger())
 	if err != nil {
 		return err
 	}

@@ -50,7 +50,7 @@ func openShared(ctx context.Context, n *node, s store.Store) (*engines, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.Kafka.Log, c.Kafka.Metrics = n.log, n.metrics
+	c.Kafka.Single, c.Kafka.Log, c.Kafka.Metrics = have.Single, n.log, n.metrics
 	j, err := kafka.Open(ctx, c.Kafka)
 	if err != nil {
 		return nil, err
@@ -102,9 +102,10 @@ type Installed struct {
 }
 
 // Install makes an installation of so many shards in a store whose tables are
-// there, and its secrets as files of a folder. It may be repeated until it has
+// there, and its secrets as files of a folder; single says that one machine is to
+// be enough for its processes, too. It may be repeated until it has
 // worked; from then on it changes nothing.
-func Install(ctx context.Context, s store.Store, shards int, folder string) (Installed, error) {
+func Install(ctx context.Context, s store.Store, shards int, single bool, folder string) (Installed, error) {
 	done := Installed{KeyFile: filepath.Join(folder, keyFile), AdminFile: filepath.Join(folder, adminFile)}
 	switch have, err := installed(ctx, s); {
 	case err == nil && have.Shards != shards:
@@ -125,7 +126,7 @@ func Install(ctx context.Context, s store.Store, shards int, folder string) (Ins
 		return done, err
 	}
 	// The last: no process starts before.
-	value, err := json.Marshal(installation{Shards: shards})
+	value, err := json.Marshal(installation{Shards: shards, Single: single})
 	if err != nil {
 		return done, err
 	}
@@ -137,11 +138,11 @@ func Install(ctx context.Context, s store.Store, shards int, folder string) (Ins
 }
 
 // InstallOn is Install on a Cassandra whose tables are there.
-func InstallOn(ctx context.Context, c cassandra.Config, shards int, folder string, log *slog.Logger) (done Installed, err error) {
+func InstallOn(ctx context.Context, c cassandra.Config, shards int, single bool, folder string, log *slog.Logger) (done Installed, err error) {
 	s, err := cassandra.Open(ctx, c)
 	if err != nil {
 		return done, err
 	}
 	defer closing(log, "store", s.Close)()
-	return Install(ctx, s, shards, folder)
+	return Install(ctx, s, shards, single, folder)
 }

@@ -132,7 +132,7 @@ func TestClusterGivesTheSameOutcomes(t *testing.T) {
 	want := fmt.Sprintf("%+v", outcomes(*alone.ended(alone.send(everybody())).Counters))
 
 	c := newCluster(t, faults)
-	if _, err := node.Install(t.Context(), c.store, severalShards, c.folder); err != nil {
+	if _, err := node.Install(t.Context(), c.store, severalShards, false, c.folder); err != nil {
 		t.Fatal(err)
 	}
 	for _, roles := range [][]node.Role{{node.Receipt}, {node.Plan}, {node.Fanout}, {node.Fanout}} {
@@ -162,18 +162,18 @@ func TestClusterMustBePrepared(t *testing.T) {
 	}
 	refused("run tocsin cluster init", func(*node.Config) {})
 	for round := range 2 {
-		done, err := node.Install(t.Context(), c.store, severalShards, c.folder)
+		done, err := node.Install(t.Context(), c.store, severalShards, false, c.folder)
 		if err != nil || done.Made != (round == 0) {
 			t.Fatal(done, err)
 		}
 	}
-	if _, err := node.Install(t.Context(), c.store, severalShards+1, c.folder); err == nil {
+	if _, err := node.Install(t.Context(), c.store, severalShards+1, false, c.folder); err == nil {
 		t.Error("the number of shards changes")
 	}
 	other := t.TempDir()
 	foreign := func(config *node.Config) { config.Cluster.Key = filepath.Join(other, "credentials.key") }
 	refused("put its file back", foreign)
-	if _, err := node.Install(t.Context(), storemem.New(time.Now), severalShards, other); err != nil {
+	if _, err := node.Install(t.Context(), storemem.New(time.Now), severalShards, false, other); err != nil {
 		t.Fatal(err)
 	}
 	refused("sealed under key", foreign)

@@ -18,7 +18,8 @@ import (
 
 // installation is what a data folder was set up with, and keeps for good.
 type installation struct {
-	Shards int `json:"shards"`
+	Shards int  `json:"shards"`
+	Single bool `json:"single,omitempty"` // one replica of everything, on one machine
 }
 
 var installationPlace = store.Place{Table: "node", Partition: "installation"}

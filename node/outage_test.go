@@ -22,7 +22,7 @@ func TestKafkaIsAwayInMidSend(t *testing.T) {
 	const people, session = 4000, 6 * time.Second
 	c := newCluster(t, func(s *sim.Config) { s.APNs.MaxRate = 1000 })
 	c.kafka.Patience = time.Second
-	if _, err := node.Install(t.Context(), c.store, severalShards, c.folder); err != nil {
+	if _, err := node.Install(t.Context(), c.store, severalShards, false, c.folder); err != nil {
 		t.Fatal(err)
 	}
 	c.start(node.Fanout, node.Plan, node.Receipt)
