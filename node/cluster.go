@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/account"
 	"github.com/tocsin-push/tocsin/fanout"
 	"github.com/tocsin-push/tocsin/journal/kafka"
@@ -83,16 +82,10 @@ func installed(ctx context.Context, s store.Store) (have installation, err error
 	if errors.Is(err, store.ErrNotFound) {
 		return have, errNotInstalled
 	}
-	if err == nil {
-		err = json.Unmarshal(row.Value, &have)
-	}
-	if err == nil && (have.Shards < 1 || have.Shards > tocsin.MaxShards) {
-		err = fmt.Errorf("%d shards", have.Shards)
-	}
 	if err != nil {
 		return have, fmt.Errorf("node: what the installation is cannot be read: %w", err)
 	}
-	return have, nil
+	return readInstallation(row.Value)
 }
 
 // Installed is what Install has made.

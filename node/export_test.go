@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -35,6 +36,28 @@ func (s *Shared) Run(ctx context.Context, c Config, m *journalmem.Member, cut *C
 			full: never, damaged: never, purge: func(context.Context) error { return nil },
 		}, nil
 	}, log, up)
+}
+
+// Raise has an installation say that records of a format level may be in it.
+func Raise(ctx context.Context, s store.Store, level int) error {
+	row, err := s.GetLatest(ctx, installationPlace, installationKey)
+	if err != nil {
+		return err
+	}
+	var have installation
+	if err := json.Unmarshal(row.Value, &have); err != nil {
+		return err
+	}
+	have.Level = level
+	value, err := json.Marshal(have)
+	if err != nil {
+		return err
+	}
+	made, _, err := s.PutIf(ctx, installationPlace, installationKey, row.Value, value, time.Time{})
+	if err == nil && !made {
+		err = errors.New("it has changed meanwhile")
+	}
+	return err
 }
 
 // RunShared is Run on a cluster with another store than Cassandra.

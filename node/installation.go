@@ -1,7 +1,6 @@
 package node
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,13 +12,32 @@ import (
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/account"
 	"github.com/tocsin-push/tocsin/journal"
+	"github.com/tocsin-push/tocsin/record"
 	"github.com/tocsin-push/tocsin/store"
 )
 
-// installation is what a data folder was set up with, and keeps for good.
+// installation is what a data folder, or the tables of a cluster, were set up with.
 type installation struct {
-	Shards int  `json:"shards"`
+	Shards int  `json:"shards"`           // for good
 	Single bool `json:"single,omitempty"` // one replica of everything, on one machine
+	Level  int  `json:"level,omitempty"`  // the format level that records may have; without it, 1
+}
+
+// readInstallation reads it as it stands in the store. What a later build made of
+// it is refused by name: such a build may have given every other setting a new meaning.
+func readInstallation(value []byte) (have installation, err error) {
+	if err := json.Unmarshal(value, &have); err != nil {
+		return have, fmt.Errorf("node: what the installation is cannot be read: %w", err)
+	}
+	switch {
+	case have.Level > record.Level:
+		return have, fmt.Errorf("node: the installation is at format level %d, and this build reads up to %d: start the build that raised it, or a later one", have.Level, record.Level)
+	case have.Level < 0:
+		return have, fmt.Errorf("node: what the installation is cannot be read: format level %d", have.Level)
+	case have.Shards < 1 || have.Shards > tocsin.MaxShards:
+		return have, fmt.Errorf("node: what the installation is cannot be read: %d shards", have.Shards)
+	}
+	return have, nil
 }
 
 var installationPlace = store.Place{Table: "node", Partition: "installation"}
@@ -53,15 +71,15 @@ func settle(ctx context.Context, s store.Store, j journal.Journal, logs bool, wa
 	if err != nil {
 		return fmt.Errorf("node: settings of the data folder: %w", err)
 	}
-	if made || bytes.Equal(row.Value, value) {
+	if made {
 		return nil
 	}
-	var have installation
-	if err := json.Unmarshal(row.Value, &have); err != nil {
-		return fmt.Errorf("node: settings of the data folder are damaged: %w", err)
+	have, err := readInstallation(row.Value)
+	if err == nil && have.Shards != want.Shards {
+		err = fmt.Errorf("node: the data folder was set up with %d shards and cannot be used with %d: start with --shards %d",
+			have.Shards, want.Shards, have.Shards)
 	}
-	return fmt.Errorf("node: the data folder was set up with %d shards and cannot be used with %d: start with --shards %d",
-		have.Shards, want.Shards, have.Shards)
+	return err
 }
 
 var errApart = errors.New("the parts of the data folder are not of one moment; put a backup of the whole folder back")

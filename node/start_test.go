@@ -2,6 +2,8 @@ package node_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -10,6 +12,8 @@ import (
 
 	"github.com/tocsin-push/tocsin"
 	"github.com/tocsin-push/tocsin/node"
+	"github.com/tocsin-push/tocsin/record"
+	storedisk "github.com/tocsin-push/tocsin/store/disk"
 )
 
 func TestStartsAgainWhereItWas(t *testing.T) {
@@ -54,6 +58,55 @@ func TestRefusesAFolderOfSeveralMoments(t *testing.T) {
 				t.Errorf("the admin key was written anew: %v", err)
 			}
 		})
+	}
+}
+
+// What a later build raised to its own format level, this one refuses by name
+// before it reads or writes any record; its own level it takes, named or not.
+func TestRefusesAnInstallationOfALaterFormat(t *testing.T) {
+	t.Parallel()
+	town := newTown(t, nil)
+	town.populate(tocsin.APNs, 10)
+	raise := func(level int) {
+		t.Helper()
+		c := storedisk.Default()
+		c.Log, c.Stop = slog.New(slog.DiscardHandler), func(err error) { panic(err) }
+		s, err := storedisk.Open(filepath.Join(town.config.Dir, "store"), c)
+		if err == nil {
+			err = errors.Join(node.Raise(t.Context(), s, level), s.Close())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	later := fmt.Sprintf("the installation is at format level %d, and this build reads up to %d", record.Level+1, record.Level)
+	town.stop()
+	raise(record.Level + 1)
+	refused(t, town.config, later)
+	raise(-1)
+	refused(t, town.config, "cannot be read: format level -1")
+	raise(record.Level)
+	other := town.config
+	other.Shards++
+	refused(t, other, fmt.Sprintf("start with --shards %d", town.config.Shards))
+	town.start()
+	if again := town.ended(town.send(everybody())); again.Counters.Accepted != 10 {
+		t.Errorf("%+v", again.Counters)
+	}
+
+	c := newCluster(t, nil)
+	if _, err := node.Install(t.Context(), c.store, severalShards, false, c.folder); err != nil {
+		t.Fatal(err)
+	}
+	if err := node.Raise(t.Context(), c.store, record.Level+1); err != nil {
+		t.Fatal(err)
+	}
+	err := node.RunShared(t.Context(), c.process(everyRole()...), c.store, slog.New(slog.DiscardHandler), func(node.Up) { t.Error("it is up") })
+	if err == nil || !strings.Contains(err.Error(), later) {
+		t.Errorf("on a cluster: %v", err)
+	}
+	if _, err := node.Install(t.Context(), c.store, severalShards, false, c.folder); err == nil || !strings.Contains(err.Error(), later) {
+		t.Errorf("cluster init again: %v", err)
 	}
 }
 

@@ -35,6 +35,11 @@ const syncEvery = 500 * time.Microsecond
 // where most are gone before that; Pebble's own is 4.
 const lateMerge = 16
 
+// format is what Pebble writes, named so that a newer Pebble does not raise it by
+// itself: no older build can open the folder after that. The newest of its time,
+// because with Pebble's default damage to the log goes unseen.
+const format = pebble.FormatValueSeparation
+
 // Folder is an open database. All methods may be called at once.
 type Folder struct {
 	DB *pebble.DB
@@ -108,7 +113,7 @@ func (f *Folder) open() (err error) {
 	options := &pebble.Options{
 		FS:                    f.guard,
 		Lock:                  f.lock,
-		FormatMajorVersion:    pebble.FormatNewest,
+		FormatMajorVersion:    format,
 		ErrorIfNotExists:      f.guard.note.complete,
 		MemTableSize:          f.c.Memory,
 		CacheSize:             int64(f.c.Memory),
