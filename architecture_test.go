@@ -33,7 +33,7 @@ var levels = [][]string{
 }
 
 // Kits and the trial serve tests only and may not reach the binary.
-var kits = []string{"journal/journaltest", "store/storetest", "snapshot/snapshottest", "provider/providertest", "store/disk/folder/crashtest", "node/crashtest", "node/browsertest", "bulk/servertest", "ask/asktest", "engines"}
+var kits = []string{"journal/journaltest", "store/storetest", "snapshot/snapshottest", "provider/providertest", "store/disk/folder/crashtest", "node/crashtest", "node/browsertest", "node/clustertest", "bulk/servertest", "ask/asktest", "engines"}
 var neverInBinary = append([]string{"trial"}, kits...)
 
 type goPackage struct {
